@@ -1,0 +1,23 @@
+"""The clocks: spans on the monotonic clock, instants as Unix seconds (UTC).
+
+Pure code takes `now: float`; only edges read a clock, through these names.
+"""
+
+from __future__ import annotations
+
+import time
+
+__all__ = ["elapsed", "monotonic", "unix"]
+
+monotonic = time.monotonic
+unix = time.time
+
+_BOOTTIME = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def elapsed() -> float:
+    """Return seconds that go on during laptop sleep (CLOCK_BOOTTIME on Linux).
+
+    CLOCK_MONOTONIC stops in suspend on Linux, so a frozen view would look young.
+    """
+    return time.monotonic() if _BOOTTIME is None else time.clock_gettime(_BOOTTIME)

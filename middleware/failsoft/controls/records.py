@@ -1,0 +1,110 @@
+"""The documents operators write, by kind, and how a stored value becomes one.
+
+Kinds live in one registry; a kind that is not in it is ignored and counted, so an
+older node survives a newer writer.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from failsoft.store.protocols import parse_value
+
+__all__ = [
+    "KINDS",
+    "FlagDoc",
+    "KillDoc",
+    "ModeDoc",
+    "Record",
+    "encode_doc",
+    "parse_record",
+]
+
+# Order is part of the contract with apply.lua (KEYS after the first four).
+KINDS = (
+    "flag",
+    "evaluator",
+    "kill",
+    "mode",
+    "breaker",
+    "brownout",
+    "pin",
+    "tolerance",
+)
+
+
+class KillDoc(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A kill: name of the record = target (`route:POST /x*`, `tag:t`, `flag:k`).
+
+    status 400..599.  retry_after in seconds, never beyond the remaining time.
+    public: text for clients; `why` never leaves the operators.
+    """
+
+    who: str
+    why: str
+    v: int = 1
+    variant: str | None = None
+    status: int = 503
+    retry_after: int = 30
+    public: str | None = None
+    group: str | None = None
+    since_ms: int = 0
+
+
+class ModeDoc(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An activation of a defined mode; name of the record = name of the mode."""
+
+    who: str
+    why: str
+    v: int = 1
+    params: dict[str, Any] = {}
+    group: str | None = None
+    since_ms: int = 0
+
+
+class FlagDoc(msgspec.Struct, frozen=True):
+    """An edit of a flag: one flagd flag (`state variants defaultVariant targeting`)."""
+
+    state: str = "ENABLED"
+    variants: dict[str, Any] = {}
+    defaultVariant: str | None = None
+    targeting: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
+
+
+DOCS: dict[str, type[msgspec.Struct]] = {
+    "kill": KillDoc,
+    "mode": ModeDoc,
+    "flag": FlagDoc,
+}
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One control as stored: header numbers and the undecoded document."""
+
+    kind: str
+    name: str
+    rev: int
+    at_ms: int
+    until_ms: int  # 0 = no end
+    json: bytes
+
+    def is_due(self, now_ms: float) -> bool:
+        """Whether the record's end lies in the past of store time."""
+        return 0 < self.until_ms <= now_ms
+
+    def doc(self) -> Any:
+        """Decode the document; raises msgspec.DecodeError on a bad one."""
+        return msgspec.json.decode(self.json, type=DOCS.get(self.kind, dict))
+
+
+def parse_record(kind: str, name: str, raw: bytes) -> Record:
+    """Build a `Record` from a stored value; ValueError on a broken header."""
+    return Record(kind, name, *parse_value(raw))
+
+
+def encode_doc(doc: msgspec.Struct) -> bytes:
+    """Encode a document as the store keeps it."""
+    return msgspec.json.encode(doc)

@@ -1,0 +1,243 @@
+"""The one error tree of failsoft: catch `FailsoftError` to catch them all.
+
+    FailsoftError(code, where, todo)
+    |-- DefinitionError     settings or definitions are wrong; `.findings` lists them
+    |-- MissingExtraError   an optional dependency is not installed
+    |-- StoreError          the control store
+    |   |-- StoreUnavailable    no answer; the outcome may be unknown (`.op_id`)
+    |   |-- StoreConflict       somebody wrote first (`.current`, `.actor`, `.revision`)
+    |   |-- StoreRefused        the store said no: rights, read-only, limits
+    |   `-- StoreRewound        the epoch is not the one that was expected
+    |-- OpsError            what operators ask for
+    |   |-- ReadOnly NotArmed NeedsConfirm TargetGone Invalid Stale EnvMismatch Throttled
+    `-- FlagError           evaluation of flags
+        `-- FlagUnavailable
+
+`code` is kebab-case and stable: it appears in `--json`, logs and problem types.
+A message says where, what is wrong with which value, and what to do.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "DefinitionError",
+    "EnvMismatch",
+    "FailsoftError",
+    "FlagError",
+    "FlagUnavailable",
+    "Invalid",
+    "MissingExtraError",
+    "NeedsConfirm",
+    "NotArmed",
+    "OpsError",
+    "ReadOnly",
+    "Stale",
+    "StoreConflict",
+    "StoreError",
+    "StoreRefused",
+    "StoreRewound",
+    "StoreUnavailable",
+    "TargetGone",
+    "Throttled",
+]
+
+
+class FailsoftError(Exception):
+    """Anything failsoft raises on purpose.
+
+    message: what is wrong, with the value.  where: file, key or target.
+    todo: what the reader should do now.
+    """
+
+    code = "failsoft"
+
+    def __init__(self, message: str, *, where: str = "", todo: str = "") -> None:
+        self.message = message
+        self.where = where
+        self.todo = todo
+        head = f"{where}: {message}" if where else message
+        super().__init__(f"{head}; {todo}" if todo else head)
+
+
+class DefinitionError(FailsoftError, ValueError):
+    """Settings or definitions cannot be used; `findings` holds every fault."""
+
+    code = "definition"
+
+    def __init__(self, findings: list[str]) -> None:
+        self.findings = findings
+        shown = findings[:50]
+        more = len(findings) - len(shown)
+        lines = [*shown, f"... and {more} more"] if more else shown
+        super().__init__("\n".join(lines))
+
+
+class MissingExtraError(FailsoftError, ImportError):
+    """A feature needs a package of an extra that is not installed."""
+
+    code = "missing-extra"
+
+    def __init__(self, what: str, package: str, extra: str) -> None:
+        super().__init__(f"{what} needs {package}: pip install 'failsoft[{extra}]'")
+
+
+class StoreError(FailsoftError, ConnectionError):
+    """The control store did not do what was asked."""
+
+    code = "store"
+
+
+class StoreUnavailable(StoreError):
+    """No answer in time.
+
+    With `op_id` set the outcome of a write is unknown: repeating it with the
+    same op_id is safe and tells.
+    """
+
+    code = "store-unavailable"
+
+    def __init__(self, message: str, *, where: str = "", op_id: str = "") -> None:
+        self.op_id = op_id
+        todo = f"outcome unknown: repeat with op_id {op_id}" if op_id else ""
+        super().__init__(message, where=where, todo=todo)
+
+
+class StoreConflict(StoreError):
+    """Somebody else wrote the record first; nothing of this call was written.
+
+    target: `kind/name`.  current: raw record now in the store, None if absent.
+    revision: its revision, 0 if absent.  expected: the revision the caller saw.
+    actor, at_ms: who wrote it and when (Redis ms), empty and 0 when unknown.
+    """
+
+    code = "store-conflict"
+
+    def __init__(
+        self,
+        target: str,
+        *,
+        current: bytes | None,
+        revision: int,
+        expected: int,
+        actor: str = "",
+        at_ms: int = 0,
+        now_ms: int = 0,
+    ) -> None:
+        self.target = target
+        self.current = current
+        self.revision = revision
+        self.expected = expected
+        self.actor = actor
+        self.at_ms = at_ms
+        self.now_ms = now_ms
+        who = f" by {actor}" if actor else ""
+        ago = f" {max(0, now_ms - at_ms) / 1000:.1f} s ago" if at_ms and now_ms else ""
+        super().__init__(
+            f"was changed{who}{ago} (rev {revision}, you saw {expected})",
+            where=target,
+            todo="preview again",
+        )
+
+
+class StoreRefused(StoreError):
+    """The store said no: missing rights, read-only server, or a limit."""
+
+    code = "store-refused"
+
+
+class StoreRewound(StoreError):
+    """The store's history is not the one this process knows."""
+
+    code = "store-rewound"
+
+
+class OpsError(FailsoftError):
+    """An operator's request cannot be carried out as asked."""
+
+    code = "ops"
+
+
+class ReadOnly(OpsError):
+    """This session or role may not write."""
+
+    code = "read-only"
+
+
+class NotArmed(OpsError):
+    """The session is disarmed; writes need arming with a reason."""
+
+    code = "not-armed"
+
+
+class NeedsConfirm(OpsError):
+    """The change needs a stronger confirmation than was given."""
+
+    code = "needs-confirm"
+
+    def __init__(self, tier: int, what: str) -> None:
+        self.tier = tier
+        self.what = what
+        super().__init__(f"tier {tier} change is not confirmed", todo=what)
+
+
+class TargetGone(OpsError):
+    """The target matches nothing; `nearest` lists up to three close names."""
+
+    code = "target-gone"
+
+    def __init__(self, target: str, nearest: tuple[str, ...] = ()) -> None:
+        self.target = target
+        self.nearest = nearest
+        near = f"nearest: {', '.join(nearest)}" if nearest else "nothing is close"
+        super().__init__(
+            "matches nothing", where=target, todo=f"{near}; --force writes it anyway"
+        )
+
+
+class Invalid(OpsError):
+    """A field of a command is wrong; `nearest` is the closest known name."""
+
+    code = "invalid"
+
+    def __init__(self, field: str, message: str, *, nearest: str = "") -> None:
+        self.field = field
+        self.nearest = nearest
+        todo = f"did you mean {nearest}?" if nearest else ""
+        super().__init__(message, where=field, todo=todo)
+
+
+class Stale(OpsError):
+    """The data behind the request is too old to act on; `age` in seconds."""
+
+    code = "stale"
+
+    def __init__(self, age: float) -> None:
+        self.age = age
+        super().__init__(
+            f"the last proof from the store is {age:.1f} s old",
+            todo="writes are refused, never queued; wait for LIVE",
+        )
+
+
+class EnvMismatch(OpsError):
+    """The server holds another environment than the one asked for."""
+
+    code = "env-mismatch"
+
+
+class Throttled(OpsError):
+    """Too many writes in this session in one minute."""
+
+    code = "throttled"
+
+
+class FlagError(FailsoftError):
+    """A flag could not be evaluated."""
+
+    code = "flag"
+
+
+class FlagUnavailable(FlagError):
+    """A flag with fail policy `refuse` has no usable value."""
+
+    code = "flag-unavailable"

@@ -1,0 +1,87 @@
+"""What operators can ask for: frozen commands with a target `kind:name`.
+
+for_s: seconds until it ends by itself; None takes the default of the kind,
+`NEVER` means no end.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+__all__ = [
+    "NEVER",
+    "Command",
+    "Extend",
+    "FlagEdit",
+    "FlagRevert",
+    "Kill",
+    "ModeEnter",
+    "ModeLeave",
+    "Unkill",
+]
+
+NEVER = 0.0
+
+
+class Kill(msgspec.Struct, frozen=True, tag=True):
+    """Refuse a route, a tag or pin a flag: target `route: | tag: | flag:` (globs)."""
+
+    target: str
+    for_s: float | None = None
+    variant: str | None = None
+    status: int = 503
+    retry_after: int = 30
+    public: str | None = None
+    group: str | None = None
+    force: bool = False  # write although nothing matches
+
+
+class Unkill(msgspec.Struct, frozen=True, tag=True):
+    """Lift a kill; compares with the kill's revision."""
+
+    target: str
+
+
+class ModeEnter(msgspec.Struct, frozen=True, tag=True):
+    """Activate a defined or built-in mode: target `mode:name`."""
+
+    target: str
+    for_s: float | None = None
+    params: dict[str, Any] = {}
+    group: str | None = None
+
+
+class ModeLeave(msgspec.Struct, frozen=True, tag=True):
+    """End a mode's activation."""
+
+    target: str
+
+
+class FlagEdit(msgspec.Struct, frozen=True, tag=True):
+    """Edit a boolean flag: target `flag:key`.
+
+    enabled: serve on/off to everybody.  rollout: 0..100 percent get `on`.
+    Exactly one of them is given.
+    """
+
+    target: str
+    enabled: bool | None = None
+    rollout: float | None = None
+
+
+class FlagRevert(msgspec.Struct, frozen=True, tag=True):
+    """Drop the edit of a flag, so the layer below decides again."""
+
+    target: str
+
+
+class Extend(msgspec.Struct, frozen=True, tag=True):
+    """Move the end of a control: target as the control's; for_s from now."""
+
+    target: str
+    for_s: float
+
+
+Command = Kill | Unkill | ModeEnter | ModeLeave | FlagEdit | FlagRevert | Extend

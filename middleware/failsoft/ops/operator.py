@@ -1,0 +1,93 @@
+"""The calls a surface makes; `connect` returns the one real implementation."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from failsoft.ops.command import Command
+from failsoft.ops.views import AckState, Applied, FleetView, Identity, LogRow, Preview
+from failsoft.telemetry import Flight
+
+__all__ = ["Operator"]
+
+
+class Operator(Protocol):
+    """One operator's session on one environment.
+
+    Permission is checked here, never in key bindings.  Errors: `OpsError` and
+    `StoreError` of the tree in `errors`.
+    """
+
+    identity: Identity
+    role: str  # viewer | operator | none
+    armed_until: float | None  # `clock.elapsed` second, None = disarmed
+    armed_reason: str
+
+    def view(self) -> FleetView:
+        """Return the newest view; before the first reply an empty one."""
+        ...
+
+    def watch(self) -> AsyncIterator[FleetView]:
+        """Yield the newest view after each change; skips, never queues."""
+        ...
+
+    def preview(self, command: Command) -> Preview:
+        """Dry-run a command on the newest view (pure, no I/O)."""
+        ...
+
+    async def apply(
+        self,
+        command: Command,
+        *,
+        reason: str = "",
+        preview: Preview | None = None,
+        confirm: str | None = None,
+        op_id: str | None = None,
+    ) -> Applied:
+        """Write once the store confirms; acks start empty, follow them by `acks`.
+
+        reason: empty takes the arming reason; blank altogether is `Invalid`.
+        confirm: what the preview's tier asks for (`Preview.code`, or the env).
+        """
+        ...
+
+    def acks(
+        self, applied: Applied, *, wait_s: float = 10.0
+    ) -> AsyncIterator[tuple[AckState, ...]]:
+        """Yield the nodes' states until all live ones enforce, or `wait_s`."""
+        ...
+
+    def preview_undo(self, op_id: str | None = None) -> Preview:
+        """Dry-run the inverse of a write (None: this session's last)."""
+        ...
+
+    async def undo(
+        self,
+        op_id: str | None = None,
+        *,
+        reason: str = "",
+        confirm: str | None = None,
+    ) -> Applied:
+        """Write the inverse, compared with that write's revision."""
+        ...
+
+    async def arm(self, reason: str, *, minutes: float = 30.0) -> None:
+        """Allow writes of this session for `minutes`; logged."""
+        ...
+
+    async def disarm(self) -> None:
+        """Stop writes of this session."""
+        ...
+
+    async def log(self, count: int = 200) -> tuple[LogRow, ...]:
+        """Return the audit, newest first, refused attempts merged in."""
+        ...
+
+    async def flight(self, flight_id: str) -> Flight | None:
+        """Return one kept example, None when it is not kept any more."""
+        ...
+
+    async def aclose(self) -> None:
+        """Stop the reader and close connections; idempotent."""
+        ...

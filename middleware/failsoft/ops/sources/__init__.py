@@ -1,0 +1,1 @@
+"""Where views come from: the store, or a seeded fake for tests."""

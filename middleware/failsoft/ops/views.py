@@ -1,0 +1,275 @@
+"""What operators see: one immutable `FleetView` per reply, made of rows.
+
+All strings in rows are raw; surfaces pass them through `text.safe` themselves.
+Ratios are 0..1, latencies milliseconds, rates per second; None = not enough calls
+or not known, and is printed as `n<30` or `-`, never as 0.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from failsoft.telemetry import Flight
+
+__all__ = [
+    "AckState",
+    "Applied",
+    "ControlRow",
+    "FleetView",
+    "FlightRow",
+    "GroupRow",
+    "Identity",
+    "Link",
+    "LogRow",
+    "NodeRow",
+    "Notice",
+    "Preview",
+    "RouteRow",
+    "Totals",
+]
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """Who writes.  user: ACL user; verified: the server proved it."""
+
+    user: str
+    verified: bool
+    os_label: str  # "ana@host", goes into `via`
+
+
+class Link(msgspec.Struct, frozen=True):
+    """State of the reader's connection, as the reader knows it.
+
+    state: connecting | up | down | auth (refused credentials, not retried).
+    live: False for replays.  address is masked (no password).
+    """
+
+    state: Literal["connecting", "up", "down", "auth"]
+    address: str = ""
+    cause: str = ""
+    tries: int = 0
+    since: float = 0.0  # `clock.elapsed` second of the last change
+    live: bool = True
+
+
+class RouteRow(msgspec.Struct, frozen=True):
+    """One route over the window (10 s, or 60 s when below 30 calls).
+
+    state: K B D S L W ? . (worst wins).  spark: errors per second, 60 values,
+    oldest first.  by_node: node -> err_rate.  few: window has < 30 calls.
+    """
+
+    key: str  # "POST /v1/checkout"
+    rps: float
+    n: int
+    err_rate: float | None
+    err_delta: float | None  # against 60 s ago
+    p50: float | None
+    p95: float | None
+    p99: float | None
+    err_per_s: float
+    refused_per_s: float
+    gone_per_s: float
+    inflight: int
+    spark: tuple[float, ...]
+    state: str
+    state_text: str
+    criticality: str
+    impact: float
+    few: bool = False
+    by_node: tuple[tuple[str, float | None], ...] = ()
+    ticks_lost: bool = False
+
+
+class NodeRow(msgspec.Struct, frozen=True):
+    """One worker process.  state: LIVE SILENT OLD GONE.  age in seconds."""
+
+    node: str
+    short: str  # w1, w2 ... stable by first sight
+    state: str
+    age: float  # since its last heartbeat, at the moment of the view
+    rev: int
+    epoch: str
+    control_state: str  # cold live stale rewound local
+    control_age: float
+    lag_ms: float
+    rss_bytes: int
+    inflight: int
+    app: str
+    release: str
+    failsoft: str
+    uptime_s: float
+    bad: tuple[str, ...] = ()
+    own_errors: int = 0
+    own_error: str = ""
+
+
+class GroupRow(msgspec.Struct, frozen=True):
+    """One error group over the kept window (60 s of ticks)."""
+
+    group: str
+    route: str
+    exception: str
+    frame: str  # "shop/pay.py:88 charge"
+    count: int  # exact, last 60 s
+    last_ms: int
+    first_ms: int
+    flights: tuple[str, ...]  # ids, newest first
+
+
+class FlightRow(msgspec.Struct, frozen=True):
+    """One kept example."""
+
+    flight: Flight
+
+
+class ControlRow(msgspec.Struct, frozen=True):
+    """One control or defined flag/mode, active ones first.
+
+    target: `route:POST /x`, `tag:t`, `flag:k`, `mode:m`.
+    now: "KILLED", "ON", "25%", "ended" ...; active: enforced at view time.
+    """
+
+    target: str
+    kind: str  # kill mode flag
+    now: str
+    default: str
+    rollout: float | None  # 0..100
+    rps: float | None
+    until_ms: int  # 0 = never
+    by: str
+    at_ms: int
+    why: str
+    rev: int  # record's own revision, 0 = no record
+    active: bool
+    group: str = ""
+    doc: bytes = b""
+
+
+class LogRow(msgspec.Struct, frozen=True):
+    """One line of the audit: change log and refused attempts merged."""
+
+    id: str
+    at_ms: int
+    rev: int
+    who: str
+    action: str  # kill unkill mode-enter mode-leave flag-edit expire refused arm ...
+    target: str
+    before: str
+    after: str
+    why: str
+    until_ms: int
+    via: str
+    op_id: str
+    refused: bool = False
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """One thing to tell, worst first.  level: 0 info, 1 warn, 2 alarm."""
+
+    level: int
+    text: str
+    target: str = ""
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """The fleet over the window."""
+
+    rps: float = 0.0
+    n: int = 0
+    err_rate: float | None = None
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    refused_per_s: float = 0.0
+    shed_per_s: float = 0.0
+    gone_per_s: float = 0.0
+    inflight: int = 0
+    nodes_live: int = 0
+    nodes_known: int = 0
+    controls_active: int = 0
+    next_end_ms: int = 0
+
+
+class FleetView(msgspec.Struct, frozen=True):
+    """Everything the surfaces paint, from one complete reply.
+
+    received: `clock.elapsed()` second of the last complete reply.
+    server_ms: the store's time in it.
+    """
+
+    seq: int
+    env: str
+    link: Link
+    received: float
+    server_ms: int
+    revision: int = 0
+    epoch: str = ""
+    controls_state: Literal["known", "missing", "rewound"] = "known"
+    production: bool = False
+    window_s: float = 10.0
+    nodes: tuple[NodeRow, ...] = ()
+    routes: tuple[RouteRow, ...] = ()
+    groups: tuple[GroupRow, ...] = ()
+    flights: tuple[Flight, ...] = ()  # newest first, at most 200
+    controls: tuple[ControlRow, ...] = ()
+    log: tuple[LogRow, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    totals: Totals = Totals()
+
+
+class AckState(msgspec.Struct, frozen=True):
+    """One node's answer to one write; `enforces` counts only from its heartbeat."""
+
+    node: str
+    short: str
+    state: Literal["enforces", "waiting", "silent", "rejected", "old", "gone"]
+    ms: int | None = None
+    detail: str = ""
+
+
+class Preview(msgspec.Struct, frozen=True):
+    """A dry run of one command on one view.
+
+    share: ratio of the fleet's requests covered, None when unknown (tier 2).
+    tier 0..3 and `tier_why` say what confirmation is needed (`code`: what to type).
+    if_revision: record revision to compare with, None = no compare.
+    """
+
+    target: str
+    action: str
+    before: str
+    after: str
+    until_s: float | None  # seconds from now, None = no end
+    routes: tuple[str, ...]
+    rps: float
+    share: float | None
+    answer: str  # what clients get
+    in_flight: int
+    nodes_can: tuple[int, int]
+    warnings: tuple[str, ...]
+    data_age: float
+    tier: int
+    tier_why: str
+    code: str
+    if_revision: int | None
+    made_at: float
+    conflict: str = ""  # "killed by bob 4 s ago, 56m left: this replaces it"
+
+
+class Applied(msgspec.Struct, frozen=True):
+    """A write that the store confirmed."""
+
+    revision: int
+    epoch: str
+    op_id: str
+    at_ms: int
+    acks: tuple[AckState, ...] = ()
+    duplicate: bool = False
+    targets: tuple[str, ...] = ()
+
+    def enforced(self) -> bool:
+        """Whether every expected node enforces the write."""
+        return all(a.state == "enforces" for a in self.acks)

@@ -1,0 +1,222 @@
+"""The seam between failsoft and its store: shapes that cross it, two protocols.
+
+`store.redis` and `store.memory` implement both protocols in one class each.
+All times are the store's own (Redis TIME) in integer milliseconds.
+Errors: `StoreUnavailable`, `StoreConflict`, `StoreRefused` (see `errors`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+__all__ = [
+    "Answer",
+    "Beat",
+    "Call",
+    "Change",
+    "ControlSet",
+    "ControlStore",
+    "Entry",
+    "ObservationStore",
+    "Observed",
+    "TickBatch",
+    "parse_value",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One record to put or delete in a `Call`.
+
+    if_rev: None = any, 0 = must be absent, n = exactly that record revision.
+    until: "0" = no end, "+ms" = from the store's now, "ms" = absolute.
+    json: the opaque document; empty for `del`.
+    """
+
+    kind: str
+    name: str
+    op: Literal["put", "del"]
+    if_rev: int | None = None
+    until: str = "0"
+    json: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One atomic write: all changes or none.  Idempotent by `op_id` for 600 s."""
+
+    op_id: str
+    actor: str
+    reason: str
+    changes: tuple[Change, ...]
+    via: str = ""
+    epoch: str = ""  # "" = any
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an applied `Call` led to.  duplicate: this op_id was applied before."""
+
+    revision: int
+    epoch: str
+    now_ms: int
+    duplicate: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the change log.  `value`/`was`: raw stored values or None."""
+
+    id: str
+    rev: int
+    epoch: str
+    kind: str
+    name: str
+    op: str  # put del expire restore accept
+    value: bytes | None
+    was: bytes | None
+    who: str
+    why: str
+    via: str
+    op_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ControlSet:
+    """Everything in the control store at one instant.
+
+    records: (kind, name) -> raw value `<rev> <at_ms> <until_ms> <json>`.
+    epoch is "" and rev 0 for a store that was never written.
+    """
+
+    rev: int
+    epoch: str
+    tail: str  # stream id of the newest log entry, "0-0" if none
+    now_ms: int
+    records: Mapping[tuple[str, str], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """The store's answer to a heartbeat."""
+
+    now_ms: int
+    rev: int
+    epoch: str
+    watched: bool  # somebody reads ticks
+
+
+@dataclass(frozen=True, slots=True)
+class TickBatch:
+    """What one node writes in one second, in one round trip.
+
+    tick: encoded `telemetry.Tick`, None when nobody watches.
+    slo: (resolution_s, field, increment) for the bucket of the store's now.
+    flights: encoded `telemetry.Flight`s.
+    """
+
+    node: str
+    tick: bytes | None
+    slo: Sequence[tuple[int, str, int]] = ()
+    flights: Sequence[bytes] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One complete reply to a reader.  Stream items are (id, bytes), oldest first."""
+
+    now_ms: int
+    rev: int
+    epoch: str
+    env: str
+    nodes: Mapping[str, bytes] = field(default_factory=dict)  # id -> heartbeat
+    silent: Mapping[str, int] = field(default_factory=dict)  # id -> last seen ms
+    ticks: Sequence[tuple[str, bytes]] = ()
+    flights: Sequence[tuple[str, bytes]] = ()
+
+
+class ControlStore(Protocol):
+    """Reads and writes of controls; one write path."""
+
+    env: str
+
+    async def load(self) -> ControlSet:
+        """Read the whole control set consistently with its log tail."""
+        ...
+
+    async def wait(self, last_id: str, block_s: float) -> Sequence[Entry]:
+        """Block up to `block_s` for entries after `last_id` (the push channel).
+
+        Uses a connection of its own; an empty return proves freshness too.
+        """
+        ...
+
+    async def renew_push(self) -> None:
+        """Drop the push connection; the next `wait` opens a new one."""
+        ...
+
+    async def after(self, last_id: str, count: int = 500) -> Sequence[Entry]:
+        """Return entries after `last_id` without blocking, oldest first."""
+        ...
+
+    async def log(self, count: int = 200, before: str = "+") -> Sequence[Entry]:
+        """Return the newest entries before stream id `before`, newest first."""
+        ...
+
+    async def apply(self, call: Call) -> Answer:
+        """Write all changes or none; see flags page, section 1."""
+        ...
+
+    async def beat(self, node: str, heartbeat: bytes) -> Beat:
+        """Say that `node` lives and read revision, epoch and the watch key."""
+        ...
+
+    async def leave(self, node: str) -> None:
+        """Remove the node's heartbeat on a clean stop."""
+        ...
+
+    async def identify(self) -> tuple[str, str]:
+        """Return (user, role) of this connection: role operator|viewer|app."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close every connection; idempotent."""
+        ...
+
+
+class ObservationStore(Protocol):
+    """Writes of the fleet's observations and reads by operators."""
+
+    env: str
+
+    async def write(self, batch: TickBatch) -> None:
+        """Send one node's second in one round trip."""
+        ...
+
+    async def read(self, *, ticks_after: str, flights_after: str) -> Observed:
+        """Read everything a view needs in one pipeline; sets the watch key.
+
+        `ticks_after`: stream id, "" = only from now on (the last 60 s kept).
+        """
+        ...
+
+    async def attempt(self, fields: Mapping[str, str]) -> None:
+        """Record a refused write or an arming in the attempts stream."""
+        ...
+
+    async def attempts(
+        self, count: int = 200
+    ) -> Sequence[tuple[str, Mapping[str, str]]]:
+        """Return the newest attempts as (stream id, fields), newest first."""
+        ...
+
+
+def parse_value(raw: bytes) -> tuple[int, int, int, bytes]:
+    """Split a stored value into (rev, at_ms, until_ms or 0, json).
+
+    Raises ValueError when the ASCII header is not three numbers.
+    """
+    rev, at_ms, until_ms, json = raw.split(b" ", 3)
+    return int(rev), int(at_ms), int(until_ms), json

@@ -1,0 +1,37 @@
+"""Per-second windows, mergeable histograms, error groups: what the fleet reports."""
+
+from __future__ import annotations
+
+from failsoft.telemetry._histogram import (
+    bucket_of,
+    bucket_value_us,
+    merge_into,
+    percentile_us,
+)
+from failsoft.telemetry._wire import (
+    Flight,
+    Frame,
+    Heartbeat,
+    RouteTick,
+    Tick,
+    decode_flight,
+    decode_heartbeat,
+    decode_tick,
+    encode,
+)
+
+__all__ = [
+    "Flight",
+    "Frame",
+    "Heartbeat",
+    "RouteTick",
+    "Tick",
+    "bucket_of",
+    "bucket_value_us",
+    "decode_flight",
+    "decode_heartbeat",
+    "decode_tick",
+    "encode",
+    "merge_into",
+    "percentile_us",
+]

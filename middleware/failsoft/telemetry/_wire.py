@@ -1,0 +1,135 @@
+"""What nodes write and operators read: heartbeat, tick, flight.  All msgpack.
+
+Route names travel inline: an interned table saves bytes but loses a reader that
+joins late (see ARCHITECTURE, D-002).
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+__all__ = [
+    "Flight",
+    "Frame",
+    "Heartbeat",
+    "RouteTick",
+    "Tick",
+    "decode_flight",
+    "decode_heartbeat",
+    "decode_tick",
+    "encode",
+]
+
+WIRE_VERSION = 1
+
+
+class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One node's sign of life, each 0.8 s and within 20 ms of an applied change.
+
+    state: cold live stale rewound local.  age_ms: since the last proof that
+    controls are current.  bad: targets this node cannot enforce, at most 20.
+    """
+
+    node: str
+    host: str
+    pid: int
+    epoch: str
+    rev: int
+    state: str
+    v: int = WIRE_VERSION
+    age_ms: int = 0
+    app: str = ""
+    app_version: str = ""
+    failsoft: str = ""
+    started_ms: int = 0
+    lag_ms: float = 0.0  # event-loop lag, worst of the last second
+    rss_bytes: int = 0
+    inflight: int = 0
+    kills: int = 0
+    bad: tuple[str, ...] = ()
+    own_errors: int = 0
+    own_error: str = ""  # newest internal error, one line
+    routes: tuple[tuple[str, str, tuple[str, ...]], ...] = ()  # key, criticality, tags
+    flags: tuple[str, ...] = ()  # flag keys seen or declared, at most 1,000
+    modes: tuple[tuple[str, str], ...] = ()  # defined modes: name, title
+
+
+class RouteTick(msgspec.Struct, frozen=True, array_like=True):
+    """Counters of one route in one second.
+
+    n: requests the app answered or failed (refused ones are in `refused` only).
+    errors: status >= 500 or an unhandled exception.  exceptions: the latter.
+    gone: client disconnected before the answer was complete (499).
+    hist: bucket -> count, see `_histogram`.
+    """
+
+    route: str
+    n: int
+    errors: int = 0
+    exceptions: int = 0
+    client_errors: int = 0  # 4xx
+    gone: int = 0
+    inflight_max: int = 0
+    sent_bytes: int = 0
+    hist: dict[int, int] = {}
+    refused: dict[str, int] = {}  # reason -> count: kill maintenance read_only shed ...
+    groups: dict[str, int] = {}  # error group id -> count
+
+
+class Tick(msgspec.Struct, frozen=True):
+    """One node's counters for one interval of about a second."""
+
+    node: str
+    seq: int
+    interval_ms: int
+    v: int = WIRE_VERSION
+    routes: tuple[RouteTick, ...] = ()
+    lost_ticks: int = 0
+    lag_max_ms: float = 0.0
+    flags: dict[str, dict[str, int]] = {}  # flag -> variant -> evaluations
+
+
+class Frame(msgspec.Struct, frozen=True, array_like=True):
+    """One frame of a stack, as data: no locals, ever."""
+
+    file: str
+    line: int
+    function: str
+    source: str = ""
+    in_app: bool = True
+
+
+class Flight(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One failed request, kept whole.  frames: newest first, at most 50.
+
+    group: hash(route, exception type, top in-app frame, or status); see
+    `_groups.group_id`.  message is cut at 512 characters and redacted.
+    """
+
+    id: str
+    group: str
+    route: str
+    node: str
+    at_ms: int
+    status: int
+    duration_us: int
+    v: int = WIRE_VERSION
+    exception: str = ""  # type name, "" when the app answered 5xx itself
+    message: str = ""
+    frames: tuple[Frame, ...] = ()
+    causes: tuple[str, ...] = ()  # "Type: message" of __cause__/__context__
+    trace_id: str = ""
+    span_id: str = ""
+    release: str = ""
+    revision: int = 0
+    consumer: str = ""
+    modes: tuple[str, ...] = ()
+    flags: tuple[tuple[str, str], ...] = ()
+    after_start: bool = False  # raised after the response had started
+    truncated: bool = False
+
+
+encode = msgspec.msgpack.Encoder().encode
+decode_heartbeat = msgspec.msgpack.Decoder(Heartbeat).decode
+decode_tick = msgspec.msgpack.Decoder(Tick).decode
+decode_flight = msgspec.msgpack.Decoder(Flight).decode
