@@ -9,7 +9,8 @@
     |   |-- StoreRefused        the store said no: rights, read-only, limits
     |   `-- StoreRewound        the epoch is not the one that was expected
     |-- OpsError            what operators ask for
-    |   |-- ReadOnly NotArmed NeedsConfirm TargetGone Invalid Stale EnvMismatch Throttled
+    |   |-- ReadOnly  NotArmed  NeedsConfirm  TargetGone  Invalid
+    |   `-- Stale  EnvMismatch  Throttled
     `-- FlagError           evaluation of flags
         `-- FlagUnavailable
 
@@ -107,12 +108,12 @@ class StoreConflict(StoreError):
 
     target: `kind/name`.  current: raw record now in the store, None if absent.
     revision: its revision, 0 if absent.  expected: the revision the caller saw.
-    actor, at_ms: who wrote it and when (Redis ms), empty and 0 when unknown.
+    actor, age_ms: who wrote it and how long ago, "" and None when unknown.
     """
 
     code = "store-conflict"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - carries the whole newer record
         self,
         target: str,
         *,
@@ -120,18 +121,16 @@ class StoreConflict(StoreError):
         revision: int,
         expected: int,
         actor: str = "",
-        at_ms: int = 0,
-        now_ms: int = 0,
+        age_ms: int | None = None,
     ) -> None:
         self.target = target
         self.current = current
         self.revision = revision
         self.expected = expected
         self.actor = actor
-        self.at_ms = at_ms
-        self.now_ms = now_ms
+        self.age_ms = age_ms
         who = f" by {actor}" if actor else ""
-        ago = f" {max(0, now_ms - at_ms) / 1000:.1f} s ago" if at_ms and now_ms else ""
+        ago = "" if age_ms is None else f" {age_ms / 1000:.1f} s ago"
         super().__init__(
             f"was changed{who}{ago} (rev {revision}, you saw {expected})",
             where=target,

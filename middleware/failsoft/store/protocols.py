@@ -202,6 +202,14 @@ class ObservationStore(Protocol):
         """
         ...
 
+    async def publish_definitions(self, digest: str, blob: bytes) -> None:
+        """Store encoded `telemetry.Definitions` under its digest for 15 min."""
+        ...
+
+    async def definitions(self, digest: str) -> bytes | None:
+        """Return what `publish_definitions` stored, None when it is gone."""
+        ...
+
     async def attempt(self, fields: Mapping[str, str]) -> None:
         """Record a refused write or an arming in the attempts stream."""
         ...

@@ -9,11 +9,14 @@ from failsoft.telemetry._histogram import (
     percentile_us,
 )
 from failsoft.telemetry._wire import (
+    Definitions,
     Flight,
     Frame,
     Heartbeat,
+    ModeDef,
     RouteTick,
     Tick,
+    decode_definitions,
     decode_flight,
     decode_heartbeat,
     decode_tick,
@@ -21,13 +24,16 @@ from failsoft.telemetry._wire import (
 )
 
 __all__ = [
+    "Definitions",
     "Flight",
     "Frame",
     "Heartbeat",
+    "ModeDef",
     "RouteTick",
     "Tick",
     "bucket_of",
     "bucket_value_us",
+    "decode_definitions",
     "decode_flight",
     "decode_heartbeat",
     "decode_tick",

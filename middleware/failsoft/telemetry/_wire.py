@@ -9,11 +9,14 @@ from __future__ import annotations
 import msgspec
 
 __all__ = [
+    "Definitions",
     "Flight",
     "Frame",
     "Heartbeat",
+    "ModeDef",
     "RouteTick",
     "Tick",
+    "decode_definitions",
     "decode_flight",
     "decode_heartbeat",
     "decode_tick",
@@ -49,9 +52,24 @@ class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
     bad: tuple[str, ...] = ()
     own_errors: int = 0
     own_error: str = ""  # newest internal error, one line
+    defs: str = ""  # digest of this node's `Definitions`
+
+
+class ModeDef(msgspec.Struct, frozen=True, array_like=True):
+    """A defined or built-in mode.  scope: globs of `METHOD template` or `tag:name`."""
+
+    name: str
+    title: str
+    scope: tuple[str, ...]
+    summary: str = ""  # what clients get, one line
+
+
+class Definitions(msgspec.Struct, frozen=True):
+    """What a node's release declares; published once under its digest."""
+
     routes: tuple[tuple[str, str, tuple[str, ...]], ...] = ()  # key, criticality, tags
-    flags: tuple[str, ...] = ()  # flag keys seen or declared, at most 1,000
-    modes: tuple[tuple[str, str], ...] = ()  # defined modes: name, title
+    flags: tuple[tuple[str, str], ...] = ()  # key, coded default as JSON text
+    modes: tuple[ModeDef, ...] = ()
 
 
 class RouteTick(msgspec.Struct, frozen=True, array_like=True):
@@ -133,3 +151,4 @@ encode = msgspec.msgpack.Encoder().encode
 decode_heartbeat = msgspec.msgpack.Decoder(Heartbeat).decode
 decode_tick = msgspec.msgpack.Decoder(Tick).decode
 decode_flight = msgspec.msgpack.Decoder(Flight).decode
+decode_definitions = msgspec.msgpack.Decoder(Definitions).decode
