@@ -113,7 +113,7 @@ class StoreConflict(StoreError):
 
     code = "store-conflict"
 
-    def __init__(  # noqa: PLR0913 - carries the whole newer record
+    def __init__(
         self,
         target: str,
         *,
