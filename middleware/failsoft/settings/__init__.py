@@ -1,0 +1,46 @@
+"""Settings: keyword arguments > environment > failsoft.toml, checked all at once.
+
+Decides what a valid setting is and names every fault in one `DefinitionError`.
+Leaves to others what a setting does.  Keys carry no unit: spans are text with a
+unit in the file and the environment (`"250ms" "30s" "5m" "7d"`), seconds or such
+text in Python.
+"""
+
+from failsoft.settings._readers import mask_url, parse_span_s
+from failsoft.settings._sources import load_settings
+from failsoft.settings._values import (
+    CRITICALITIES,
+    ENDPOINTS,
+    EndpointSettings,
+    FlagDeclaration,
+    FlagSettings,
+    KillSettings,
+    ModeDefinition,
+    RoutePolicy,
+    Settings,
+    Shed,
+    StaticAnswer,
+    StoreSettings,
+    TelemetrySettings,
+    TracingSettings,
+)
+
+__all__ = [
+    "CRITICALITIES",
+    "ENDPOINTS",
+    "EndpointSettings",
+    "FlagDeclaration",
+    "FlagSettings",
+    "KillSettings",
+    "ModeDefinition",
+    "RoutePolicy",
+    "Settings",
+    "Shed",
+    "StaticAnswer",
+    "StoreSettings",
+    "TelemetrySettings",
+    "TracingSettings",
+    "load_settings",
+    "mask_url",
+    "parse_span_s",
+]

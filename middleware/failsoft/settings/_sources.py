@@ -1,0 +1,189 @@
+"""Where settings come from, which source wins, and what contradicts."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from failsoft.errors import DefinitionError
+from failsoft.settings._keys import ENVIRONMENT, SECTIONS
+from failsoft.settings._readers import ABSENT, At, Span, read_fields
+from failsoft.settings._values import (
+    EndpointSettings,
+    FlagSettings,
+    KillSettings,
+    Settings,
+    StoreSettings,
+    TelemetrySettings,
+    TracingSettings,
+)
+
+__all__ = ["load_settings"]
+
+# Read by the CLI, the terminal UI, the demo and the test tooling.
+_OTHERS = re.compile(
+    r"FAILSOFT_(CONFIG|APP|CONTEXT|TUI_CONFIG|NO_APT|REQUIRE_REDIS|TEST_.*|DEMO_.*)"
+)
+_SHORT = {"redis_url": "url", "env": "env"}
+
+_Values = dict[tuple[str, str], Any]  # (section, key) -> value
+
+
+def load_settings(
+    overrides: Mapping[str, Any], environ: Mapping[str, str], cwd: Path
+) -> Settings:
+    """Return the settings of this process; `overrides` are keyword arguments.
+
+    overrides: `redis_url`, `env`, `config` (path of the file), a section as a dict
+    (`store={"beat": 0.5}`) or one key (`{"store.beat": 0.5}`); None = not given.
+    environ: empty values count as not given.  The file is `config`, else
+    FAILSOFT_CONFIG, else failsoft.toml in `cwd` when there is one.
+    Raises DefinitionError with every finding.
+    """
+    findings: list[str] = []
+    values: _Values = {}
+    for source in (
+        _from_file(_config_path(overrides, environ, cwd), findings),
+        _from_environment(environ, At("environment", cwd, findings)),
+        _from_arguments(overrides, At("arguments", cwd, findings)),
+    ):
+        _merge(values, source)
+    settings = _build(values)
+    findings += _contradictions(settings)
+    if findings:
+        raise DefinitionError(findings)
+    return settings
+
+
+def _config_path(
+    overrides: Mapping[str, Any], environ: Mapping[str, str], cwd: Path
+) -> Path | None:
+    named = overrides.get("config") or environ.get("FAILSOFT_CONFIG")
+    default = cwd / "failsoft.toml"
+    if named:
+        return cwd / named
+    return default if default.is_file() else None
+
+
+def _from_file(path: Path | None, findings: list[str]) -> _Values:
+    if path is None:
+        return {}
+    try:
+        tree = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        todo = "create it, or correct config or FAILSOFT_CONFIG"
+        findings.append(f"{path}: cannot be read ({error.strerror}); {todo}")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        findings.append(f"{path.name}: is no valid TOML: {error}; correct it")
+    else:
+        return _from_tree(tree, At(path.name, path.parent, findings))
+    return {}
+
+
+def _from_tree(tree: Mapping[str, Any], at: At) -> _Values:
+    values: _Values = {}
+    for section, body in tree.items():
+        readers = SECTIONS.get(section)
+        if readers is None:
+            at.unknown(section, SECTIONS)
+            continue
+        reader = partial(read_fields, readers=readers)
+        found = at.child(section).read(reader, body, {})
+        values |= {(section, key): value for key, value in found.items()}
+    return values
+
+
+def _from_environment(environ: Mapping[str, str], at: At) -> _Values:
+    values: _Values = {}
+    for name in sorted(environ):
+        if not name.startswith("FAILSOFT_") or _OTHERS.fullmatch(name):
+            continue
+        if name not in ENVIRONMENT:
+            at.unknown(name, ENVIRONMENT)
+        elif environ[name]:
+            section, key, reader = ENVIRONMENT[name]
+            values[section, key] = at.child(name).read(reader, environ[name], ABSENT)
+    return values
+
+
+def _from_arguments(overrides: Mapping[str, Any], at: At) -> _Values:
+    values: _Values = {}
+    for name, raw in overrides.items():
+        section, dot, key = name.partition(".")
+        if raw is None or name == "config":
+            continue
+        if name in _SHORT:
+            tree = {"store": {_SHORT[name]: raw}}
+        elif section not in SECTIONS:
+            at.unknown(name, {*SECTIONS, *_SHORT, "config"})
+            continue
+        else:
+            tree = {section: {key: raw} if dot else raw}
+        _merge(values, _from_tree(tree, at))
+    return values
+
+
+def _merge(values: _Values, over: _Values) -> None:
+    """Let `over` win; tables of named entries are joined by name."""
+    for path, value in over.items():
+        if isinstance(value, dict) and isinstance(values.get(path), dict):
+            values[path] = {**values[path], **value}
+        elif value is not ABSENT:
+            values[path] = value
+
+
+def _build(values: _Values) -> Settings:
+    return Settings(
+        store=StoreSettings(**_part(values, "store")),
+        flags=FlagSettings(MappingProxyType(values.get(("flags", "declare"), {}))),
+        kill=KillSettings(**_part(values, "kill")),
+        tracing=TracingSettings(**_part(values, "tracing")),
+        telemetry=TelemetrySettings(**_part(values, "telemetry")),
+        endpoints=EndpointSettings(**_part(values, "endpoints")),
+        routes=MappingProxyType(_part(values, "routes")),
+        modes=MappingProxyType(_part(values, "mode")),
+        never=values.get(("modes", "never"), ()),
+    )
+
+
+def _part(values: _Values, section: str) -> dict[str, Any]:
+    readers = SECTIONS[section]
+    spans = {
+        key
+        for key, reader in (readers.items() if isinstance(readers, dict) else ())
+        if isinstance(reader, Span)
+    }
+    return {
+        f"{key}_s" if key in spans else key: value
+        for (owner, key), value in values.items()
+        if owner == section
+    }
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    """Return what is wrong between settings that are fine one by one."""
+    store, kill = settings.store, settings.kill
+    findings = []
+    if store.stale_after_s <= store.beat_s:
+        findings.append(
+            f"settings: store.stale_after = {store.stale_after_s:g}s is not longer "
+            f"than store.beat = {store.beat_s:g}s; a node would always look stale"
+        )
+    if kill.default_ttl_s > kill.max_ttl_s:
+        findings.append(
+            f"settings: kill.default_ttl = {kill.default_ttl_s:g}s is longer than "
+            f"kill.max_ttl = {kill.max_ttl_s:g}s; raise max_ttl or lower default_ttl"
+        )
+    findings += [
+        f"settings: mode.{name}.routes names {glob!r}, which modes.never protects; "
+        "drop it from one of them"
+        for name, mode in settings.modes.items()
+        for glob in mode.routes
+        if glob in settings.never
+    ]
+    return findings

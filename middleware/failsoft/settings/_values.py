@@ -1,0 +1,132 @@
+"""The settings as value objects: what they mean, with their defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+CRITICALITIES = ("critical_plus", "critical", "sheddable_plus", "sheddable")
+ENDPOINTS = ("live", "ready", "status")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSettings:
+    """The control store.  url: "" = memory of this process.  Spans in seconds."""
+
+    url: str = ""
+    env: str = "default"
+    require: bool = False
+    rewind: Literal["hold", "accept"] = "hold"
+    block_s: float = 2.0
+    beat_s: float = 0.8
+    stale_after_s: float = 4.5
+    start_deadline_s: float = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class FlagDeclaration:
+    """A flag as developers declare it.  expires: ISO date or ""."""
+
+    default: Any
+    owner: str = ""
+    expires: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FlagSettings:
+    """Declared flags by key."""
+
+    declare: Mapping[str, FlagDeclaration] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class KillSettings:
+    """How long a kill holds, in seconds."""
+
+    default_ttl_s: float = 3600.0
+    max_ttl_s: float = 30 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class TracingSettings:
+    """Headers of the answer: X-Request-ID, traceresponse."""
+
+    request_id: bool = False
+    traceresponse: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TelemetrySettings:
+    """Who reports.  release: the application's version, as `service.version`."""
+
+    app: str = ""
+    release: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSettings:
+    """Own answers.  enabled: names of `ENDPOINTS`."""
+
+    prefix: str = "/_failsoft"
+    enabled: tuple[str, ...] = ENDPOINTS
+
+
+@dataclass(frozen=True, slots=True)
+class RoutePolicy:
+    """What is declared for the routes of one glob.  None = not said here."""
+
+    criticality: str | None = None
+    tags: tuple[str, ...] = ()
+    bypass: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StaticAnswer:
+    """Value of the action `static`: the answer in place of the application's."""
+
+    body: bytes
+    media_type: str = "text/plain; charset=utf-8"
+    status: int = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Shed:
+    """Value of the action `shed`: refuse `share` (0..1) of a class and those below.
+
+    criticality: None = every class.
+    """
+
+    share: float = 1.0
+    criticality: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModeDefinition:
+    """A degraded mode.  routes: globs `METHOD /path*` or `tag:name`.
+
+    actions: (name, value) in the order written, values checked: read_only True,
+    maintenance and banner text, static `StaticAnswer`, shed `Shed`, disable
+    tuple of flag keys.
+    """
+
+    title: str
+    severity: Literal["minor", "major", "critical"] = "minor"
+    routes: tuple[str, ...] = ("* *",)
+    actions: tuple[tuple[str, Any], ...] = ()
+    public: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything one process is configured by; `never`: globs no mode touches."""
+
+    store: StoreSettings = StoreSettings()
+    flags: FlagSettings = FlagSettings()
+    kill: KillSettings = KillSettings()
+    tracing: TracingSettings = TracingSettings()
+    telemetry: TelemetrySettings = TelemetrySettings()
+    endpoints: EndpointSettings = EndpointSettings()
+    routes: Mapping[str, RoutePolicy] = field(default_factory=dict)
+    modes: Mapping[str, ModeDefinition] = field(default_factory=dict)
+    never: tuple[str, ...] = ()
