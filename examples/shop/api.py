@@ -1,0 +1,48 @@
+"""The shop: `uvicorn shop.api:app --app-dir examples`.
+
+SHOP_DB: path of the SQLite file (shared by all nodes; default `shop.db`).
+SHOP_PAYMENTS_URL: the payments provider, `uvicorn shop.payments:app --port 8900`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import APIRouter, FastAPI
+
+from failsoft import Failsoft
+from shop import cart, catalogue, checkout, orders, reviews
+from shop.database import open_database
+from shop.pay import TIMEOUT_S
+
+
+@asynccontextmanager
+async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    path = Path(os.environ.get("SHOP_DB", "shop.db"))
+    url = os.environ.get("SHOP_PAYMENTS_URL", "http://127.0.0.1:8900")
+    # Below the provider's own 5 s, so that no charge meets a closing connection.
+    limits = httpx.Limits(keepalive_expiry=2.0)
+    async with (
+        open_database(path) as database,
+        httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S, limits=limits) as payments,
+    ):
+        yield {"database": database, "payments": payments}
+
+
+v1 = APIRouter(prefix="/v1")
+for part in (catalogue, cart, checkout, orders, reviews):
+    v1.include_router(part.router)
+
+app = FastAPI(title="shop", version="1.0", lifespan=lifespan)
+app.include_router(v1)
+app.add_middleware(Failsoft)
+
+
+@app.get("/healthz", tags=["health"])
+async def healthz() -> dict[str, bool]:
+    return {"ok": True}

@@ -1,0 +1,67 @@
+"""Checkout: the revenue path.  A failing provider surfaces as an unhandled error."""
+
+from __future__ import annotations
+
+import asyncio
+from uuid import uuid4
+
+from fastapi import APIRouter, BackgroundTasks, HTTPException
+
+import failsoft
+from shop.cart import read_cart
+from shop.database import Database
+from shop.models import Checkout, Order
+from shop.pay import CardDeclined, charge
+from shop.wiring import Consumer, Payments, Stored
+
+router = APIRouter(prefix="/checkout", tags=["checkout"])
+PACKING_S = 0.3
+
+
+@router.post("", status_code=201)
+async def check_out(
+    wanted: Checkout,
+    stored: Stored,
+    payments: Payments,
+    consumer: Consumer,
+    after: BackgroundTasks,
+) -> Order:
+    cart = await read_cart(wanted.cart_id, stored)
+    order_id, total = uuid4().hex, price(cart.total_cents)
+    try:
+        charge_id = await charge(payments, order_id, total, wanted.card)
+    except CardDeclined as declined:
+        raise HTTPException(402, str(declined)) from declined
+    order = Order(
+        order_id=order_id, total_cents=total, charge_id=charge_id, status="paid"
+    )
+    await save_order(stored, order, consumer, cart.cart_id)
+    after.add_task(confirm_order, stored, order_id)
+    return order
+
+
+def price(total_cents: int) -> int:
+    """Return what the customer pays: the new pricing ships free above 50."""
+    if failsoft.flag("checkout.new-pricing", default=False) and total_cents >= 5000:
+        return total_cents
+    return total_cents + 490
+
+
+async def save_order(
+    stored: Database, order: Order, consumer: str, cart_id: str
+) -> None:
+    async with stored.transaction() as connection:
+        await connection.execute(
+            "INSERT INTO orders VALUES (?, ?, ?, ?, ?)",
+            (order.order_id, consumer, order.total_cents, order.charge_id, "paid"),
+        )
+        await connection.execute("DELETE FROM cart_items WHERE cart_id = ?", (cart_id,))
+
+
+async def confirm_order(stored: Database, order_id: str) -> None:
+    """Confirm in the background, once the answer is sent."""
+    await asyncio.sleep(PACKING_S)
+    async with stored.transaction() as connection:
+        await connection.execute(
+            "UPDATE orders SET status = 'confirmed' WHERE order_id = ?", (order_id,)
+        )

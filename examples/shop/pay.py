@@ -1,0 +1,56 @@
+"""Charging a card at the payments provider, and how that fails."""
+
+from __future__ import annotations
+
+import httpx
+from pydantic import BaseModel, ValidationError
+
+TIMEOUT_S = 1.5
+
+
+class PaymentError(Exception):
+    """A charge did not go through; nothing was ordered."""
+
+
+class PaymentTimeout(PaymentError):
+    """The provider did not answer in time; whether it charged is unknown."""
+
+
+class PaymentFailed(PaymentError):
+    """The provider answered with a failure, or with something unreadable."""
+
+
+class CardDeclined(PaymentError):
+    """The customer's card was refused: not the provider's fault."""
+
+
+class Receipt(BaseModel):
+    charge_id: str
+    amount_cents: int
+
+
+async def charge(
+    payments: httpx.AsyncClient, order_id: str, amount_cents: int, card: str
+) -> str:
+    """Charge once per order (the id is the idempotency key); return the charge id."""
+    try:
+        receipt = await _post_charge(payments, order_id, amount_cents, card)
+    except httpx.TimeoutException as late:
+        raise PaymentTimeout(f"no answer within {TIMEOUT_S} s") from late
+    except (httpx.HTTPError, ValidationError) as bad:
+        raise PaymentFailed(f"{type(bad).__name__} from the provider") from bad
+    return receipt.charge_id
+
+
+async def _post_charge(
+    payments: httpx.AsyncClient, order_id: str, amount_cents: int, card: str
+) -> Receipt:
+    reply = await payments.post(
+        "/charges",
+        json={"amount_cents": amount_cents, "card": card},
+        headers={"Idempotency-Key": order_id},
+    )
+    if reply.status_code == 402:
+        raise CardDeclined(reply.json()["detail"])
+    reply.raise_for_status()
+    return Receipt.model_validate_json(reply.content)
