@@ -1,0 +1,5 @@
+.PHONY: demo test
+
+demo: ; @.ci/run env && .venv/bin/failsoft demo
+
+test: ; @.ci/run $(STAGES)
