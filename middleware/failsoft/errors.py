@@ -109,6 +109,7 @@ class StoreConflict(StoreError):
     target: `kind/name`.  current: raw record now in the store, None if absent.
     revision: its revision, 0 if absent.  expected: the revision the caller saw.
     actor, age_ms: who wrote it and how long ago, "" and None when unknown.
+    diff: what the caller had, and what is there now, in words.
     """
 
     code = "store-conflict"
@@ -122,6 +123,7 @@ class StoreConflict(StoreError):
         expected: int,
         actor: str = "",
         age_ms: int | None = None,
+        diff: str = "",
     ) -> None:
         self.target = target
         self.current = current
@@ -129,10 +131,12 @@ class StoreConflict(StoreError):
         self.expected = expected
         self.actor = actor
         self.age_ms = age_ms
+        self.diff = diff
         who = f" by {actor}" if actor else ""
         ago = "" if age_ms is None else f" {age_ms / 1000:.1f} s ago"
+        change = f": {diff}" if diff else ""
         super().__init__(
-            f"was changed{who}{ago} (rev {revision}, you saw {expected})",
+            f"was changed{who}{ago} (rev {revision}, you saw {expected}){change}",
             where=target,
             todo="preview again",
         )

@@ -69,6 +69,7 @@ class FlagEdit(msgspec.Struct, frozen=True, tag=True):
     target: str
     enabled: bool | None = None
     rollout: float | None = None
+    force: bool = False  # write although no release declares the flag
 
 
 class FlagRevert(msgspec.Struct, frozen=True, tag=True):

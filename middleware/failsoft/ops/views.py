@@ -271,5 +271,5 @@ class Applied(msgspec.Struct, frozen=True):
     targets: tuple[str, ...] = ()
 
     def enforced(self) -> bool:
-        """Whether every expected node enforces the write."""
-        return all(a.state == "enforces" for a in self.acks)
+        """Whether every expected node that has not left enforces the write."""
+        return all(a.state in ("enforces", "gone") for a in self.acks)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from failsoft.ops.views import Link
@@ -18,6 +18,7 @@ class Batch:
 
     proof: a complete reply; only those move `FleetView.received`.
     controls: raw records, None when unchanged since the last batch.
+    definitions: encoded `telemetry.Definitions` by digest, new ones only.
     """
 
     link: Link
@@ -25,6 +26,7 @@ class Batch:
     observed: Observed | None = None
     controls: dict[tuple[str, str], bytes] | None = None
     entries: tuple[Entry, ...] = ()  # new log lines, oldest first
+    definitions: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class Source(Protocol):
