@@ -1,3 +1,57 @@
-"""failsoft."""
+"""failsoft lets APIs survive production: measure, alert, isolate, degrade on purpose.
+
+    from failsoft import Failsoft
+    app.add_middleware(Failsoft)
+
+Heavy packages are imported when they are first used, never by `import failsoft`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from failsoft.asgi import Failsoft
+    from failsoft.errors import FailsoftError
+    from failsoft.flags import FlagDetails
+    from failsoft.handlers import current, flag, flag_details
+    from failsoft.pipeline import Exchange
+    from failsoft.routes.policy import route
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Exchange",
+    "Failsoft",
+    "FailsoftError",
+    "FlagDetails",
+    "current",
+    "flag",
+    "flag_details",
+    "route",
+]
+
+_HOMES = {
+    "Exchange": "failsoft.pipeline",
+    "Failsoft": "failsoft.asgi",
+    "FailsoftError": "failsoft.errors",
+    "FlagDetails": "failsoft.flags",
+    "current": "failsoft.handlers",
+    "flag": "failsoft.handlers",
+    "flag_details": "failsoft.handlers",
+    "route": "failsoft.routes.policy",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'failsoft' has no attribute {name!r}")
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

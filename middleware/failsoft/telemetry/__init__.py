@@ -8,6 +8,7 @@ from failsoft.telemetry._histogram import (
     merge_into,
     percentile_us,
 )
+from failsoft.telemetry._window import RouteCell, Window
 from failsoft.telemetry._wire import (
     Definitions,
     Flight,
@@ -29,8 +30,10 @@ __all__ = [
     "Frame",
     "Heartbeat",
     "ModeDef",
+    "RouteCell",
     "RouteTick",
     "Tick",
+    "Window",
     "bucket_of",
     "bucket_value_us",
     "decode_definitions",

@@ -1,0 +1,70 @@
+"""What handlers call: flags and the current request."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from failsoft.controls.targets import covers
+from failsoft.flags import FlagDetails, FlagState, evaluate
+from failsoft.pipeline import CURRENT, Exchange
+from failsoft.runtime import Runtime, current_runtime
+
+__all__ = ["current", "flag", "flag_details"]
+
+_MAX_NOTED = 64
+_T = TypeVar("_T", bool, str, int, float, dict[str, Any])
+
+
+def current() -> Exchange | None:
+    """Return the request that is being served, None outside of one."""
+    return CURRENT.get()
+
+
+def flag(key: str, default: _T, *, targeting_key: str | None = None) -> _T:
+    """Return the value of a flag, typed by `default`; never waits, never raises.
+
+    targeting_key: who is asked for, at rollouts; else the request's.  An unknown
+    key gives the default.  About a microsecond.
+    """
+    value: _T = flag_details(key, default, targeting_key=targeting_key).value
+    return value
+
+
+def flag_details(
+    key: str, default: _T, *, targeting_key: str | None = None
+) -> FlagDetails:
+    """Return the value of a flag with variant, reason and revision.
+
+    Outside of a request the newest snapshot of the process decides; without one
+    the coded default is served with error PROVIDER_NOT_READY.
+    """
+    exchange = CURRENT.get()
+    runtime: Runtime | None = exchange.runtime if exchange else current_runtime()
+    if runtime is None:
+        return FlagDetails(default, error="PROVIDER_NOT_READY")
+    if exchange is None:
+        state = runtime.flags
+    else:
+        state = _pinned(exchange, runtime, key)
+        targeting_key = targeting_key or exchange.targeting_key
+    details = evaluate(state, key, default, targeting_key)
+    runtime.saw_flag(key, default, details.variant)
+    if exchange is not None:
+        _note(exchange, key, details)
+    return details
+
+
+def _pinned(exchange: Exchange, runtime: Runtime, key: str) -> FlagState:
+    """A request keeps its snapshot, but a kill set meanwhile goes through."""
+    pinned: FlagState = exchange.snapshot.flags
+    newest = runtime.flags
+    if newest is not pinned and any(covers(glob, key) for glob, _ in newest.kills):
+        return newest
+    return pinned
+
+
+def _note(exchange: Exchange, key: str, details: FlagDetails) -> None:
+    if exchange.flags is None:
+        exchange.flags = {}
+    if len(exchange.flags) < _MAX_NOTED:
+        exchange.flags[key] = details.variant or "(default)"

@@ -1,0 +1,152 @@
+"""Prepared answers of kills and modes, strictest first.
+
+Kill beats maintenance, that read_only, that shed, that static.  Everything that
+does not change per request is made here, once per revision.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import mmh3
+
+from failsoft.controls.records import KillDoc
+from failsoft.modes._model import ActiveMode
+from failsoft.pipeline import Exchange, Hook, Rejection
+from failsoft.problem import problem
+from failsoft.settings import Shed, StaticAnswer
+
+__all__ = ["kill_hook", "mode_hook", "notice_of"]
+
+Now = Callable[[], float]  # store time in milliseconds
+Dice = Callable[[], float]  # 0..1
+
+_CAPACITY = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity"
+_SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "WS"))
+_HOUR_MS = 3_600_000
+
+
+def kill_hook(doc: KillDoc, until_ms: int, now_ms: Now) -> Hook:
+    """Refuse every request with the kill's status and public text."""
+
+    def refuse(exchange: Exchange) -> Rejection:
+        return problem(
+            "kill",
+            doc.status,
+            title="Paused by the operator",
+            type_uri="urn:failsoft:problem:killed",
+            detail=doc.public,
+            headers=_retry_after(doc.retry_after, until_ms, now_ms()),
+        )
+
+    return refuse
+
+
+def _retry_after(
+    seconds: float, until_ms: int, now_ms: float
+) -> tuple[tuple[bytes, bytes], ...]:
+    """Whole seconds, rounded up, never beyond the control's own end."""
+    if until_ms:
+        seconds = min(seconds, (until_ms - now_ms) / 1000)
+    whole = max(1, min(3600, math.ceil(seconds)))
+    return ((b"retry-after", str(whole).encode()),)
+
+
+def mode_hook(
+    mode: ActiveMode, action: str, value: Any, now_ms: Now, dice: Dice
+) -> Hook | None:
+    """Return the hook of an answering action, None for the others."""
+    notice = notice_of(mode, "degraded")
+    if action == "maintenance":
+        return _paused(mode, "maintenance", str(value), now_ms)
+    if action == "read_only":
+        refuse = _paused(mode, "read-only", "Only reading works now", now_ms)
+        return lambda ex: None if _method(ex) in _SAFE_METHODS else refuse(ex)
+    if action == "shed":
+        return _shed(value, notice, now_ms, dice)
+    if action == "static":
+        return _static(value, notice)
+    return None
+
+
+def _method(exchange: Exchange) -> str:
+    method: str = exchange.scope.get("method", "WS")
+    return method
+
+
+def _paused(mode: ActiveMode, slug: str, title: str, now_ms: Now) -> Hook:
+    def refuse(exchange: Exchange) -> Rejection:
+        retry = _retry_after(300, mode.until_ms, now_ms())
+        return problem(
+            slug.replace("-", "_"),
+            503,
+            title=title,
+            type_uri=f"urn:failsoft:problem:{slug}",
+            headers=(*retry, notice_of(mode, "degraded")),
+        )
+
+    return refuse
+
+
+def _shed(shed: Shed, notice: tuple[bytes, bytes], now_ms: Now, dice: Dice) -> Hook:
+    def refuse(exchange: Exchange) -> Rejection | None:
+        if shed.share < 1 and shed_rank(exchange, now_ms()) >= shed.share:
+            return None
+        retry = str(1 + int(dice() * 2.999)).encode()
+        return problem(
+            "shed",
+            503,
+            title="Less important requests are refused for now",
+            type_uri=_CAPACITY,
+            headers=((b"retry-after", retry), notice),
+        )
+
+    return refuse
+
+
+def _static(answer: StaticAnswer, notice: tuple[bytes, bytes]) -> Hook:
+    headers = (
+        (b"content-type", answer.media_type.encode("latin-1", "replace")),
+        (b"cache-control", b"no-store"),
+        notice,
+    )
+    prepared = Rejection(
+        "static",
+        answer.status,
+        headers,
+        answer.body,
+        is_problem=False,
+        is_refusal=False,
+    )
+    return lambda exchange: prepared
+
+
+def shed_rank(exchange: Exchange, now_ms: float) -> float:
+    """Return 0..1 for the caller: the same ones are shed together for an hour.
+
+    The caller is its API key or authorization, else its /24 or /64 network.
+    """
+    caller = _caller(exchange.scope)
+    hour = str(int(now_ms // _HOUR_MS)).encode()
+    return mmh3.hash(caller + b"|" + hour, signed=False) / 4294967296.0
+
+
+def _caller(scope: Any) -> bytes:
+    for name, value in scope["headers"]:
+        if name in (b"x-api-key", b"authorization"):
+            return bytes(value)
+    host: str = (scope.get("client") or ("",))[0] or ""
+    if ":" in host:
+        return ":".join(host.split(":")[:4]).encode()
+    return host.rpartition(".")[0].encode()
+
+
+def notice_of(mode: ActiveMode, word: str, text: str = "") -> tuple[bytes, bytes]:
+    """Return the `Failsoft-Notice` header of answers given under a mode."""
+    value = f'{word};mode="{mode.name}";since={mode.since_ms // 1000}'
+    if text:
+        clean = "".join(c for c in text if 32 <= ord(c) < 127 and c not in '"\\')
+        value += f';text="{clean}"'
+    return (b"failsoft-notice", value.encode("latin-1", "replace"))

@@ -1,0 +1,149 @@
+"""One request: its `Exchange`, the plan of its route, and how a refusal looks.
+
+The pipeline knows no feature.  Features compile hooks into a `Plan`; a hook takes
+the Exchange and returns None, or the `Rejection` that answers the request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from failsoft.controls.snapshot import Snapshot
+
+__all__ = ["CURRENT", "Exchange", "Plan", "Rejection", "Scope"]
+
+Scope = MutableMapping[str, Any]
+
+CURRENT: ContextVar[Exchange | None] = ContextVar("failsoft.exchange", default=None)
+
+
+class Rejection:
+    """An answer of ours in place of the application's.
+
+    reason: stable word for telemetry (kill maintenance read_only shed static).
+    body: complete, or with `is_problem` a JSON object without its closing brace,
+    to which the trace id is added.  headers: lower-case byte pairs.
+    """
+
+    __slots__ = ("body", "headers", "is_problem", "is_refusal", "reason", "status")
+
+    def __init__(
+        self,
+        reason: str,
+        status: int,
+        headers: tuple[tuple[bytes, bytes], ...],
+        body: bytes,
+        *,
+        is_problem: bool = True,
+        is_refusal: bool = True,
+    ) -> None:
+        self.reason = reason
+        self.status = status
+        self.headers = headers
+        self.body = body
+        self.is_problem = is_problem
+        self.is_refusal = is_refusal
+
+
+Hook = Callable[["Exchange"], Rejection | None]
+
+
+class Plan:
+    """What one route does with a request, compiled at one revision.
+
+    key: `METHOD template`.  admit: hooks in order; the first Rejection answers.
+    notices: response headers to add.  cell: this route's counters, kept across
+    plans, so that a swap loses no count.
+    """
+
+    __slots__ = ("admit", "cell", "criticality", "key", "method", "notices", "template")
+
+    def __init__(
+        self,
+        key: str,
+        criticality: str,
+        cell: Any,
+        admit: tuple[Hook, ...] = (),
+        notices: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> None:
+        self.key = key
+        self.method, _, self.template = key.partition(" ")
+        self.criticality = criticality
+        self.cell = cell
+        self.admit = admit
+        self.notices = notices
+
+
+class Exchange:
+    """Everything failsoft knows of one request; one per request, never shared.
+
+    Handlers reach it as `failsoft.current()` and may set `targeting_key` (str) and
+    add to `context` (dict) for flags.  status is 0 until the response starts;
+    phase is 0 before, 1 during and 2 after the response.
+    """
+
+    __slots__ = (
+        "_context",
+        "exception",
+        "flags",
+        "phase",
+        "plan",
+        "rejection",
+        "runtime",
+        "scope",
+        "sent_bytes",
+        "snapshot",
+        "span",
+        "span_id",
+        "started_ns",
+        "status",
+        "targeting_key",
+        "token",
+        "trace_flags",
+        "trace_id",
+    )
+
+    def __init__(self, scope: Scope, runtime: Any, started_ns: int) -> None:
+        self.scope = scope
+        self.runtime = runtime
+        self.snapshot: Snapshot = runtime.snapshot
+        self.started_ns = started_ns
+        self.status = 0
+        self.phase = 0
+        self.sent_bytes = 0
+        self.rejection: Rejection | None = None
+        self.exception: BaseException | None = None
+        self.flags: dict[str, str] | None = None
+        self.span: Any = None
+        self.targeting_key: str | None = None
+        self._context: dict[str, Any] | None = None
+        self.plan: Plan
+        self.token: Any = None
+        self.trace_id: int = 0
+        self.span_id: int = 0
+        self.trace_flags = 0
+
+    @property
+    def context(self) -> dict[str, Any]:
+        """Attributes for flag evaluation; made at first use."""
+        if self._context is None:
+            self._context = {}
+        return self._context
+
+    @property
+    def route(self) -> str:
+        """`METHOD template` of the matched route, `(no route)` without one."""
+        return self.plan.key
+
+    @property
+    def trace_id_hex(self) -> str:
+        """The trace id as 32 hexadecimal digits, "" before one is known."""
+        return f"{self.trace_id:032x}" if self.trace_id else ""
+
+    @property
+    def span_id_hex(self) -> str:
+        """The span id as 16 hexadecimal digits, "" before one is known."""
+        return f"{self.span_id:016x}" if self.span_id else ""

@@ -1,0 +1,94 @@
+"""The routes of one application: what they are called, declare, and match."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from failsoft.routes.policy import policy_for
+from failsoft.routes.trie import WEBSOCKET, Entry, Trie, segments_of, template_of
+
+__all__ = ["NO_ROUTE", "RouteDef", "RouteTable", "build_table"]
+
+NO_ROUTE = "(no route)"
+
+
+@dataclass(frozen=True, slots=True)
+class RouteDef:
+    """One `METHOD template` and what is declared about it."""
+
+    key: str
+    criticality: str = "critical"
+    tags: tuple[str, ...] = ()
+    bypass: bool = False
+
+
+class RouteTable:
+    """Routes by index; index 0 is `(no route)`, where unmatched requests count."""
+
+    __slots__ = ("_root_path", "_trie", "routes")
+
+    def __init__(
+        self, routes: tuple[RouteDef, ...], trie: Trie, root_path: str = ""
+    ) -> None:
+        self.routes = routes
+        self._trie = trie
+        self._root_path = root_path
+
+    def find(self, method: str, scope: Mapping[str, Any]) -> int:
+        """Return the index of the route that will handle the scope, 0 for none.
+
+        method: of the request, `WS` for a handshake.
+        """
+        root = self._root_path or scope.get("root_path", "")
+        path = scope["path"]
+        found = self._trie.find(method, _below(root, path) if root else path, scope)
+        return found if found > 0 else 0
+
+
+def _below(root: str, path: str) -> str:
+    """Return the path below root_path, by the rule of Starlette's own matching."""
+    if not path.startswith(root):
+        return path
+    below = path[len(root) :]
+    return below if not below or below[0] == "/" else path
+
+
+def build_table(
+    found: Iterable[Any], by_glob: Mapping[str, Any], root_path: str = ""
+) -> RouteTable:
+    """Build the table from `discover.Found`s, in their order.
+
+    by_glob: policies of failsoft.toml, glob of `METHOD template` -> policy.
+    root_path: what a FastAPI application sets on the scope by itself.
+    """
+    from failsoft.routes.discover import path_regex
+
+    trie = Trie()
+    defs: dict[str, RouteDef] = {NO_ROUTE: RouteDef(NO_ROUTE)}
+    index: dict[str, int] = {NO_ROUTE: 0}
+    for order, route in enumerate(found):
+        plans: dict[str, int] = {}
+        for method in _counted_methods(route.methods):
+            key = f"{method} {template_of(route.path)}"
+            if key not in index:
+                index[key] = len(defs)
+                defs[key] = RouteDef(
+                    key, *policy_for(key, route.tags, by_glob, route.declared)
+                )
+            plans[method] = index[key]
+        if "GET" in plans and "HEAD" in route.methods:
+            plans["HEAD"] = plans["GET"]
+        regex = path_regex(route.path) if segments_of(route.path) is None else None
+        trie.add(route.path, Entry(order, plans, route.guard), regex)
+    return RouteTable(tuple(defs.values()), trie, root_path)
+
+
+def _counted_methods(methods: tuple[str, ...]) -> tuple[str, ...]:
+    """Drop HEAD beside GET: a kill of `GET /x` must not leave HEAD open."""
+    if "*" in methods:
+        return (*(m for m in methods if m == WEBSOCKET), "*")
+    if "GET" in methods:
+        return tuple(m for m in methods if m != "HEAD")
+    return methods

@@ -1,0 +1,311 @@
+"""One process of the fleet: its store, its snapshot, its background tasks.
+
+Requests read `snapshot` and `table` and nothing else; everything that waits runs in
+tasks on the application's loop.  A failure here never fails a request: it is
+counted, logged once a minute, and told in the heartbeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import os
+import random
+import socket
+from collections.abc import Coroutine
+from typing import Any
+
+import msgspec
+
+from failsoft import clock
+from failsoft.controls.snapshot import Snapshot
+from failsoft.controls.watcher import ControlState, Watcher
+from failsoft.errors import FailsoftError, StoreError, StoreUnavailable
+from failsoft.flags import FlagState, compile_flags
+from failsoft.modes import BUILT_IN, Acting, compile_plan, read_acting, summary_of
+from failsoft.pipeline import Plan
+from failsoft.routes.table import RouteTable
+from failsoft.settings import Settings
+from failsoft.store.open import open_store
+from failsoft.telemetry import Definitions, Heartbeat, ModeDef, Window, encode
+from failsoft.telemetry._flush import Flusher, Vitals
+from failsoft.telemetry._groups import FlightDeck
+
+__all__ = ["Runtime", "current_runtime"]
+
+_log = logging.getLogger("failsoft")
+_REPUBLISH_S = 300.0
+_LOG_EVERY_S = 60.0
+_BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
+_HOST = socket.gethostname()
+
+_current: Runtime | None = None
+
+
+def current_runtime() -> Runtime | None:
+    """Return the runtime started last in this process, None before any."""
+    return _current
+
+
+def _base36(number: int) -> str:
+    digits = ""
+    while number:
+        number, digit = divmod(number, 36)
+        digits = _BASE36[digit] + digits
+    return digits or "0"
+
+
+class Runtime:
+    """Everything a middleware instance shares between requests."""
+
+    def __init__(self, settings: Settings, table: RouteTable) -> None:
+        self.settings = settings
+        self.window = Window()
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.started = clock.unix()
+        start = _base36(int(self.started * 1000) + id(self) % 1000)
+        self.node = f"{_HOST}:{os.getpid()}:{start}"
+        self.deck = FlightDeck(self.node, settings.telemetry.release)
+        self.own_errors = 0
+        self.own_error = ""
+        self._logged_at = -_LOG_EVERY_S
+        self._store: Any = None
+        self._watcher: Watcher | None = None
+        self._vitals: Vitals | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._state: ControlState | None = None
+        self._published_at = -_REPUBLISH_S
+        self.seen_flags: dict[str, str] = {}
+        self.install(table)
+
+    # --- the snapshot -------------------------------------------------------
+
+    def install(self, table: RouteTable) -> None:
+        """Take a new route table; plans of the controls in force follow at once."""
+        self.table = table
+        self._cells = [self.window.cell(r.key, r.criticality) for r in table.routes]
+        self._bare = tuple(
+            Plan(route.key, route.criticality, cell)
+            for route, cell in zip(table.routes, self._cells, strict=True)
+        )
+        self._define()
+        self.snapshot = self._compile()
+
+    def _on_change(self, state: ControlState) -> None:
+        """Swap the one reference that requests read."""
+        self._state = state
+        self.snapshot = self._compile()
+
+    def _compile(self) -> Snapshot:
+        state, settings = self._state, self.settings
+        declared = {key: d.default for key, d in settings.flags.declare.items()}
+        if state is None:
+            flags = compile_flags(0, (), declared, ())
+            return Snapshot(0, "", "cold", self._bare, flags)
+        records = tuple(state.records.values())
+        acting = read_acting(records, settings.modes, settings.never)
+        flags = compile_flags(state.rev, records, declared, acting.disabled)
+        return Snapshot(
+            revision=state.rev,
+            epoch=state.epoch,
+            state=state.state,
+            plans=self._plans(acting),
+            flags=flags,
+            kills=len(acting.kills),
+            modes=tuple(mode.name for mode in acting.modes),
+            bad=(*acting.bad, *(f"flag:{key}" for key in flags.bad))[:20],
+        )
+
+    def _plans(self, acting: Acting) -> tuple[Plan, ...]:
+        if not acting.kills and not acting.modes:
+            return self._bare
+        return tuple(
+            compile_plan(route, cell, acting, self.now_ms, random.random)
+            for route, cell in zip(self.table.routes, self._cells, strict=True)
+        )
+
+    def now_ms(self) -> float:
+        """Return store time in milliseconds; the wall clock before the first sync."""
+        state = self._state
+        return state.now_ms() if state is not None else clock.unix() * 1000
+
+    # --- flags --------------------------------------------------------------
+
+    @property
+    def flags(self) -> FlagState:
+        """The flag state of the newest snapshot."""
+        flags: FlagState = self.snapshot.flags
+        return flags
+
+    def saw_flag(self, key: str, default: Any, variant: str | None) -> None:
+        """Count an evaluation; a key first met here is published to operators."""
+        self.window.saw_flag(key, variant or "(default)")
+        if key not in self.seen_flags and len(self.seen_flags) < 1000:
+            self.seen_flags[key] = _as_json(default)
+            self._define()
+
+    # --- start and stop -----------------------------------------------------
+
+    async def ensure(self) -> None:
+        """Start on the running loop; waits at most `start_deadline` for a sync.
+
+        Raises StoreUnavailable only with `store.require`, when nothing came.
+        """
+        global _current
+        loop = asyncio.get_running_loop()
+        if self.loop is loop:
+            return
+        self._abandon()
+        self.loop = loop
+        _current = self
+        store_settings = self.settings.store
+        if self._store is None or store_settings.url:
+            self._store = open_store(store_settings.url or None, store_settings.env)
+        self._vitals = Vitals(loop)
+        self._watcher = watcher = Watcher(
+            self._store,
+            node_id=self.node,
+            heartbeat=self._heartbeat,
+            on_change=self._on_change,
+            block_s=store_settings.block_s,
+            beat_s=store_settings.beat_s,
+            stale_after_s=store_settings.stale_after_s,
+            rewind=store_settings.rewind,
+        )
+        flusher = Flusher(
+            self._store,
+            self.window,
+            self.deck,
+            self._vitals,
+            is_watched=lambda: self._state is not None and watcher.watched,
+        )
+        self._spawn(watcher.run(), "watcher")
+        self._spawn(flusher.run(), "flush")
+        self._spawn(self._publish(), "definitions")
+        synced = await watcher.first_sync(store_settings.start_deadline_s)
+        if not synced and store_settings.require:
+            await self.stop()
+            raise StoreUnavailable("no control set at start and store.require is set")
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        assert self.loop is not None
+        task = self.loop.create_task(work, name=f"failsoft-{name}")
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.failed(f"task {task.get_name()} ended", error)
+
+    def _abandon(self) -> None:
+        """Let go of what belongs to another loop, without touching its sockets."""
+        old, tasks = self.loop, self._tasks
+        self.loop, self._tasks, self._vitals = None, [], None
+        if old is not None and not old.is_closed():
+            for task in tasks:
+                with contextlib.suppress(RuntimeError):
+                    old.call_soon_threadsafe(task.cancel)
+
+    async def stop(self) -> None:
+        """End the tasks, take the node off the fleet, close connections."""
+        watcher, vitals, tasks = self._watcher, self._vitals, self._tasks
+        self.loop, self._tasks, self._vitals, self._watcher = None, [], None, None
+        if vitals is not None:
+            vitals.stop()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if watcher is not None:
+            with contextlib.suppress(StoreError, OSError, asyncio.TimeoutError):
+                await asyncio.wait_for(watcher.stop(), 1.0)
+        if self._store is not None and self.settings.store.url:
+            store, self._store = self._store, None
+            with contextlib.suppress(StoreError, OSError):
+                await store.aclose()
+
+    # --- what others see of this node ---------------------------------------
+
+    def _heartbeat(self) -> bytes:
+        state, vitals, settings = self._state, self._vitals, self.settings
+        return encode(
+            Heartbeat(
+                node=self.node,
+                host=_HOST,
+                pid=os.getpid(),
+                epoch=self.snapshot.epoch,
+                rev=self.snapshot.revision,
+                state=state.state if state else "cold",
+                age_ms=int(state.age_s() * 1000) if state else 0,
+                app=settings.telemetry.app,
+                app_version=settings.telemetry.release,
+                failsoft=_version(),
+                started_ms=int(self.started * 1000),
+                lag_ms=vitals.lag_ms if vitals else 0.0,
+                rss_bytes=Vitals.rss_bytes(),
+                inflight=self.window.inflight,
+                kills=self.snapshot.kills,
+                bad=self.snapshot.bad,
+                own_errors=self.own_errors,
+                own_error=self.own_error,
+                defs=self._digest,
+            )
+        )
+
+    def _define(self) -> None:
+        """Describe this release's routes, flags and modes, under their digest."""
+        declared = self.settings.flags.declare
+        flags = {key: _as_json(d.default) for key, d in declared.items()}
+        modes = {**BUILT_IN, **self.settings.modes}
+        definitions = Definitions(
+            routes=tuple((r.key, r.criticality, r.tags) for r in self.table.routes),
+            flags=tuple(sorted({**self.seen_flags, **flags}.items())),
+            modes=tuple(
+                ModeDef(name, mode.title, mode.routes, summary_of(mode))
+                for name, mode in sorted(modes.items())
+            ),
+        )
+        self._blob = encode(definitions)
+        self._digest = hashlib.sha256(self._blob).hexdigest()[:8]
+        self._published_at = -_REPUBLISH_S
+
+    async def _publish(self) -> None:
+        while True:
+            if clock.monotonic() - self._published_at > _REPUBLISH_S:
+                with contextlib.suppress(StoreError):
+                    await self._store.publish_definitions(self._digest, self._blob)
+                    self._published_at = clock.monotonic()
+            await asyncio.sleep(1.0)
+
+    def failed(self, what: str, error: BaseException) -> None:
+        """Note an internal error of ours: counted, logged once a minute."""
+        self.own_errors += 1
+        self.own_error = f"{what}: {type(error).__name__}: {error}"[:200]
+        now = clock.monotonic()
+        if now - self._logged_at >= _LOG_EVERY_S:
+            self._logged_at = now
+            exposed = not isinstance(error, FailsoftError)
+            _log.error(
+                "failsoft degraded, requests go on: %s (%d errors so far)",
+                self.own_error,
+                self.own_errors,
+                exc_info=error if exposed else None,
+            )
+
+
+def _version() -> str:
+    # Not `import failsoft`: nothing inside imports the root.
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("failsoft")
+    except PackageNotFoundError:
+        return ""
+
+
+def _as_json(value: Any) -> str:
+    try:
+        return msgspec.json.encode(value).decode()[:200]
+    except (TypeError, msgspec.MsgspecError):
+        return "null"

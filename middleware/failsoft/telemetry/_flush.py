@@ -1,0 +1,119 @@
+"""The node's second: lag, memory, the tick and the kept failures, sent in one write.
+
+Nothing here is awaited by a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections import deque
+from collections.abc import Callable
+
+from failsoft import clock
+from failsoft.errors import StoreError
+from failsoft.store.protocols import ObservationStore, TickBatch
+from failsoft.telemetry._groups import FlightDeck
+from failsoft.telemetry._window import Window
+from failsoft.telemetry._wire import encode
+
+__all__ = ["Flusher", "Vitals"]
+
+_log = logging.getLogger("failsoft")
+_WAITING = 100  # failures kept while the store is away
+_SAMPLE_S = 0.1
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
+
+
+class Vitals:
+    """Event-loop lag and memory of this process, sampled ten times a second."""
+
+    __slots__ = ("_due", "_handle", "_loop", "_worst_s", "lag_ms")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._worst_s = 0.0
+        self.lag_ms = 0.0  # worst of the last finished second
+        self._due = loop.time() + _SAMPLE_S
+        self._handle = loop.call_at(self._due, self._sample)
+
+    def _sample(self) -> None:
+        now = self._loop.time()
+        self._worst_s = max(self._worst_s, now - self._due)
+        # From now, not from the due time: after a stall we must not catch up.
+        self._due = now + _SAMPLE_S
+        self._handle = self._loop.call_at(self._due, self._sample)
+
+    def take_lag_ms(self) -> float:
+        """Return the worst lag since the last call, in milliseconds."""
+        self.lag_ms, self._worst_s = self._worst_s * 1000, 0.0
+        return self.lag_ms
+
+    def stop(self) -> None:
+        """End the sampling."""
+        self._handle.cancel()
+
+    @staticmethod
+    def rss_bytes() -> int:
+        """Return resident memory in bytes, 0 where /proc does not tell."""
+        try:
+            with open("/proc/self/statm", "rb") as statm:
+                return int(statm.read().split()[1]) * _PAGE_BYTES
+        except (OSError, ValueError, IndexError):
+            return 0
+
+
+class Flusher:
+    """Sends this node's seconds; `run` is one background task."""
+
+    def __init__(
+        self,
+        store: ObservationStore,
+        window: Window,
+        deck: FlightDeck,
+        vitals: Vitals,
+        *,
+        is_watched: Callable[[], bool],
+    ) -> None:
+        self._store = store
+        self._window = window
+        self._deck = deck
+        self._vitals = vitals
+        self._is_watched = is_watched
+        self._flights: deque[bytes] = deque(maxlen=_WAITING)
+        self._last = clock.monotonic()
+
+    async def run(self) -> None:
+        """Flush each second until cancelled."""
+        while True:
+            await asyncio.sleep(1.0)
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Send this second; one that cannot be written is lost, and counted.
+
+        It is not sent again: late ticks would show as a burst of traffic, and a
+        write of unknown outcome would count twice.  Kept failures do wait.
+        """
+        batch = self._collect()
+        if batch is None:
+            return
+        try:
+            await self._store.write(batch)
+        except StoreError as error:
+            self._window.lost_ticks += 1
+            _log.debug("a second of telemetry is lost: %s", error)
+        else:
+            self._flights.clear()
+
+    def _collect(self) -> TickBatch | None:
+        now = clock.monotonic()
+        interval_ms, self._last = int((now - self._last) * 1000), now
+        lag_ms = self._vitals.take_lag_ms()
+        tick, slo = self._window.flush(self._deck.node, interval_ms, lag_ms)
+        self._flights.extend(encode(flight) for flight in self._deck.take())
+        wanted = encode(tick) if self._is_watched() else None
+        if wanted is None and not slo and not self._flights:
+            return None
+        return TickBatch(self._deck.node, wanted, slo, tuple(self._flights))
