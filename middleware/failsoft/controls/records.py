@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from failsoft.store.protocols import parse_value
+from failsoft.store.protocols import KINDS, parse_value
 
 __all__ = [
     "KINDS",
@@ -21,18 +21,6 @@ __all__ = [
     "encode_doc",
     "parse_record",
 ]
-
-# Order is part of the contract with apply.lua (KEYS after the first four).
-KINDS = (
-    "flag",
-    "evaluator",
-    "kill",
-    "mode",
-    "breaker",
-    "brownout",
-    "pin",
-    "tolerance",
-)
 
 
 class KillDoc(msgspec.Struct, frozen=True, omit_defaults=True):

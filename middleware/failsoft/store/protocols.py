@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 __all__ = [
+    "KINDS",
     "Answer",
     "Beat",
     "Call",
@@ -24,6 +25,18 @@ __all__ = [
     "TickBatch",
     "parse_value",
 ]
+
+# Every kind of record, in the order in which apply.lua is given their hashes.
+KINDS = (
+    "flag",
+    "evaluator",
+    "kill",
+    "mode",
+    "breaker",
+    "brownout",
+    "pin",
+    "tolerance",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +102,7 @@ class ControlSet:
 
     records: (kind, name) -> raw value `<rev> <at_ms> <until_ms> <json>`.
     epoch is "" and rev 0 for a store that was never written.
+    unknown: record count of each kind that is not in `KINDS`.
     """
 
     rev: int
@@ -96,6 +110,7 @@ class ControlSet:
     tail: str  # stream id of the newest log entry, "0-0" if none
     now_ms: int
     records: Mapping[tuple[str, str], bytes]
+    unknown: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +140,10 @@ class TickBatch:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """One complete reply to a reader.  Stream items are (id, bytes), oldest first."""
+    """One complete reply to a reader.  Stream items are (id, bytes), oldest first.
+
+    nodes: those with a heartbeat not older than 15 s; silent: the others of an hour.
+    """
 
     now_ms: int
     rev: int
@@ -135,12 +153,17 @@ class Observed:
     silent: Mapping[str, int] = field(default_factory=dict)  # id -> last seen ms
     ticks: Sequence[tuple[str, bytes]] = ()
     flights: Sequence[tuple[str, bytes]] = ()
+    seen: Mapping[str, int] = field(default_factory=dict)  # id -> last heartbeat ms
 
 
 class ControlStore(Protocol):
-    """Reads and writes of controls; one write path."""
+    """Reads and writes of controls; one write path.
+
+    local: the store lives in this process, so what it says is never stale.
+    """
 
     env: str
+    local: bool
 
     async def load(self) -> ControlSet:
         """Read the whole control set consistently with its log tail."""
@@ -178,7 +201,10 @@ class ControlStore(Protocol):
         ...
 
     async def identify(self) -> tuple[str, str]:
-        """Return (user, role) of this connection: role operator|viewer|app."""
+        """Return (user, role) of this connection: role operator|viewer|app.
+
+        The name ends with `?` where the server cannot prove it.
+        """
         ...
 
     async def aclose(self) -> None:

@@ -1,0 +1,107 @@
+"""What the store refuses before it writes: sizes, names, reasons, lifetimes.
+
+Nothing is ever cut silently: a refusal names the figure and the limit.
+Counts of records per kind are judged where the write happens (`KIND_CAPS`).
+"""
+
+from __future__ import annotations
+
+import re
+
+from failsoft.errors import DefinitionError, StoreRefused
+from failsoft.store.protocols import KINDS, Call, Change
+
+__all__ = ["KIND_CAPS", "MAX_TTL_MS", "check_call", "check_env"]
+
+KIND_CAPS = {kind: {"flag": 20_000, "kill": 500}.get(kind, 1_000) for kind in KINDS}
+MIN_TTL_MS = 10_000
+MAX_TTL_MS = 30 * 86_400_000
+_MAX_CHANGES = 1_000
+_MAX_NAME = 200
+_MAX_JSON_BYTES = 32 * 1024
+_MAX_KILL_BYTES = 4 * 1024
+
+_ENV = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_UNTIL = re.compile(r"\+?[0-9]{1,15}")
+
+
+def check_env(env: str) -> str:
+    """Return `env`; DefinitionError unless it is `[a-z0-9][a-z0-9-]{0,62}`."""
+    if not _ENV.fullmatch(env):
+        raise DefinitionError(
+            [
+                f"environment {env!r} must be 1 to 63 of a-z, 0-9 and '-', and start "
+                "with a letter or digit; write e.g. shop-prod"
+            ]
+        )
+    return env
+
+
+def check_call(call: Call) -> None:
+    """Raise StoreRefused for the first limit of the flags page the call breaks."""
+    _check_length("reason", call.reason, 3, 500)
+    _check_length("actor", call.actor, 1, 100)
+    if len(call.changes) > _MAX_CHANGES:
+        raise StoreRefused(
+            f"{len(call.changes)} changes in one call, the limit is {_MAX_CHANGES}",
+            todo="send them in several calls",
+        )
+    seen: set[tuple[str, str]] = set()
+    for change in call.changes:
+        _check_change(change)
+        if (change.kind, change.name) in seen:
+            raise StoreRefused(
+                "appears twice in one call", where=f"{change.kind}/{change.name}"
+            )
+        seen.add((change.kind, change.name))
+
+
+def _check_length(what: str, text: str, least: int, most: int) -> None:
+    size = len(text.strip())
+    if not least <= size <= most:
+        raise StoreRefused(f"{what} has {size} characters, allowed are {least}-{most}")
+
+
+def _check_change(change: Change) -> None:
+    where = f"{change.kind}/{change.name[:_MAX_NAME]}"
+    if change.kind not in KINDS:
+        raise StoreRefused(
+            "unknown kind", where=where, todo="one of " + " ".join(KINDS)
+        )
+    _check_name(change.name, where)
+    most = _MAX_KILL_BYTES if change.kind == "kill" else _MAX_JSON_BYTES
+    if len(change.json) > most:
+        raise StoreRefused(
+            f"the document has {len(change.json)} bytes, the limit of a "
+            f"{change.kind} is {most}",
+            where=where,
+        )
+    if change.op == "put":
+        _check_until(change.until, where)
+
+
+def _check_name(name: str, where: str) -> None:
+    if not 1 <= len(name) <= _MAX_NAME:
+        raise StoreRefused(
+            f"the name has {len(name)} characters, allowed are 1-{_MAX_NAME}",
+            where=where,
+        )
+    # Only a route is named by two words: `route:POST /checkout`.
+    body = name.replace(" ", "") if name.startswith("route:") else name
+    if not body.isprintable() or any(c.isspace() for c in body):
+        raise StoreRefused(
+            "the name holds whitespace or control characters",
+            where=ascii(where),
+            todo="a space is allowed in route targets only",
+        )
+
+
+def _check_until(until: str, where: str) -> None:
+    if not _UNTIL.fullmatch(until):
+        raise StoreRefused(
+            f"until {until!r} must be 0, +milliseconds or milliseconds", where=where
+        )
+    if until.startswith("+") and not MIN_TTL_MS <= int(until) <= MAX_TTL_MS:
+        raise StoreRefused(
+            f"ends in {int(until) / 1000:g} s, allowed are 10 s to 30 d", where=where
+        )

@@ -1,0 +1,320 @@
+"""Controls and observations of one process: the store without Redis.
+
+It answers as apply.lua does; `tests/store` runs one contract over both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+
+from failsoft import clock
+from failsoft.errors import StoreConflict, StoreRefused, StoreRewound
+from failsoft.store.limits import KIND_CAPS, MAX_TTL_MS, check_call, check_env
+from failsoft.store.protocols import (
+    Answer,
+    Beat,
+    Call,
+    Change,
+    ControlSet,
+    Entry,
+    Observed,
+    TickBatch,
+    parse_value,
+)
+
+__all__ = ["MemoryStore"]
+
+_LOG_KEPT = 10_000
+_OPS_KEPT = 10_000
+_TICKS_KEPT = 120
+_FLIGHTS_KEPT = 500
+_ATTEMPTS_KEPT = 2_000
+_WATCH_S = 10
+_HEARTBEAT_MS = 15_000
+
+_Key = tuple[str, str]
+
+
+class MemoryStore:
+    """`ControlStore` and `ObservationStore` within one process and event loop.
+
+    now: Unix seconds, the clock that decides when records end.
+    """
+
+    local = True
+
+    def __init__(self, env: str, now: Callable[[], float] = clock.unix) -> None:
+        self.env = check_env(env)
+        self._now = now
+        self._rev = 0
+        self._epoch = ""
+        self._records: dict[_Key, bytes] = {}
+        self._log: deque[Entry] = deque(maxlen=_LOG_KEPT)
+        self._answers: dict[str, Answer] = {}
+        self._ids = itertools.count(1)
+        self._grown = asyncio.Condition()
+        self._renewals = 0
+        self._observed = _Observations()
+
+    def _now_ms(self) -> int:
+        return int(self._now() * 1000)
+
+    async def load(self) -> ControlSet:
+        """Read the whole control set consistently with its log tail."""
+        tail = self._log[-1].id if self._log else "0-0"
+        return ControlSet(
+            self._rev, self._epoch, tail, self._now_ms(), dict(self._records)
+        )
+
+    async def wait(self, last_id: str, block_s: float) -> Sequence[Entry]:
+        """Block up to `block_s` for entries after `last_id`."""
+        asked = self._renewals
+        async with self._grown:
+            try:
+                async with asyncio.timeout(block_s):
+                    await self._grown.wait_for(
+                        lambda: self._renewals != asked or self._after(last_id)
+                    )
+            except TimeoutError:
+                return []
+        return self._after(last_id)[:500]
+
+    async def renew_push(self) -> None:
+        """Let a pending `wait` return."""
+        async with self._grown:
+            self._renewals += 1
+            self._grown.notify_all()
+
+    def _after(self, last_id: str) -> list[Entry]:
+        last = _id_order(last_id)
+        if self._log and _id_order(self._log[-1].id) <= last:
+            return []
+        return [entry for entry in self._log if _id_order(entry.id) > last]
+
+    async def after(self, last_id: str, count: int = 500) -> Sequence[Entry]:
+        """Return entries after `last_id` without blocking, oldest first."""
+        return self._after(last_id)[:count]
+
+    async def log(self, count: int = 200, before: str = "+") -> Sequence[Entry]:
+        """Return the newest entries before stream id `before`, newest first."""
+        newest = reversed(self._log)
+        if before != "+":
+            top = _id_order(before)
+            newest = (entry for entry in newest if _id_order(entry.id) < top)
+        return list(itertools.islice(newest, count))
+
+    async def apply(self, call: Call) -> Answer:
+        """Write all changes or none, in the order of apply.lua."""
+        check_call(call)
+        now_ms = self._now_ms()
+        if call.op_id in self._answers:
+            known = self._answers[call.op_id]
+            return Answer(known.revision, known.epoch, known.now_ms, duplicate=True)
+        if call.epoch and call.epoch != self._epoch:
+            raise StoreRewound(
+                f"the epoch is {self._epoch or 'empty'}, expected {call.epoch}",
+                where="controls",
+                todo="read the controls again",
+            )
+        if call.changes:
+            self._epoch = self._epoch or secrets.token_hex(16)
+        self._sweep(call.actor, now_ms)
+        ends = [self._check(change, now_ms) for change in call.changes]
+        self._check_counts(call.changes)
+        for change, until_ms in zip(call.changes, ends, strict=True):
+            self._write(call, change, until_ms, now_ms)
+        answer = Answer(self._rev, self._epoch, now_ms)
+        if self._epoch:
+            self._answers[call.op_id] = answer
+            if len(self._answers) > _OPS_KEPT:
+                del self._answers[next(iter(self._answers))]
+        async with self._grown:
+            self._grown.notify_all()
+        return answer
+
+    def _sweep(self, actor: str, now_ms: int) -> None:
+        for key, value in list(self._records.items()):
+            if 0 < parse_value(value)[2] <= now_ms:
+                del self._records[key]
+                self._append(
+                    key,
+                    "expire",
+                    None,
+                    value,
+                    ("(expiry)", "its end has passed", actor, ""),
+                )
+
+    def _check(self, change: Change, now_ms: int) -> int:
+        current = self._records.get((change.kind, change.name))
+        revision = parse_value(current)[0] if current else 0
+        if change.if_rev is not None and change.if_rev != revision:
+            raise self._conflict(change, current, revision, now_ms)
+        if change.op == "del":
+            return 0
+        until_ms = int(change.until) + (now_ms if change.until[0] == "+" else 0)
+        if until_ms and not now_ms < until_ms <= now_ms + MAX_TTL_MS:
+            raise StoreRefused(
+                f"ends {(until_ms - now_ms) / 1000:g} s from now, allowed are 0 s to "
+                f"{MAX_TTL_MS // 86_400_000} d",
+                where=f"{change.kind}/{change.name}",
+            )
+        return until_ms
+
+    def _conflict(
+        self, change: Change, current: bytes | None, revision: int, now_ms: int
+    ) -> StoreConflict:
+        key = (change.kind, change.name)
+        mine = (
+            entry for entry in reversed(self._log) if (entry.kind, entry.name) == key
+        )
+        last = next(mine, None)
+        return StoreConflict(
+            f"{change.kind}/{change.name}",
+            current=current,
+            revision=revision,
+            expected=change.if_rev or 0,
+            actor=last.who if last else "",
+            age_ms=now_ms - _id_order(last.id)[0] if last else None,
+        )
+
+    def _check_counts(self, changes: Sequence[Change]) -> None:
+        growth: dict[str, int] = {}
+        for change in changes:
+            held = (change.kind, change.name) in self._records
+            step = (change.op == "put" and not held) - (change.op == "del" and held)
+            growth[change.kind] = growth.get(change.kind, 0) + step
+        for kind, more in growth.items():
+            count = sum(key[0] == kind for key in self._records) + more
+            if more > 0 and count > KIND_CAPS[kind]:
+                raise StoreRefused(
+                    f"{count} records of kind {kind}, the limit is {KIND_CAPS[kind]}",
+                    todo="delete some first",
+                )
+
+    def _write(self, call: Call, change: Change, until_ms: int, now_ms: int) -> None:
+        key = (change.kind, change.name)
+        was = self._records.pop(key, None)
+        if change.op == "del" and was is None:
+            return
+        value = None
+        if change.op == "put":
+            value = b"%d %d %d " % (self._rev + 1, now_ms, until_ms) + change.json
+            self._records[key] = value
+        blame = (call.actor, call.reason, call.via, call.op_id)
+        self._append(key, change.op, value, was, blame)
+
+    def _append(
+        self,
+        key: _Key,
+        op: str,
+        value: bytes | None,
+        was: bytes | None,
+        blame: tuple[str, str, str, str],
+    ) -> None:
+        self._rev += 1
+        who, why, via, op_id = blame
+        self._log.append(
+            Entry(
+                id=f"{self._now_ms()}-{next(self._ids)}",
+                rev=self._rev,
+                epoch=self._epoch,
+                kind=key[0],
+                name=key[1],
+                op=op,
+                value=value,
+                was=was,
+                who=who,
+                why=why,
+                via=via,
+                op_id=op_id,
+            )
+        )
+
+    async def beat(self, node: str, heartbeat: bytes) -> Beat:
+        """Say that `node` lives and read revision, epoch and whether it is watched."""
+        now_ms = self._now_ms()
+        self._observed.nodes[node] = (now_ms, heartbeat)
+        watched = now_ms < self._observed.watched_until_ms
+        return Beat(now_ms, self._rev, self._epoch, watched)
+
+    async def leave(self, node: str) -> None:
+        """Remove the node's heartbeat on a clean stop."""
+        self._observed.nodes.pop(node, None)
+
+    async def identify(self) -> tuple[str, str]:
+        """Return an unproven operator: whoever runs this process."""
+        return "local?", "operator"
+
+    async def write(self, batch: TickBatch) -> None:
+        """Keep one node's second."""
+        kept, at_ms = self._observed, self._now_ms()
+        if batch.tick is not None:
+            kept.ticks.append((f"{at_ms}-{next(self._ids)}", batch.tick))
+        for flight in batch.flights:
+            kept.flights.append((f"{at_ms}-{next(self._ids)}", flight))
+
+    async def read(self, *, ticks_after: str, flights_after: str) -> Observed:
+        """Read what a view needs; marks the ticks as watched for 10 s."""
+        kept, now_ms = self._observed, self._now_ms()
+        kept.watched_until_ms = now_ms + _WATCH_S * 1000
+        seen = kept.nodes.items()
+        return Observed(
+            now_ms=now_ms,
+            rev=self._rev,
+            epoch=self._epoch,
+            env=self.env,
+            nodes={n: blob for n, (at, blob) in seen if at > now_ms - _HEARTBEAT_MS},
+            silent={n: at for n, (at, _) in seen if at <= now_ms - _HEARTBEAT_MS},
+            seen={n: at for n, (at, _) in seen},
+            ticks=_newer(kept.ticks, ticks_after or f"{now_ms - 60_000}-0"),
+            flights=_newer(kept.flights, flights_after or "0-0"),
+        )
+
+    async def publish_definitions(self, digest: str, blob: bytes) -> None:
+        """Keep encoded definitions under their digest."""
+        self._observed.definitions = {digest: blob}
+
+    async def definitions(self, digest: str) -> bytes | None:
+        """Return what `publish_definitions` stored last, None for another digest."""
+        return self._observed.definitions.get(digest)
+
+    async def attempt(self, fields: Mapping[str, str]) -> None:
+        """Record a refused write or an arming."""
+        self._observed.attempts.append(
+            (f"{self._now_ms()}-{next(self._ids)}", dict(fields))
+        )
+
+    async def attempts(
+        self, count: int = 200
+    ) -> Sequence[tuple[str, Mapping[str, str]]]:
+        """Return the newest attempts as (stream id, fields), newest first."""
+        return list(itertools.islice(reversed(self._observed.attempts), count))
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+
+class _Observations:
+    """What nodes of this process reported, bounded."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[str, tuple[int, bytes]] = {}
+        self.ticks: deque[tuple[str, bytes]] = deque(maxlen=_TICKS_KEPT)
+        self.flights: deque[tuple[str, bytes]] = deque(maxlen=_FLIGHTS_KEPT)
+        self.attempts: deque[tuple[str, dict[str, str]]] = deque(maxlen=_ATTEMPTS_KEPT)
+        self.definitions: dict[str, bytes] = {}
+        self.watched_until_ms = 0
+
+
+def _id_order(id_: str) -> tuple[int, int]:
+    at_ms, _, number = id_.partition("-")
+    return int(at_ms), int(number or 0)
+
+
+def _newer(items: deque[tuple[str, bytes]], after: str) -> list[tuple[str, bytes]]:
+    last = _id_order(after)
+    return [item for item in items if _id_order(item[0]) > last]

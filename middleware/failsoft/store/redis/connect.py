@@ -1,0 +1,218 @@
+"""How failsoft reaches one Redis server: URL, clients, time-outs, error words.
+
+Two clients a store: one for commands, one that only blocks on the log.  Neither
+retries by itself (redis-py's ten retries would hold a beat for many seconds).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from redis import exceptions as redis_errors
+from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
+from redis.asyncio.connection import ConnectionPool
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from failsoft import clock
+from failsoft.errors import DefinitionError, StoreError, StoreRefused, StoreUnavailable
+
+__all__ = ["Server", "Timeouts", "mask_url"]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Limits in seconds: to connect, for a command or pipeline, for a full load."""
+
+    connect_s: float = 0.3
+    command_s: float = 1.0
+    load_s: float = 5.0
+
+
+def mask_url(url: str) -> str:
+    """Return the URL with its password replaced by `***` and without its query."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "(unreadable URL)"
+    if parts.password is None:
+        return urlunsplit(parts._replace(query="", fragment=""))
+    _, _, place = parts.netloc.rpartition("@")
+    masked = f"{parts.username or ''}:***@{place}"
+    return urlunsplit(parts._replace(netloc=masked, query="", fragment=""))
+
+
+class Server:
+    """One Redis server as a store uses it, bound to the loop of its first use.
+
+    url: `redis://`, `rediss://` or `unix://`; DefinitionError on anything else.
+    """
+
+    def __init__(self, url: str, timeouts: Timeouts | None = None) -> None:
+        self.shown = mask_url(url)
+        self.timeouts = timeouts or Timeouts()
+        self._url = url
+        self.commands = self._client(self.timeouts.command_s)
+        self.push = self._client(None)
+        self._offset_ms: float | None = None
+
+    def _client(self, read_s: float | None) -> Redis:
+        try:
+            pool: ConnectionPool = ConnectionPool.from_url(
+                self._url,
+                protocol=2,
+                retry=Retry(NoBackoff(), 0),
+                socket_timeout=read_s,
+                socket_connect_timeout=self.timeouts.connect_s,
+                client_name="failsoft",
+                max_connections=16,
+            )
+        except ValueError as error:
+            raise DefinitionError(
+                [
+                    f"store.url {self.shown!r} is not a Redis URL ({error}); write "
+                    "e.g. redis://user:password@host:6379/0, rediss://... or "
+                    "unix:///path/to/redis.sock"
+                ]
+            ) from None
+        return Redis.from_pool(pool)
+
+    @contextmanager
+    def translated(
+        self, what: str, *, passing: type[Exception] = StoreError
+    ) -> Iterator[None]:
+        """Turn the client's errors into `StoreError`s; let `passing` through."""
+        try:
+            yield
+        except (passing, StoreError):
+            raise
+        except (redis_errors.RedisError, OSError) as error:
+            raise self.translate(error, what) from error
+
+    async def ask(
+        self,
+        what: str,
+        *command: Any,
+        deadline_s: float | None = None,
+        passing: type[Exception] = StoreError,
+    ) -> Any:
+        """Send one command; returns its parsed reply, raises `StoreError`s."""
+        with self.translated(what, passing=passing):
+            async with asyncio.timeout(deadline_s or self._budget_s):
+                return await self.commands.execute_command(*command)  # type: ignore[no-untyped-call]
+
+    async def ask_push(self, what: str, *command: Any, deadline_s: float) -> Any:
+        """Send one blocking command on the push connection."""
+        with self.translated(what):
+            async with asyncio.timeout(deadline_s):
+                return await self.push.execute_command(*command)  # type: ignore[no-untyped-call]
+
+    @property
+    def _budget_s(self) -> float:
+        return self.timeouts.connect_s + self.timeouts.command_s
+
+    async def run(
+        self, pipe: Pipeline, what: str, *, deadline_s: float | None = None
+    ) -> list[Any]:
+        """Execute a pipeline in one round trip; failed commands are exceptions in it.
+
+        Raises StoreUnavailable when no complete reply came in time.
+        """
+        with self.translated(what):
+            async with asyncio.timeout(deadline_s or self._budget_s), pipe:
+                replies: list[Any] = await pipe.execute(raise_on_error=False)
+        return replies
+
+    def checked(self, replies: list[Any], what: str) -> list[Any]:
+        """Return the replies; raise the first error among them as a `StoreError`."""
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise self.translate(reply, what)
+        return replies
+
+    async def connected(self) -> None:
+        """Raise StoreUnavailable or StoreRefused unless a connection stands."""
+        pool = self.commands.connection_pool
+        with self.translated("connecting"):
+            async with asyncio.timeout(self._budget_s):
+                await pool.release(await pool.get_connection())  # type: ignore[no-untyped-call]
+
+    def saw_time(self, reply: tuple[int, int]) -> int:
+        """Take a TIME reply as the newest proof of store time; return it in ms."""
+        now_ms = int(reply[0]) * 1000 + int(reply[1]) // 1000
+        self._offset_ms = now_ms - clock.elapsed() * 1000
+        return now_ms
+
+    async def now_ms(self) -> int:
+        """Return store time as of the newest TIME reply; asks only the first time."""
+        if self._offset_ms is None:
+            self.saw_time(await self.ask("reading the time", "TIME"))
+        return int(clock.elapsed() * 1000 + (self._offset_ms or 0.0))
+
+    async def renew_push(self) -> None:
+        """Close the push client; whoever waits on it gets StoreUnavailable."""
+        old, self.push = self.push, self._client(None)
+        await _closed(old)
+
+    async def aclose(self) -> None:
+        """Close both clients; idempotent."""
+        await _closed(self.push)
+        await _closed(self.commands)
+
+    def translate(self, error: Exception, what: str) -> StoreError:
+        """Return the `StoreError` that tells an operator what to do about `error`."""
+        where = f"Redis at {self.shown}"
+        text = " ".join(str(error).split()) or type(error).__name__
+        for known, message, todo in _REFUSALS:
+            if isinstance(error, known):
+                return StoreRefused(
+                    f"{message}: {what}: {text}", where=where, todo=todo
+                )
+        unready = (redis_errors.BusyLoadingError, redis_errors.ClusterDownError)
+        answered = redis_errors.ResponseError | redis_errors.DataError
+        if isinstance(error, answered) and not isinstance(error, unready):
+            return StoreRefused(f"{what}: {text}", where=where)
+        return StoreUnavailable(f"no answer: {what}: {text}", where=where)
+
+
+_REFUSALS: tuple[tuple[type[Exception], str, str], ...] = (
+    (
+        redis_errors.NoPermissionError,
+        "this user lacks the right",
+        "`failsoft acl` prints the rules of each role",
+    ),
+    (
+        redis_errors.ReadOnlyError,
+        "is read-only (a replica?)",
+        "point store.url at the primary",
+    ),
+    (
+        redis_errors.AuthenticationError,
+        "refused the user or password",
+        "correct the user and password in store.url",
+    ),
+    (
+        redis_errors.OutOfMemoryError,
+        "is out of memory",
+        "raise maxmemory; keep maxmemory-policy noeviction or volatile-ttl",
+    ),
+    (
+        redis_errors.MovedError,
+        "is a cluster node that does not hold this environment",
+        "point store.url at the primary that holds its slot",
+    ),
+)
+
+
+async def _closed(client: Redis) -> None:
+    # A close over a dead link may itself fail; the sockets are gone either way.
+    try:
+        await client.aclose()
+    except (redis_errors.RedisError, OSError):
+        await client.connection_pool.disconnect(inuse_connections=True)

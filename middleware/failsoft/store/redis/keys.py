@@ -1,0 +1,55 @@
+"""The name of every key, by environment.
+
+The braces are literal: one hash tag keeps an environment on one cluster slot.
+`1` is the schema version of what lies under the key.
+"""
+
+from __future__ import annotations
+
+from failsoft.store.limits import check_env
+from failsoft.store.protocols import KINDS
+
+__all__ = ["Keys"]
+
+
+class Keys:
+    """Key names of one environment; DefinitionError on a bad environment name."""
+
+    def __init__(self, env: str) -> None:
+        self.env = check_env(env)
+        self.root = f"fs:{{{env}}}"
+        self.controls = f"{self.root}:ctl:1"
+        self.observations = f"{self.root}:obs:1"
+        self.meta = f"{self.controls}:meta"
+        self.due = f"{self.controls}:due"
+        self.log = f"{self.controls}:log"
+        self.attempts = f"{self.controls}:attempts"
+        self.kinds = {kind: f"{self.controls}:{kind}" for kind in KINDS}
+        self.nodes = f"{self.observations}:nodes"
+        self.watch = f"{self.observations}:watch"
+        self.ticks = f"{self.observations}:ticks"
+        self.flights = f"{self.observations}:flights"
+
+    def op(self, op_id: str) -> str:
+        """Return the key of an applied write's stored answer."""
+        return f"{self.controls}:op:{op_id}"
+
+    def node(self, node: str) -> str:
+        """Return the key of a node's heartbeat."""
+        return f"{self.observations}:node:{node}"
+
+    def definitions(self, digest: str) -> str:
+        """Return the key of published definitions."""
+        return f"{self.observations}:defs:{digest}"
+
+    def slo(self, resolution_s: int, start_s: int) -> str:
+        """Return the key of the SLO bucket that starts at Unix second `start_s`."""
+        return f"{self.observations}:slo:{resolution_s}:{start_s}"
+
+    def user_mark(self, user: str) -> str:
+        """Return the key only this ACL user may read; it never exists."""
+        return f"{self.root}:id:u:{user}"
+
+    def role_mark(self, role: str) -> str:
+        """Return the key only this role may read; it never exists."""
+        return f"{self.root}:id:r:{role}"

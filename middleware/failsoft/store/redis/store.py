@@ -1,0 +1,32 @@
+"""The Redis store: controls and observations of one environment on one server."""
+
+from __future__ import annotations
+
+from failsoft.store.redis.connect import Server, Timeouts
+from failsoft.store.redis.control import RedisControls
+from failsoft.store.redis.keys import Keys
+from failsoft.store.redis.observation import RedisObservations
+
+__all__ = ["RedisStore"]
+
+
+class RedisStore(RedisControls, RedisObservations):
+    """`ControlStore` and `ObservationStore` on one Redis 7.0 or newer, or Valkey.
+
+    url: `redis://`, `rediss://`, `unix://`.  Nothing is sent before the first call;
+    DefinitionError on a bad URL or environment name.  Bound to one event loop.
+    """
+
+    def __init__(self, url: str, env: str, timeouts: Timeouts | None = None) -> None:
+        server, keys = Server(url, timeouts), Keys(env)
+        RedisControls.__init__(self, server, keys)
+        RedisObservations.__init__(self, server, keys)
+
+    @property
+    def address(self) -> str:
+        """Return the URL as it may be shown: without its password."""
+        return self.server.shown
+
+    async def aclose(self) -> None:
+        """Close every connection; idempotent."""
+        await self.server.aclose()
