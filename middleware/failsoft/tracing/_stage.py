@@ -24,9 +24,8 @@ __all__ = ["Tracing"]
 
 _RIDES = ("fastapi.telemetry", "starlette.opentelemetry")
 _WANTED = frozenset((b"traceparent", b"tracestate", b"baggage"))
-_METHODS = frozenset(
-    ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE", "QUERY"]
-)
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"}
+_METHODS |= {"CONNECT", "TRACE"}
 # Semantic conventions, url.query: values of these must be redacted.
 _SIGNED = re.compile(
     r"((?:^|&)(?:X-Amz-Signature|X-Amz-Credential|X-Amz-Security-Token"
