@@ -30,7 +30,7 @@ class Provider:
 
     def __init__(self) -> None:
         self.behaviour = Behaviour()
-        self.counts = {"charged": 0, "failed": 0, "declined": 0}
+        self.counts = {"asked": 0, "charged": 0, "failed": 0, "declined": 0}
         self._owed = 0.0
 
     def fails(self) -> bool:
@@ -50,6 +50,7 @@ provider = Provider()
 async def make_charge(
     charge: Charge, idempotency_key: Annotated[str, Header()]
 ) -> dict[str, Any]:
+    provider.counts["asked"] += 1
     await asyncio.sleep(provider.behaviour.delay_ms / 1000)
     if provider.fails():
         provider.counts["failed"] += 1
