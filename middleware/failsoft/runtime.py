@@ -71,7 +71,7 @@ class Runtime:
         self.own_errors = 0
         self.own_error = ""
         self._logged_at = -_LOG_EVERY_S
-        self._store: Any = None
+        self.store: Any = None
         self._watcher: Watcher | None = None
         self._vitals: Vitals | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -161,11 +161,11 @@ class Runtime:
         self.loop = loop
         _current = self
         store_settings = self.settings.store
-        if self._store is None or store_settings.url:
-            self._store = open_store(store_settings.url or None, store_settings.env)
+        if self.store is None or store_settings.url:
+            self.store = open_store(store_settings.url or None, store_settings.env)
         self._vitals = Vitals(loop)
         self._watcher = watcher = Watcher(
-            self._store,
+            self.store,
             node_id=self.node,
             heartbeat=self._heartbeat,
             on_change=self._on_change,
@@ -175,13 +175,13 @@ class Runtime:
             rewind=store_settings.rewind,
         )
         flusher = Flusher(
-            self._store,
+            self.store,
             self.window,
             self.deck,
             self._vitals,
-            is_watched=lambda: self._state is not None and watcher.watched,
+            is_watched=lambda: watcher.current.watched,
         )
-        self._spawn(watcher.run(), "watcher")
+        watcher.start()
         self._spawn(flusher.run(), "flush")
         self._spawn(self._publish(), "definitions")
         synced = await watcher.first_sync(store_settings.start_deadline_s)
@@ -201,12 +201,14 @@ class Runtime:
 
     def _abandon(self) -> None:
         """Let go of what belongs to another loop, without touching its sockets."""
-        old, tasks = self.loop, self._tasks
-        self.loop, self._tasks, self._vitals = None, [], None
-        if old is not None and not old.is_closed():
-            for task in tasks:
-                with contextlib.suppress(RuntimeError):
-                    old.call_soon_threadsafe(task.cancel)
+        old, tasks, watcher = self.loop, self._tasks, self._watcher
+        self.loop, self._tasks, self._vitals, self._watcher = None, [], None, None
+        if old is None or old.is_closed():
+            return
+        for task in tasks:
+            old.call_soon_threadsafe(task.cancel)
+        if watcher is not None:
+            asyncio.run_coroutine_threadsafe(watcher.stop(), old)
 
     async def stop(self) -> None:
         """End the tasks, take the node off the fleet, close connections."""
@@ -220,8 +222,8 @@ class Runtime:
         if watcher is not None:
             with contextlib.suppress(StoreError, OSError, asyncio.TimeoutError):
                 await asyncio.wait_for(watcher.stop(), 1.0)
-        if self._store is not None and self.settings.store.url:
-            store, self._store = self._store, None
+        if self.store is not None and self.settings.store.url:
+            store, self.store = self.store, None
             with contextlib.suppress(StoreError, OSError):
                 await store.aclose()
 
@@ -237,7 +239,7 @@ class Runtime:
                 epoch=self.snapshot.epoch,
                 rev=self.snapshot.revision,
                 state=state.state if state else "cold",
-                age_ms=int(state.age_s() * 1000) if state else 0,
+                age_ms=int(state.age_s * 1000) if state else 0,
                 app=settings.telemetry.app,
                 app_version=settings.telemetry.release,
                 failsoft=_version(),
@@ -274,7 +276,7 @@ class Runtime:
         while True:
             if clock.monotonic() - self._published_at > _REPUBLISH_S:
                 with contextlib.suppress(StoreError):
-                    await self._store.publish_definitions(self._digest, self._blob)
+                    await self.store.publish_definitions(self._digest, self._blob)
                     self._published_at = clock.monotonic()
             await asyncio.sleep(1.0)
 

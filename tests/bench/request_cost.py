@@ -19,17 +19,20 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from stacks import REQUESTS, SendWrapper, build, drive
+from bench.stacks import REQUESTS, SendWrapper, build, drive
 
 BLOCK = 400
 
 
 def sampled_provider(ratio: float) -> Any:
     from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
-    from opentelemetry.sdk.trace.export import SpanExportResult
+    from opentelemetry.sdk.trace.export import (
+        BatchSpanProcessor,
+        SpanExporter,
+        SpanExportResult,
+    )
     from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 
     class Nowhere(SpanExporter):
@@ -84,7 +87,9 @@ async def main() -> int:
         trace.set_tracer_provider(sampled_provider(0.01))
     from failsoft import Failsoft
 
-    print(f"{'request':14}{'stack':22}{'bare us':>9}{'added us':>10}{'ratio':>8}  rounds")
+    print(
+        f"{'request':14}{'stack':22}{'bare us':>9}{'added us':>10}{'ratio':>8}  rounds"
+    )
     for name, request in REQUESTS.items():
         bare = build(name)
         guarded = Failsoft(build(name), redis_url=args.redis, env="bench")
@@ -93,13 +98,11 @@ async def main() -> int:
         stacks = {"send wrapper (floor)": SendWrapper(build(name)), "failsoft": guarded}
         if args.otel and name != "starlette":
             native = {"tracing": True, "metrics": False, "logs": False}
-            stacks["FastAPI telemetry"] = build(name, **native)
+            stacks["FastAPI telemetry"] = build(name, native)
         for label, app in stacks.items():
             base, added, counted = await added_us(bare, app, request, args.rounds)
             ratio = 1 + added / base
-            print(
-                f"{name:14}{label:22}{base:9.1f}{added:10.2f}{ratio:8.3f}  {counted}"
-            )
+            print(f"{name:14}{label:22}{base:9.1f}{added:10.2f}{ratio:8.3f}  {counted}")
         await guarded.runtime.stop()
     return 0
 

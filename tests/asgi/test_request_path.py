@@ -1,0 +1,392 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
+
+from asgi.controls import enter, kill
+from asgi.drive import Answer, drive, get, http_scope, post
+from failsoft import Failsoft
+
+pytestmark = pytest.mark.anyio
+
+
+async def hello(request: Request) -> PlainTextResponse:
+    return PlainTextResponse("hello")
+
+
+async def order(request: Request) -> JSONResponse:
+    return JSONResponse({"id": request.path_params["order_id"]})
+
+
+async def broken(request: Request) -> None:
+    raise ValueError("no such thing for bob@example.org")
+
+
+def shop(*more: Any) -> Starlette:
+    return Starlette(
+        routes=[
+            Route("/hello", hello),
+            Route("/orders/{order_id:int}", order),
+            Route("/broken", broken),
+            *more,
+        ]
+    )
+
+
+def ticks(guarded: Failsoft) -> dict[str, Any]:
+    """This second's counters by route."""
+    tick, _ = guarded.runtime.window.flush("n", 1000, 0.0)
+    return {route.route: route for route in tick.routes}
+
+
+async def test_an_answer_passes_unchanged_but_for_the_trace_header(guard: Any) -> None:
+    guarded = await guard(shop())
+
+    bare, ours = await get(shop(), "/orders/7"), await get(guarded, "/orders/7")
+
+    assert ours.body == bare.body
+    assert ours.headers.keys() - bare.headers.keys() == {"traceresponse"}
+
+
+async def test_a_killed_route_answers_a_problem_without_running_the_handler(
+    guard: Any,
+) -> None:
+    guarded = await guard(shop())
+    await kill(guarded, "route:GET /orders*", public="Orders are paused")
+
+    answer = await get(guarded, "/orders/7")
+
+    assert answer.status == 503
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json["type"] == "urn:failsoft:problem:killed"
+    assert answer.json["detail"] == "Orders are paused"
+    assert answer.json["trace_id"] in answer.headers["traceresponse"]
+    assert (await get(guarded, "/hello")).status == 200
+
+
+async def test_a_refusal_comes_before_any_body_is_read(guard: Any) -> None:
+    guarded = await guard(shop(Route("/upload", hello, methods=["POST"])))
+    await kill(guarded, "route:POST /upload")
+
+    answer = await drive(guarded, http_scope("POST", "/upload"), received=[])
+
+    assert answer.status == 503
+
+
+async def test_a_refused_head_request_has_no_body(guard: Any) -> None:
+    guarded = await guard(shop())
+    await kill(guarded, "route:GET /hello")
+
+    answer = await drive(guarded, http_scope("HEAD", "/hello"))
+
+    assert (answer.status, answer.body) == (503, b"")
+
+
+async def test_a_refusal_counts_as_refused_and_not_as_an_error(guard: Any) -> None:
+    guarded = await guard(shop())
+    await kill(guarded, "route:GET /hello")
+
+    await get(guarded, "/hello")
+
+    route = ticks(guarded)["GET /hello"]
+    assert (route.n, route.errors, route.refused) == (0, 0, {"kill": 1})
+
+
+async def test_outcomes_are_told_apart(guard: Any) -> None:
+    async def leaves(request: Request) -> None:
+        raise ClientDisconnect
+
+    async def answers_500(request: Request) -> PlainTextResponse:
+        return PlainTextResponse("bad", status_code=502)
+
+    more = [Route("/leaves", leaves), Route("/answers", answers_500)]
+    guarded = await guard(shop(*more))
+
+    for path in ("/hello", "/broken", "/leaves", "/answers", "/nowhere"):
+        await get(guarded, path)
+
+    seen = ticks(guarded)
+    assert (seen["GET /broken"].errors, seen["GET /broken"].exceptions) == (1, 1)
+    assert (seen["GET /answers"].errors, seen["GET /answers"].exceptions) == (1, 0)
+    assert (seen["GET /leaves"].gone, seen["GET /leaves"].errors) == (1, 0)
+    assert seen["(no route)"].client_errors == 1
+    assert seen["GET /hello"].n == 1
+
+
+async def test_a_failure_is_kept_with_its_stack_and_without_personal_data(
+    guard: Any,
+) -> None:
+    guarded = await guard(shop())
+
+    answer = await get(guarded, "/broken")
+
+    (flight,) = guarded.runtime.deck.take()
+    assert isinstance(answer.raised, ValueError)
+    assert flight.exception == "ValueError"
+    assert flight.message == "no such thing for (redacted)"
+    assert flight.frames[0].function == "broken"
+    assert flight.frames[0].source.startswith("raise ValueError")
+    assert flight.trace_id
+    assert flight.group in ticks(guarded)["GET /broken"].groups
+
+
+async def test_an_error_after_the_start_of_a_stream_is_an_error_of_the_route(
+    guard: Any,
+) -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"one"
+        raise RuntimeError("half way")
+
+    async def stream(request: Request) -> StreamingResponse:
+        return StreamingResponse(parts())
+
+    guarded = await guard(shop(Route("/stream", stream)))
+
+    answer = await get(guarded, "/stream")
+
+    (flight,) = guarded.runtime.deck.take()
+    assert answer.status == 200
+    assert flight.after_start
+    assert ticks(guarded)["GET /stream"].errors == 1
+
+
+async def test_the_first_byte_of_a_stream_is_not_held_back(guard: Any) -> None:
+    gate = asyncio.Event()
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"one"
+        await gate.wait()
+        yield b"two"
+
+    async def stream(request: Request) -> StreamingResponse:
+        return StreamingResponse(parts())
+
+    guarded = await guard(shop(Route("/stream", stream)))
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+        if message.get("body") == b"one":
+            gate.set()  # the second part is made only after the first went out
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    await asyncio.wait_for(guarded(http_scope("GET", "/stream"), receive, send), 2)
+
+    assert [m.get("body") for m in sent[1:]] == [b"one", b"two", b""]
+
+
+async def test_a_client_that_leaves_during_a_stream_counts_as_gone(guard: Any) -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        for _ in range(1000):
+            yield b"part"
+            await asyncio.Event().wait()
+
+    async def stream(request: Request) -> StreamingResponse:
+        return StreamingResponse(parts())
+
+    guarded = await guard(shop(Route("/stream", stream)))
+
+    await drive(guarded, http_scope("GET", "/stream"), [{"type": "http.disconnect"}])
+
+    assert ticks(guarded)["GET /stream"].gone == 1
+
+
+async def test_background_tasks_run(guard: Any) -> None:
+    done: list[str] = []
+
+    async def later(request: Request) -> PlainTextResponse:
+        return PlainTextResponse("ok", background=BackgroundTask(done.append, "yes"))
+
+    guarded = await guard(shop(Route("/later", later)))
+
+    await get(guarded, "/later")
+
+    assert done == ["yes"]
+
+
+async def test_installed_twice_it_works_once(guard: Any) -> None:
+    app = shop()
+    app.add_middleware(Failsoft)
+    app.add_middleware(Failsoft)
+    guarded = await guard(app)
+
+    answer = await get(guarded, "/hello")
+
+    names = [key for key, _ in answer.messages[0]["headers"]]
+    assert names.count(b"traceresponse") == 1
+
+
+async def test_a_response_object_that_is_sent_twice_does_not_gather_headers(
+    guard: Any,
+) -> None:
+    shared = PlainTextResponse("same")
+
+    async def same(request: Request) -> PlainTextResponse:
+        return shared
+
+    guarded = await guard(shop(Route("/same", same)))
+
+    await get(guarded, "/same")
+    answer = await get(guarded, "/same")
+
+    names = [key for key, _ in answer.messages[0]["headers"]]
+    assert names.count(b"traceresponse") == 1
+
+
+async def test_unknown_scope_types_and_messages_pass_untouched(guard: Any) -> None:
+    seen: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope["type"])
+        await send({"type": "http.response.debug", "info": {}})
+        await send({"type": "http.response.start", "status": 103, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    guarded = await guard(app)
+
+    await drive(guarded, {"type": "telepathy"})
+    answer = await get(guarded, "/x")
+
+    assert seen == ["telepathy", "http"]
+    assert answer.messages[0] == {"type": "http.response.debug", "info": {}}
+
+
+async def socket_app(websocket: WebSocket) -> None:
+    await websocket.accept()
+    await websocket.send_text(await websocket.receive_text())
+    await websocket.close()
+
+
+def handshake(**more: Any) -> dict[str, Any]:
+    scope = http_scope("GET", "/ws", **more)
+    return {**scope, "type": "websocket", "subprotocols": []}
+
+
+async def test_a_websocket_passes_through(guard: Any) -> None:
+    guarded = await guard(shop(WebSocketRoute("/ws", socket_app)))
+    received = [
+        {"type": "websocket.connect"},
+        {"type": "websocket.receive", "text": "ping"},
+    ]
+
+    answer = await drive(guarded, handshake(), received)
+
+    kinds = [m["type"] for m in answer.messages]
+    assert kinds == ["websocket.accept", "websocket.send", "websocket.close"]
+    assert answer.messages[1]["text"] == "ping"
+    assert ticks(guarded)["WS /ws"].n == 1
+
+
+async def test_a_killed_websocket_is_denied_or_closed_with_try_again(
+    guard: Any,
+) -> None:
+    guarded = await guard(shop(WebSocketRoute("/ws", socket_app)))
+    await kill(guarded, "route:WS /ws")
+    connect = [{"type": "websocket.connect"}]
+
+    closed = await drive(guarded, handshake(), connect)
+    able = handshake(extensions={"websocket.http.response": {}})
+    denied = await drive(guarded, able, connect)
+
+    assert closed.messages == [{"type": "websocket.close", "code": 1013}]
+    assert denied.messages[0]["status"] == 503
+    assert json.loads(denied.body)["status"] == 503
+
+
+async def test_a_mode_leaves_its_notice_on_answers(guard: Any) -> None:
+    guarded = await guard(shop())
+    await enter(guarded, "fs.read-only")
+
+    answer = await get(guarded, "/hello")
+
+    assert answer.status == 200
+    assert answer.headers["failsoft-notice"].startswith('degraded;mode="fs.read-only"')
+
+
+async def test_lifespan_reaches_the_application_and_starts_the_runtime(
+    guard: Any,
+) -> None:
+    seen: list[str] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "lifespan"
+        for word in ("startup", "shutdown"):
+            await receive()
+            seen.append(word)
+            await send({"type": f"lifespan.{word}.complete"})
+
+    guarded = Failsoft(app)
+    messages = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+
+    answer = await drive(guarded, {"type": "lifespan"}, messages)
+
+    assert seen == ["startup", "shutdown"]
+    assert [m["type"] for m in answer.messages] == [
+        "lifespan.startup.complete",
+        "lifespan.shutdown.complete",
+    ]
+
+
+async def test_a_fault_of_ours_is_told_and_does_not_fail_the_request(
+    guard: Any,
+) -> None:
+    guarded = await guard(shop())
+    plan = next(p for p in guarded.runtime.snapshot.plans if p.key == "GET /hello")
+
+    def faulty(exchange: Any) -> None:
+        raise KeyError("ours")
+
+    plan.admit = (faulty,)
+
+    answer = await get(guarded, "/hello")
+
+    assert answer.status == 200
+    assert guarded.runtime.own_errors == 1
+    assert "GET /hello" in guarded.runtime.own_error
+
+
+async def test_routes_added_while_serving_are_found(guard: Any) -> None:
+    app = shop()
+    guarded = await guard(app)
+    await get(guarded, "/hello")
+
+    app.add_route("/late", hello)
+    await get(guarded, "/late")
+
+    assert "GET /late" in ticks(guarded)
+
+
+async def test_an_inbound_request_id_is_kept_only_if_harmless(guard: Any) -> None:
+    guarded = await guard(shop(), tracing={"request_id": True})
+
+    async def sent(value: bytes) -> Answer:
+        headers = [(b"host", b"t"), (b"x-request-id", value)]
+        return await get(guarded, "/hello", headers=headers)
+
+    kept, replaced = await sent(b"abc-1"), await sent(b"a" * 200)
+
+    assert kept.headers["x-request-id"] == "abc-1"
+    assert len(replaced.headers["x-request-id"]) == 32
+
+
+async def test_posted_bodies_reach_the_handler_untouched(guard: Any) -> None:
+    async def echo(request: Request) -> PlainTextResponse:
+        return PlainTextResponse((await request.body())[::-1])
+
+    guarded = await guard(shop(Route("/echo", echo, methods=["POST"])))
+
+    answer = await post(guarded, "/echo", b"abc")
+
+    assert answer.body == b"cba"
