@@ -128,7 +128,7 @@ class MemoryStore:
         for change, until_ms in zip(call.changes, ends, strict=True):
             self._write(call, change, until_ms, now_ms)
         answer = Answer(self._rev, self._epoch, now_ms)
-        if self._epoch:
+        if call.changes:
             self._answers[call.op_id] = answer
             if len(self._answers) > _OPS_KEPT:
                 del self._answers[next(iter(self._answers))]

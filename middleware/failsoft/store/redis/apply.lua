@@ -161,5 +161,5 @@ for _, c in ipairs(changes) do
   end
 end
 count_kinds()
-redis.call('SET', op, rev .. ' ' .. epoch .. ' ' .. whole(now), 'EX', 600)
+if n > 0 then redis.call('SET', op, rev .. ' ' .. epoch .. ' ' .. whole(now), 'EX', 600) end
 return { 'ok', rev, epoch, whole(now) }
