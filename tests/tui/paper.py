@@ -1,0 +1,81 @@
+"""Drives the app in a pilot and reads its screen as text."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from failsoft.ops.operator import Operator
+from failsoft_tui.app import FailsoftApp
+from textual.pilot import Pilot
+
+from tui.fleet import ManualClock, PaperOperator
+
+__all__ = ["Desk", "open_app", "screen_text"]
+
+
+def screen_text(app: FailsoftApp) -> list[str]:
+    """Return the painted screen line by line: the one use of a private name."""
+    compositor = app.screen._compositor
+    background = [screen._compositor for screen in app._background_screens]
+    del background
+    strips = compositor.render_strips()
+    return [strip.text.rstrip() for strip in strips]
+
+
+class Desk:
+    """An open app with its pilot, its operator and its clock."""
+
+    def __init__(
+        self, app: FailsoftApp, pilot: Pilot[Any], operator: Any, clock: ManualClock
+    ) -> None:
+        self.app = app
+        self.pilot = pilot
+        self.operator = operator
+        self.clock = clock
+
+    async def press(self, *keys: str) -> None:
+        """Press keys; a dialog that just opened is past its deaf moment."""
+        for key in keys:
+            await self.pilot.press(key)
+            await self.pilot.pause()
+            self.clock.advance(0.2)
+
+    async def until(self, check: Callable[[], bool]) -> None:
+        """Let the app run until a condition holds."""
+        for _ in range(200):
+            if check():
+                return
+            await self.pilot.pause()
+            await asyncio.sleep(0)
+        raise AssertionError("\n".join(self.lines()))
+
+    def lines(self) -> list[str]:
+        self.app.tick()
+        return screen_text(self.app)
+
+    def text(self) -> str:
+        return "\n".join(self.lines())
+
+
+@asynccontextmanager
+async def open_app(
+    size: tuple[int, int] = (120, 40),
+    *,
+    operator: Operator | None = None,
+    armed: bool = True,
+    **options: Any,
+) -> AsyncIterator[Desk]:
+    """Open the app on a paper operator; the first view is on screen."""
+    clock = ManualClock()
+    paper = PaperOperator(clock)
+    if armed:
+        paper.arm_now()
+    app = FailsoftApp(operator or paper, clock=clock, **options)
+    async with app.run_test(size=size) as pilot:
+        desk = Desk(app, pilot, operator or paper, clock)
+        await desk.until(lambda: app.desk.has_data())
+        await pilot.pause()
+        yield desk

@@ -1,0 +1,128 @@
+"""Every key of the terminal UI: one registry feeds bindings, footer, help, palette.
+
+No screen defines a key outside it.  Capitals write, lower case reads; `[` `]` `=`
+and `u` only open a preview, and in a preview only ENTER applies.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from textual.binding import Binding, BindingType
+
+__all__ = ["ACTIONS", "Action", "bindings", "footer", "lookup"]
+
+
+class Action(NamedTuple):
+    """One thing a key does.
+
+    id: `where.name`; `name` is the method `action_<name>` of that place.
+    keys: comma separated, as Textual names them.  shown: as printed.
+    write: needs an armed operator.  rank: place in the footer, 0 = not there.
+    """
+
+    id: str
+    keys: str
+    shown: str
+    help: str
+    write: bool = False
+    rank: int = 0
+
+    @property
+    def where(self) -> str:
+        """The place that has this key: app, table, overview, ..."""
+        return self.id.partition(".")[0]
+
+    @property
+    def name(self) -> str:
+        """The method's name."""
+        return self.id.partition(".")[2]
+
+
+ACTIONS = (
+    Action("app.overview", "1", "1", "Overview: routes, worst first"),
+    Action("app.controls", "3", "3", "Controls: kills, modes, flags"),
+    Action("app.audit", "9", "9", "Audit: who did what, and why"),
+    Action("app.previous", "minus", "-", "screen before"),
+    Action("app.help", "question_mark", "?", "keys of this screen"),
+    Action("app.command_palette", "ctrl+p", "ctrl+p", "find an action by name"),
+    Action("app.hold", "space", "space", "hold the display", rank=60),
+    Action("app.next_notice", "n", "n", "next notice"),
+    Action("app.arm", "W", "W", "arm with a reason, or disarm", rank=50),
+    Action("app.reconnect", "ctrl+r", "ctrl+r", "connect again"),
+    Action("app.quit_asking", "q", "q", "quit", rank=90),
+    Action("table.up", "up", "up", "row up"),
+    Action("table.down", "down", "down", "row down"),
+    Action("table.page_up", "pageup", "pgup", "page up"),
+    Action("table.page_down", "pagedown", "pgdn", "page down"),
+    Action("table.home", "home", "home", "first row, and stay there"),
+    Action("table.end", "end", "end", "last row"),
+    Action("table.open", "enter", "enter", "detail", rank=5),
+    Action("list.filter", "slash", "/", "filter: words, * any, !not", rank=35),
+    Action("list.sort", "s", "s", "sort, again reverses", rank=36),
+    Action("list.back", "escape", "esc", "drop filter, go back"),
+    Action("list.undo", "u", "u", "undo your last write", write=True, rank=40),
+    Action("overview.incident", "e", "e", "newest stack of the route", rank=6),
+    Action("overview.kill", "K", "K", "kill the route", write=True, rank=10),
+    Action("overview.mode", "D", "D", "enter a mode", write=True, rank=11),
+    Action("overview.faults", "f", "f", "faults only", rank=37),
+    Action("controls.kill", "K", "K", "kill the target", write=True, rank=10),
+    Action("controls.lift", "L", "L", "lift kill, mode or edit", write=True, rank=11),
+    Action("controls.mode", "D", "D", "enter or leave a mode", write=True, rank=12),
+    Action(
+        "controls.less", "left_square_bracket", "[", "rollout -5", write=True, rank=13
+    ),
+    Action(
+        "controls.more", "right_square_bracket", "]", "rollout +5", write=True, rank=14
+    ),
+    Action("controls.percent", "equals_sign", "=", "set %", write=True, rank=15),
+    Action("controls.until", "T", "T", "move the end", write=True, rank=16),
+    Action("audit.diff", "d", "d", "before and after", rank=10),
+    Action("detail.newer", "left_square_bracket", "[", "newer flight", rank=10),
+    Action("detail.older", "right_square_bracket", "]", "older flight", rank=11),
+    Action("detail.incident", "e", "e", "to the stack", rank=12),
+    Action("detail.kill", "K", "K", "kill the route", write=True, rank=20),
+    Action("detail.mode", "D", "D", "enter a mode", write=True, rank=21),
+    Action("detail.frames", "F", "F", "framework frames on/off", rank=22),
+    Action("detail.undo", "u", "u", "undo your last write", write=True, rank=40),
+    Action("detail.up", "up", "up", "line up"),
+    Action("detail.down", "down", "down", "line down"),
+    Action("detail.page_up", "pageup", "pgup", "page up"),
+    Action("detail.page_down", "pagedown", "pgdn", "page down"),
+    Action("detail.back", "escape", "esc", "back", rank=80),
+    Action("preview.apply", "enter", "ENTER", "apply"),
+    Action("preview.ends", "t", "t", "next end: 5m 15m 1h 4h"),
+    Action("preview.reason", "r", "r", "write a reason of its own"),
+    Action("preview.less", "left_square_bracket", "[", "rollout -5"),
+    Action("preview.more", "right_square_bracket", "]", "rollout +5"),
+    Action("preview.cancel", "escape", "esc", "cancel"),
+    Action("ask.cancel", "escape", "esc", "cancel"),
+    Action("pick.up", "up", "up", "entry up"),
+    Action("pick.down", "down", "down", "entry down"),
+    Action("pick.take", "enter", "ENTER", "take it"),
+    Action("pick.cancel", "escape", "esc", "cancel"),
+    Action("page.up", "up", "up", "line up"),
+    Action("page.down", "down", "down", "line down"),
+    Action("page.cancel", "escape,question_mark,q,d,enter", "esc", "close"),
+)
+_BY_ID = {action.id: action for action in ACTIONS}
+
+
+def lookup(id: str) -> Action:
+    """Return the action with this id; KeyError when there is none."""
+    return _BY_ID[id]
+
+
+def bindings(*places: str) -> list[BindingType]:
+    """Return the bindings of these places, for a class's BINDINGS."""
+    return [
+        Binding(a.keys, a.name, a.help, show=False, id=a.id)
+        for a in ACTIONS
+        if a.where in places
+    ]
+
+
+def footer(*places: str) -> list[Action]:
+    """Return what the footer of these places lists, most wanted first."""
+    listed = [a for a in ACTIONS if a.rank and a.where in (*places, "app")]
+    return sorted(listed, key=lambda action: action.rank)

@@ -1,0 +1,54 @@
+"""A page of lines to read: help, or a record before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+
+from failsoft_tui.actions import bindings
+from failsoft_tui.desk import Desk
+from failsoft_tui.paint import Line
+from failsoft_tui.widgets.lines import Lines
+
+__all__ = ["PageDialog"]
+
+
+class PageDialog(ModalScreen[None]):
+    """Shows lines until it is closed; arrows scroll."""
+
+    BINDINGS: ClassVar = bindings("page")
+
+    def __init__(self, desk: Desk, lines: Sequence[Line]) -> None:
+        super().__init__()
+        self._desk = desk
+        self._lines = lines
+
+    def compose(self) -> ComposeResult:
+        """Lay out the text."""
+        with Vertical(id="panel"):
+            yield Lines(id="text", panel=True, ascii_only=self._desk.ascii_only)
+
+    def on_mount(self) -> None:
+        """Show the lines."""
+        self.query_one("#text", Lines).set_lines(self._lines)
+
+    def on_resize(self) -> None:
+        """Fit the page."""
+        text = self.query_one("#text", Lines)
+        text.styles.height = min(len(self._lines), max(1, self.size.height - 4))
+
+    def action_up(self) -> None:
+        """One line up."""
+        self.query_one("#text", Lines).scroll_by(-1)
+
+    def action_down(self) -> None:
+        """One line down."""
+        self.query_one("#text", Lines).scroll_by(1)
+
+    def action_cancel(self) -> None:
+        """Close."""
+        self.dismiss(None)

@@ -1,0 +1,82 @@
+"""One choice out of a list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+
+from failsoft_tui.actions import bindings
+from failsoft_tui.desk import Desk
+from failsoft_tui.paint import Line
+from failsoft_tui.widgets.lines import Lines
+
+__all__ = ["PickDialog"]
+
+
+class PickDialog(ModalScreen[str | None]):
+    """Offers entries (key, line); dismissed with a key, or None when cancelled."""
+
+    BINDINGS: ClassVar = bindings("pick")
+
+    def __init__(
+        self, desk: Desk, title: str, entries: Sequence[tuple[str, Line]]
+    ) -> None:
+        super().__init__()
+        self._desk = desk
+        self._title = title
+        self._entries = entries
+        self._index = 0
+
+    def compose(self) -> ComposeResult:
+        """Lay out title and entries."""
+        with Vertical(id="panel"):
+            yield Lines(id="title", panel=True, ascii_only=self._desk.ascii_only)
+            yield Lines(id="text", panel=True, ascii_only=self._desk.ascii_only)
+            yield Lines(id="keys", panel=True, ascii_only=self._desk.ascii_only)
+
+    def on_mount(self) -> None:
+        """Show the entries."""
+        self.query_one("#title", Lines).set_lines([((f" {self._title}", "bold"),)])
+        keys = ((" ENTER", "key"), (" take it   ", ""), ("esc", "key"), (" cancel", ""))
+        self.query_one("#keys", Lines).set_lines([keys])
+        self._paint()
+
+    def on_resize(self) -> None:
+        """Fit the list."""
+        self._paint()
+
+    def _paint(self) -> None:
+        text = self.query_one("#text", Lines)
+        height = max(1, min(len(self._entries), self.size.height - 6))
+        text.styles.height = height
+        text.top = min(max(0, self._index - height + 1), len(self._entries) - height)
+        lines = []
+        for index, (_, line) in enumerate(self._entries):
+            on = index == self._index
+            lines.append(((" > " if on else "   ", "key"), *line))
+        text.set_lines(lines)
+        text.refresh()
+
+    def action_up(self) -> None:
+        """Entry before."""
+        self._move(-1)
+
+    def action_down(self) -> None:
+        """Entry after."""
+        self._move(1)
+
+    def _move(self, count: int) -> None:
+        self._index = (self._index + count) % len(self._entries)
+        self._paint()
+
+    def action_take(self) -> None:
+        """Choose the entry."""
+        self.dismiss(self._entries[self._index][0])
+
+    def action_cancel(self) -> None:
+        """Close without a choice."""
+        self.dismiss(None)

@@ -1,0 +1,298 @@
+"""The preview: a dry run recomputed each second, and the only place that applies."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar
+
+from textual import events, on
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.screen import ModalScreen
+from textual.widgets import Input
+
+from failsoft.errors import FailsoftError, StoreConflict
+from failsoft.ops.text import safe
+from failsoft.ops.views import Applied, Preview
+from failsoft_tui.actions import bindings
+from failsoft_tui.desk import Desk
+from failsoft_tui.dry_run import dry_run_lines
+from failsoft_tui.paint import Line
+from failsoft_tui.plans import ENDS, Plan
+from failsoft_tui.widgets.lines import Lines
+
+__all__ = ["PreviewDialog"]
+
+DEAF_S = 0.15  # a key meant for the screen below must not confirm
+_STEP = 5.0
+
+
+class PreviewDialog(ModalScreen[Applied | None]):
+    """Shows what a write would do; ENTER applies once its tier is satisfied.
+
+    Its tier may rise while it is open, then what was typed is dropped; it never
+    falls.  Dismissed with `Applied`, or None when cancelled.
+    """
+
+    BINDINGS: ClassVar = bindings("preview")
+    AUTO_FOCUS = None
+
+    def __init__(self, desk: Desk, plan: Plan) -> None:
+        super().__init__()
+        self._desk = desk
+        self._plan = plan
+        self._opened = desk.clock()
+        self._preview: Preview | None = None
+        self._tier = 0
+        self._code = ""
+        self._typed = ""
+        self._reason = ""
+        self._asked = ""  # what the input is for: "", reason, confirm
+        self._end = ""
+        self._error: str = ""
+        self._task: asyncio.Task[None] | None = None
+
+    def compose(self) -> ComposeResult:
+        """Lay out text and the one input."""
+        with Vertical(id="panel"):
+            yield Lines(id="text", panel=True, ascii_only=self._desk.ascii_only)
+            yield Input(id="input", compact=True)
+
+    def on_mount(self) -> None:
+        """Start the dry run."""
+        self.query_one(Input).display = False
+        self.recompute()
+        self.set_interval(1.0, self.recompute)
+
+    def on_resize(self) -> None:
+        """Wrap the text anew."""
+        self._paint()
+
+    # -- the dry run -----------------------------------------------------------
+
+    def recompute(self) -> None:
+        """Preview again on the newest view."""
+        if self._task is not None and not self._task.done():
+            return
+        try:
+            fresh = self._plan.preview()
+        except FailsoftError as error:
+            self._preview = None
+            self._error = safe(error, 400)
+        else:
+            if self._preview is None:
+                self._error = self._error if self._typed else ""
+            self._take(fresh)
+        self._paint()
+
+    def _take(self, fresh: Preview) -> None:
+        if self._preview is None or fresh.tier > self._tier:
+            self._typed = ""
+            self._code = fresh.code
+        self._tier = max(self._tier, fresh.tier)
+        self._code = self._code or fresh.code
+        self._preview = fresh
+
+    # -- keys ------------------------------------------------------------------
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Be deaf for a moment after opening; leave letters to the input."""
+        if action == "cancel":
+            return True
+        if self._desk.clock() - self._opened < DEAF_S:
+            return False
+        return not self._asked
+
+    def on_key(self, event: events.Key) -> None:
+        """Collect the digits of tier 2."""
+        if self._asked or self._desk.clock() - self._opened < DEAF_S:
+            return
+        if event.character and event.character.isdigit():
+            self._typed = (self._typed + event.character)[-2:]
+        elif event.key == "backspace":
+            self._typed = ""
+        else:
+            return
+        event.stop()
+        self._paint()
+
+    def on_paste(self, event: events.Paste) -> None:
+        """Ignore it: paste never confirms."""
+        event.stop()
+
+    def action_cancel(self) -> None:
+        """Close the input, else the dialog."""
+        if self._asked:
+            self._close_input()
+        elif self._task is None or self._task.done():
+            self.dismiss(None)
+
+    def action_ends(self) -> None:
+        """Take the next preset of the end."""
+        names = [name for name, _ in ENDS]
+        index = names.index(self._end) + 1 if self._end in names else 0
+        name, for_s = ENDS[index % len(ENDS)]
+        changed = self._plan.with_end(for_s)
+        if changed is not None:
+            self._end = name
+            self._replace(changed)
+
+    def action_less(self) -> None:
+        """Lower the rollout."""
+        self._step(-_STEP)
+
+    def action_more(self) -> None:
+        """Raise the rollout."""
+        self._step(_STEP)
+
+    def _step(self, points: float) -> None:
+        changed = self._plan.stepped(points)
+        if changed is not None:
+            self._replace(changed)
+
+    def _replace(self, plan: Plan) -> None:
+        self._plan = plan
+        self._typed = ""
+        self._error = ""
+        self.recompute()
+
+    # -- the input -------------------------------------------------------------
+
+    def action_reason(self) -> None:
+        """Ask for a reason of its own."""
+        self._ask("reason", self._reason)
+
+    def _ask(self, what: str, value: str = "") -> None:
+        self._asked = what
+        entry = self.query_one(Input)
+        entry.value = value
+        entry.display = True
+        entry.focus()
+        self._paint()
+
+    def _close_input(self) -> None:
+        self._asked = ""
+        self.query_one(Input).display = False
+        self.set_focus(None)
+        self._paint()
+
+    @on(Input.Submitted)
+    def take_input(self, event: Input.Submitted) -> None:
+        """Take what was typed; a confirmed environment name applies."""
+        event.stop()
+        asked, value = self._asked, event.value.strip()
+        self._close_input()
+        if asked == "reason":
+            self._reason = value
+            self._paint()
+        elif asked == "confirm":
+            self._typed = value
+            self._apply_if_confirmed()
+
+    # -- applying --------------------------------------------------------------
+
+    def action_apply(self) -> None:
+        """Apply, or ask for what the tier still needs."""
+        if self._tier >= 3 and not self._reason:
+            self._error = "tier 3 needs a reason of its own"
+            self._ask("reason")
+        elif self._tier >= 3:
+            self._ask("confirm")
+        else:
+            self._apply_if_confirmed()
+
+    def _apply_if_confirmed(self) -> None:
+        self._error = self._desk.refusal() or self._unconfirmed()
+        if not self._error and (self._task is None or self._task.done()):
+            self._task = asyncio.create_task(self._apply())
+        self._paint()
+
+    def _unconfirmed(self) -> str:
+        if self._preview is None:
+            return "there is nothing to apply"
+        env = self._desk.newest.env
+        if self._tier >= 3 and self._typed != env:
+            return f"not confirmed: type {safe(env, 60)} exactly"
+        if self._tier == 2 and self._typed != self._code:
+            return f"not confirmed: type {safe(self._code, 20)}, then ENTER"
+        return ""
+
+    async def _apply(self) -> None:
+        preview = self._preview
+        assert preview is not None
+        try:
+            applied = await self._plan.apply(self._reason, preview, self._typed)
+        except FailsoftError as error:
+            self._error = safe(error, 400)
+            self._typed = ""
+            if isinstance(error, StoreConflict):
+                self._preview = None
+            self._task = None
+            self._paint()
+        else:
+            self.dismiss(applied)
+
+    # -- painting --------------------------------------------------------------
+
+    def _paint(self) -> None:
+        panel = self.query_one("#panel")
+        width = max(30, min(self.size.width, 112) - 2)
+        text = self.query_one("#text", Lines)
+        lines = self._lines(width)
+        text.styles.height = min(len(lines), max(3, self.size.height - 4))
+        panel.styles.width = width + 2
+        text.set_lines(lines)
+
+    def _lines(self, width: int) -> list[Line]:
+        lines: list[Line] = []
+        if self._preview is not None:
+            reason = self._reason or self._armed_reason()
+            lines = dry_run_lines(
+                self._preview, width, reason=reason, ends=self._ends_text()
+            )
+            lines.append(self._tier_line())
+        if self._error:
+            lines.append(((f" {self._error}", "bad"),))
+        lines.append(self._key_line())
+        return lines
+
+    def _armed_reason(self) -> str:
+        operator = self._desk.operator
+        return f"{safe(operator.armed_reason)} (from arming)" if operator else "-"
+
+    def _ends_text(self) -> str:
+        if self._plan.with_end(1.0) is None:
+            return ""
+        names = " ".join(f"<{n}>" if n == self._end else n for n, _ in ENDS)
+        return f"   [t {names}]"
+
+    def _tier_line(self) -> Line:
+        assert self._preview is not None
+        why = safe(self._preview.tier_why, 120)
+        pieces = [(f" tier {self._tier} ", "bold"), (f"({why})" if why else "", "dim")]
+        if self._tier == 2:
+            pieces.append((f"  type {safe(self._code, 20)}: ", "warn"))
+            pieces.append((self._typed or "__", "key"))
+        elif self._tier >= 3:
+            env = safe(self._desk.newest.env, 60)
+            pieces.append((f"  asks for a reason and for the name {env}", "warn"))
+        return tuple(pieces)
+
+    def _key_line(self) -> Line:
+        if self._task is not None and not self._task.done():
+            return ((" applying ...", "warn"),)
+        if self._asked == "reason":
+            return ((" reason, then ENTER (esc: leave it):", "warn"),)
+        if self._asked == "confirm":
+            env = safe(self._desk.newest.env, 60)
+            return ((f" type {env} and ENTER to apply (esc: back):", "warn"),)
+        keys = [("ENTER", "apply"), ("r", "reason")]
+        if self._plan.with_end(1.0) is not None:
+            keys.append(("t", "end"))
+        if self._plan.stepped(0.0) is not None:
+            keys.append(("[ ]", "rollout"))
+        keys.append(("esc", "cancel"))
+        pieces: list[tuple[str, str]] = [(" ", "")]
+        for key, what in keys:
+            pieces += [(key, "key"), (f" {what}   ", "")]
+        return tuple(pieces)

@@ -1,0 +1,72 @@
+"""The text of a preview dialog (pure)."""
+
+from __future__ import annotations
+
+import textwrap
+
+from failsoft.ops.text import safe
+from failsoft.ops.views import Preview
+from failsoft_tui.figures import rate, span
+from failsoft_tui.paint import Line, justify
+
+__all__ = ["dry_run_lines"]
+
+_LABEL = 14
+_VERBS = {"kill": "would refuse", "unkill": "serves again", "lift": "serves again"}
+
+
+def _wrapped(label: str, text: str, width: int, style: str = "") -> list[Line]:
+    room = max(16, width - _LABEL - 2)
+    parts = textwrap.wrap(text, room, max_lines=3, placeholder=" ...") or ["-"]
+    heads = [label, *[""] * (len(parts) - 1)]
+    return [
+        ((f" {head:<{_LABEL}}", "dim"), (part, style))
+        for head, part in zip(heads, parts, strict=True)
+    ]
+
+
+def _share(preview: Preview) -> str:
+    if preview.share is None:
+        return "share of traffic unknown"
+    return f"{100 * preview.share:.1f}% of traffic"
+
+
+def _covers(preview: Preview, width: int) -> list[Line]:
+    count = len(preview.routes)
+    routes = ", ".join(safe(route, 80) for route in preview.routes[:8])
+    more = f", {count - 8} more" if count > 8 else ""
+    text = (
+        f"{rate(preview.rps)} req/s on {count} route{'' if count == 1 else 's'} "
+        f"({_share(preview)}){': ' if routes else ''}{routes}{more}"
+    )
+    return _wrapped(_VERBS.get(preview.action, "covers"), text, width, "bold")
+
+
+def _change(preview: Preview, ends: str, width: int) -> list[Line]:
+    until = "no end" if preview.until_s is None else f"for {span(preview.until_s)}"
+    text = f"{safe(preview.before) or '-'} -> {safe(preview.after) or '-'}, {until}"
+    return _wrapped("change", f"{text}{ends}", width, "bold")
+
+
+def dry_run_lines(
+    preview: Preview, width: int, *, reason: str, ends: str
+) -> list[Line]:
+    """Return the lines of a dry run, without what is to be typed.
+
+    reason: printed as it will be written.  ends: the presets, "" when it has none.
+    """
+    age = f"dry run on data {span(preview.data_age)} old "
+    title: Line = ((f" {preview.action.upper()} {safe(preview.target)}", "bold"),)
+    lines = [justify(title, ((age, "dim"),), width)]
+    lines += _covers(preview, width)
+    lines += _wrapped("clients get", safe(preview.answer, 400), width)
+    can, known = preview.nodes_can
+    nodes = f"{preview.in_flight} requests finish, none are cut; "
+    nodes += f"{can} of {known} nodes can enforce it"
+    lines += _wrapped("in flight", nodes, width, "" if can == known else "warn")
+    lines += _change(preview, ends, width)
+    lines += _wrapped("reason", reason, width)
+    told = [preview.conflict] if preview.conflict else []
+    for warning in (*told, *preview.warnings)[:3]:
+        lines += _wrapped("note", safe(warning, 300), width, "warn")
+    return lines

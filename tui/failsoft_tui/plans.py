@@ -1,0 +1,106 @@
+"""What a preview dialog is about: a command, or the undo of a write."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Protocol
+
+import msgspec
+
+from failsoft.ops.command import Command, Extend, FlagEdit, Kill, ModeEnter
+from failsoft.ops.operator import Operator
+from failsoft.ops.views import Applied, Preview
+
+__all__ = ["ENDS", "CommandPlan", "Plan", "UndoPlan"]
+
+ENDS = (("5m", 300.0), ("15m", 900.0), ("1h", 3600.0), ("4h", 14_400.0))
+
+
+class Plan(Protocol):
+    """Something to preview and then apply."""
+
+    def preview(self) -> Preview:
+        """Dry-run it on the newest view."""
+        ...
+
+    async def apply(self, reason: str, preview: Preview, confirm: str) -> Applied:
+        """Write it."""
+        ...
+
+    def with_end(self, for_s: float) -> Plan | None:
+        """Return the same with another end, None when it has none to choose."""
+        ...
+
+    def stepped(self, points: float) -> Plan | None:
+        """Return the same with the rollout moved, None when it has none."""
+        ...
+
+
+class CommandPlan:
+    """A command of this operator.
+
+    Its op_id stays the same over repeated tries, so ENTER after an unknown outcome
+    is safe; a changed command gets a new one.
+    """
+
+    def __init__(self, operator: Operator, command: Command) -> None:
+        self._operator = operator
+        self._op_id = uuid.uuid4().hex
+        self.command = command
+
+    def preview(self) -> Preview:
+        """Dry-run the command."""
+        return self._operator.preview(self.command)
+
+    async def apply(self, reason: str, preview: Preview, confirm: str) -> Applied:
+        """Write the command."""
+        return await self._operator.apply(
+            self.command,
+            reason=reason,
+            preview=preview,
+            confirm=confirm or None,
+            op_id=self._op_id,
+        )
+
+    def with_end(self, for_s: float) -> Plan | None:
+        """Return the command with another end."""
+        if not isinstance(self.command, Kill | ModeEnter | Extend):
+            return None
+        changed = msgspec.structs.replace(self.command, for_s=for_s)
+        return CommandPlan(self._operator, changed)
+
+    def stepped(self, points: float) -> Plan | None:
+        """Return the flag edit with its rollout moved by points of percent."""
+        command = self.command
+        if not isinstance(command, FlagEdit) or command.rollout is None:
+            return None
+        rollout = min(100.0, max(0.0, command.rollout + points))
+        return CommandPlan(
+            self._operator, msgspec.structs.replace(command, rollout=rollout)
+        )
+
+
+class UndoPlan:
+    """The inverse of a write; op_id None takes this session's last."""
+
+    def __init__(self, operator: Operator, op_id: str | None) -> None:
+        self._operator = operator
+        self._op_id = op_id
+
+    def preview(self) -> Preview:
+        """Dry-run the inverse."""
+        return self._operator.preview_undo(self._op_id)
+
+    async def apply(self, reason: str, preview: Preview, confirm: str) -> Applied:
+        """Write the inverse."""
+        return await self._operator.undo(
+            self._op_id, reason=reason, confirm=confirm or None
+        )
+
+    def with_end(self, for_s: float) -> Plan | None:
+        """Return None: an undo restores the end as it was."""
+        return None
+
+    def stepped(self, points: float) -> Plan | None:
+        """Return None: an undo has no rollout to move."""
+        return None

@@ -1,0 +1,181 @@
+"""What every screen has: header, tabs, notice, title, body, status, footer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.message import Message
+from textual.screen import Screen
+from textual.widget import Widget
+
+from failsoft.errors import FailsoftError
+from failsoft.ops.command import Command, Kill
+from failsoft.ops.text import safe
+from failsoft.ops.views import Applied, FleetView
+from failsoft_tui.actions import footer
+from failsoft_tui.desk import Desk
+from failsoft_tui.dialogs.pick import PickDialog
+from failsoft_tui.dialogs.preview import PreviewDialog
+from failsoft_tui.header import (
+    footer_line,
+    header_line,
+    notice_line,
+    tabs_line,
+    title_line,
+    too_small_line,
+)
+from failsoft_tui.paint import Line
+from failsoft_tui.plans import CommandPlan, Plan, UndoPlan
+from failsoft_tui.widgets.lines import Lines
+
+__all__ = ["FleetScreen"]
+
+_AROUND = ("header", "tabs", "notice", "title", "status", "footer", "small")
+
+
+class FleetScreen(Screen[None]):
+    """A screen over the newest view.  `places`: whose actions its footer lists."""
+
+    name_shown: ClassVar[str] = ""
+    places: ClassVar[tuple[str, ...]] = ()
+
+    class Wrote(Message):
+        """A write of this operator was confirmed by the store."""
+
+        def __init__(self, applied: Applied) -> None:
+            super().__init__()
+            self.applied = applied
+
+    def __init__(self, desk: Desk) -> None:
+        super().__init__()
+        self.desk = desk
+
+    def compose(self) -> ComposeResult:
+        """Lay out the lines around the body."""
+        lines = {name: self._line(name) for name in _AROUND}
+        yield from (lines[name] for name in ("header", "tabs", "notice", "title"))
+        yield from self.body()
+        yield from (lines[name] for name in ("status", "footer", "small"))
+
+    def _line(self, name: str) -> Lines:
+        return Lines(id=name, ascii_only=self.desk.ascii_only)
+
+    def body(self) -> Iterable[Widget]:
+        """Return what this screen shows."""
+        raise NotImplementedError
+
+    # -- painting --------------------------------------------------------------
+
+    def on_mount(self) -> None:
+        """Show what is known already."""
+        self.show()
+
+    def on_screen_resume(self) -> None:
+        """Catch up after another screen."""
+        self.show()
+
+    def on_resize(self) -> None:
+        """Fit the lines to the new width."""
+        self.tick()
+
+    def show(self) -> None:
+        """Paint the desk's view."""
+        self.take_view(self.desk.view)
+        self.tick()
+
+    def take_view(self, view: FleetView) -> None:
+        """Hand a view to the body."""
+        raise NotImplementedError
+
+    def title_ends(self) -> tuple[str, str]:
+        """Return both ends of the title line."""
+        raise NotImplementedError
+
+    def quiet_line(self) -> Line:
+        """Return what stands in the status line when there is nothing to say."""
+        return ()
+
+    def tick(self) -> None:
+        """Paint what changes with time alone; twice a second."""
+        if not self.is_mounted:
+            return
+        desk, view, width = self.desk, self.desk.view, self.size.width
+        session = desk.session()
+        armed = desk.armed_s() is not None and not desk.is_stale()
+        faults = sum(row.state not in (".", "?") for row in view.routes)
+        left, right = self.title_ends()
+        self._set("header", header_line(desk.newest, session, width))
+        self._set("tabs", tabs_line(self.name_shown, view, faults, width))
+        self._set("notice", notice_line(desk.notices(), desk.notice_index, width))
+        self._set("title", title_line(left, right, desk.stale_of(), width))
+        self._set("status", desk.status() or self.quiet_line())
+        self._set("footer", footer_line(footer(*self.places), armed, width))
+        self._set("small", too_small_line(desk.newest, session))
+
+    def _set(self, name: str, line: Line) -> None:
+        self.query_one(f"#{name}", Lines).set_lines([line])
+
+    # -- writes ----------------------------------------------------------------
+
+    def command(self, command: Command) -> None:
+        """Preview a command."""
+        operator = self.desk.operator
+        if operator is None:
+            self.refuse(self.desk.refusal())
+        else:
+            self.plan(CommandPlan(operator, command))
+
+    def plan(self, plan: Plan) -> None:
+        """Open the preview of a plan, or say why not."""
+        refusal = self.desk.refusal()
+        if refusal:
+            self.refuse(refusal)
+            return
+        try:
+            plan.preview()
+        except FailsoftError as error:
+            self.refuse(safe(error, 400))
+            return
+        self.app.push_screen(PreviewDialog(self.desk, plan), self._applied)
+
+    def refuse(self, text: str) -> None:
+        """Say why nothing happens."""
+        self.desk.tell(text)
+        self.tick()
+
+    def _applied(self, applied: Applied | None) -> None:
+        if applied is not None:
+            self.post_message(self.Wrote(applied))
+
+    def undo(self, op_id: str | None) -> None:
+        """Preview the inverse of a write, None = the last of this session."""
+        operator = self.desk.operator
+        if operator is None:
+            self.refuse(self.desk.refusal())
+        else:
+            self.plan(UndoPlan(operator, op_id))
+
+    def kill_route(self, key: str) -> None:
+        """Preview the kill of one route."""
+        self.command(Kill(target=f"route:{key}"))
+
+    def pick_mode(self, chosen: Callable[[str | None], None]) -> None:
+        """Let the operator choose a mode; `chosen` gets its target."""
+        modes = [row for row in self.desk.newest.controls if row.kind == "mode"]
+        refusal = self.desk.refusal()
+        if refusal or not modes:
+            self.refuse(refusal or "no mode is known: no node has reported yet")
+            return
+        entries = [
+            (
+                row.target,
+                (
+                    (f"{safe(row.target, 60):<34} ", "bold"),
+                    (safe(row.now, 20), "degraded" if row.active else "dim"),
+                ),
+            )
+            for row in sorted(modes, key=lambda row: row.target)
+        ]
+        self.app.push_screen(PickDialog(self.desk, "Which mode?", entries), chosen)

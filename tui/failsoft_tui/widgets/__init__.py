@@ -1,0 +1,1 @@
+"""The widgets: lines of text and the live table."""
