@@ -1,0 +1,134 @@
+"""The one way to write: checks, the store's call, the audit.
+
+Refused attempts and armings go to the attempts stream; every write and attempt is
+also one JSON line on logger `failsoft.audit`, so an audit can outlive the kept log.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+
+from failsoft.errors import (
+    FailsoftError,
+    NeedsConfirm,
+    StoreConflict,
+    StoreError,
+)
+from failsoft.ops.controlrows import record_of, state_text
+from failsoft.ops.plans import Plan
+from failsoft.ops.sources.store import FleetStore
+from failsoft.ops.views import Applied, Identity, Preview
+from failsoft.store.protocols import Call
+
+__all__ = ["Writer", "check_confirm", "new_code", "new_op_id"]
+
+_audit = logging.getLogger("failsoft.audit")
+
+
+def new_op_id() -> str:
+    """Return a fresh id that makes a write repeatable."""
+    return secrets.token_hex(8)
+
+
+def new_code() -> str:
+    """Return two digits for a tier 2 dialog, new for each dialog."""
+    return f"{secrets.randbelow(100):02d}"
+
+
+def check_confirm(
+    now: Preview, shown: Preview | None, confirm: str | None, env: str
+) -> None:
+    """Raise NeedsConfirm unless the change, as it stands now, was confirmed.
+
+    shown: the dry run the operator saw; its code counts only while the tier holds.
+    The environment's name confirms every tier.
+    """
+    if now.tier < 2 or confirm == env:
+        return
+    shown_code = shown.code if shown is not None and shown.tier == now.tier else ""
+    if now.tier == 2 and shown_code and confirm == shown_code:
+        return
+    what = f"type {env}" if now.tier == 3 or not shown_code else f"type {shown_code}"
+    raise NeedsConfirm(now.tier, f"{what} ({now.tier_why})")
+
+
+class Writer:
+    """Writes as one identity; knows no view and no tier."""
+
+    def __init__(self, store: FleetStore, identity: Identity) -> None:
+        self._store = store
+        self._identity = identity
+
+    @property
+    def actor(self) -> str:
+        """Return the name that stands in the log; `?` marks what is not proven."""
+        who = self._identity
+        return who.user if who.verified else f"{who.user}?"
+
+    async def write(self, plan: Plan, reason: str, op_id: str) -> Applied:
+        """Write one plan; StoreConflict says who was first and what is there now."""
+        change = plan.change(self.actor, reason)
+        call = Call(op_id, self.actor, reason, (change,), via=self._identity.os_label)
+        try:
+            answer = await self._store.apply(call)
+        except StoreConflict as conflict:
+            raise _explained(conflict, plan) from conflict
+        applied = Applied(
+            revision=answer.revision,
+            epoch=answer.epoch,
+            op_id=op_id,
+            at_ms=answer.now_ms,
+            duplicate=answer.duplicate,
+            targets=(plan.target,),
+        )
+        self._audit(plan.action, plan.target, reason, op_id, rev=answer.revision)
+        return applied
+
+    def _audit(
+        self, action: str, target: str, why: str, op_id: str, **more: object
+    ) -> None:
+        line = {
+            "env": self._store.env,
+            "who": self.actor,
+            "via": self._identity.os_label,
+            "action": action,
+            "target": target,
+            "why": why,
+            "op_id": op_id,
+        }
+        _audit.info("%s", json.dumps(line | more))
+
+    async def attempted(
+        self, action: str, target: str, why: str, error: FailsoftError | None = None
+    ) -> None:
+        """Record a refused write or an arming; a viewer may not, then Redis knows."""
+        refused = {"refused": error.code} if error is not None else {}
+        fields: Mapping[str, str] = {
+            "who": self.actor,
+            "via": self._identity.os_label,
+            "action": action,
+            "target": target[:200],
+            "why": why[:500],
+            **refused,
+        }
+        self._audit(action, target, why, "", **refused)
+        with suppress(StoreError):
+            await self._store.attempt(fields)
+
+
+def _explained(conflict: StoreConflict, plan: Plan) -> StoreConflict:
+    current = record_of(plan.kind, plan.name, conflict.current)
+    now = state_text(plan.kind, current)[0]
+    return StoreConflict(
+        plan.target,
+        current=conflict.current,
+        revision=conflict.revision,
+        expected=conflict.expected,
+        actor=conflict.actor,
+        age_ms=conflict.age_ms,
+        diff=f"you saw {plan.before}, now {now}, you wanted {plan.after}",
+    )

@@ -1,0 +1,96 @@
+"""Opens a session on one environment's store."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from collections.abc import Mapping
+
+from failsoft.errors import StoreError, StoreUnavailable
+from failsoft.ops.reader import Reader
+from failsoft.ops.session import Session
+from failsoft.ops.sources.store import FleetStore, StoreSource, is_login_refused
+from failsoft.ops.text import mask_url
+from failsoft.ops.views import Identity
+from failsoft.store.open import open_store
+
+__all__ = ["connect", "open_session"]
+
+DEFAULT_ENV = "default"
+
+
+async def connect(
+    url: str | None = None,
+    env: str | None = None,
+    *,
+    identity: Identity | None = None,
+    read_only: bool = False,
+    needs_arming: bool = True,
+) -> Session:
+    """Return a session whose reader runs; without a URL on this process's memory.
+
+    url, env: default to `FAILSOFT_REDIS_URL` and `FAILSOFT_ENV`.  A store that does
+    not answer is no error: the view says CONNECTING and why.  needs_arming: False
+    for tools that bring a reason with each write.
+    Raises DefinitionError on a bad URL or environment name.
+    """
+    url = url or os.environ.get("FAILSOFT_REDIS_URL") or None
+    env = env or os.environ.get("FAILSOFT_ENV") or DEFAULT_ENV
+    store = open_store(url, env)
+    return await open_session(
+        store,
+        mask_url(url) if url else "memory",
+        identity=identity,
+        read_only=read_only,
+        needs_arming=needs_arming,
+    )
+
+
+async def open_session(
+    store: FleetStore,
+    address: str = "",
+    *,
+    identity: Identity | None = None,
+    read_only: bool = False,
+    needs_arming: bool = True,
+) -> Session:
+    """Return a session on a store that is open already; the session closes it."""
+    user, role = await _who(store)
+    reader = Reader(StoreSource(store, address), store.env)
+    reader.start()
+    return Session(
+        store,
+        reader,
+        identity or _identity(user),
+        role,
+        read_only=read_only,
+        needs_arming=needs_arming,
+    )
+
+
+async def _who(store: FleetStore) -> tuple[str, str]:
+    try:
+        return await store.identify()
+    except StoreUnavailable:
+        # The UI comes up while Redis is away; Redis itself still judges each write.
+        return "?", "operator"
+    except StoreError as error:
+        return "?", "none" if is_login_refused(error) else "viewer"
+
+
+def _identity(user: str) -> Identity:
+    """Return who writes: the server's name if it proves one, else the login name."""
+    label = f"{_login(os.environ)}@{socket.gethostname()}"[:100]
+    name = user.removesuffix("?")
+    if not user.endswith("?"):
+        return Identity(name, True, label)
+    plain = name in ("", "default", "local")
+    return Identity(_login(os.environ) if plain else name, False, label)
+
+
+def _login(environ: Mapping[str, str]) -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container without an entry for its uid
+        return environ.get("USER", "unknown")

@@ -1,0 +1,328 @@
+"""Merges what nodes and the store say into one `FleetView`.  Pure, one per reader.
+
+Only what changed is made anew: a route whose windows did not move keeps its row.
+Rates divide by the time the nodes say they counted, so a tick that slips into the
+next second does not bend them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from failsoft.controls.targets import covers
+from failsoft.ops.controlrows import control_rows, covered_routes, log_row
+from failsoft.ops.groups import GroupBook
+from failsoft.ops.nodes import NodeBook
+from failsoft.ops.notices import notices
+from failsoft.ops.rings import MINUTE_S, WINDOW_S, FleetRings, Ring, Sums
+from failsoft.ops.sources.source import Batch
+from failsoft.ops.views import ControlRow, FleetView, Link, RouteRow, Totals
+from failsoft.store.protocols import Entry, Observed
+from failsoft.telemetry import Definitions, decode_definitions, decode_tick
+
+__all__ = ["FleetMerge", "is_production"]
+
+FEW_CALLS = 30
+P99_CALLS = 100
+LOG_SHOWN = 200
+_LOG_KEPT = 1000
+_WEIGHTS = {"critical_plus": 8, "critical": 4, "sheddable_plus": 2, "sheddable": 1}
+_STATE_RANK = {letter: i for i, letter in enumerate("KBDSLW.?")}
+_NO_PERCENTILES = (None, None, None)
+
+
+def is_production(env: str) -> bool:
+    """Whether the environment's name says so: `prod` or `production` as a word."""
+    return not {"prod", "production"}.isdisjoint(env.split("-"))
+
+
+class _Spans:
+    """How many seconds the two windows really cover."""
+
+    def __init__(self, rings: FleetRings) -> None:
+        self.now_s = rings.span_s(WINDOW_S)
+        self.minute_s = rings.span_s(MINUTE_S)
+
+
+class FleetMerge:
+    """The state between two views."""
+
+    def __init__(self) -> None:
+        self.rings = FleetRings()
+        self.nodes = NodeBook()
+        self.groups = GroupBook()
+        self.definitions = Definitions()
+        self.records: Mapping[tuple[str, str], bytes] = {}
+        self.entries: deque[Entry] = deque(maxlen=_LOG_KEPT)
+        self.observed: Observed | None = None
+        self.bad_ticks = 0
+        self._blobs: dict[str, Definitions] = {}
+        self._criticality: dict[str, str] = {}
+        self._controls: tuple[ControlRow, ...] = ()
+        self._reach: dict[str, tuple[str, ...]] = {}  # target -> routes
+        self._states: dict[str, tuple[str, str]] = {}  # route -> letter, word
+        self._rows: dict[str, RouteRow] = {}
+        self._routes_known = 0
+        self._next_end_ms = 0
+        self._dirty = True
+
+    def begin(self, batch: Batch) -> None:
+        """Take everything of a batch but its ticks."""
+        if batch.controls is not None:
+            self.records = batch.controls
+            self._dirty = True
+        if batch.entries:
+            seen = {entry.id for entry in self.entries}
+            self.entries.extend(e for e in batch.entries if e.id not in seen)
+            self._dirty = True
+        for digest, blob in batch.definitions.items():
+            self._learn(digest, blob)
+        if batch.observed is not None:
+            self.observed = batch.observed
+            self.nodes.take(batch.observed)
+            self.groups.take(batch.observed.flights)
+            self._choose_definitions()
+
+    def _learn(self, digest: str, blob: bytes) -> None:
+        try:
+            self._blobs[digest] = decode_definitions(blob)
+        except msgspec.DecodeError:
+            self._blobs[digest] = Definitions()
+
+    def _choose_definitions(self) -> None:
+        digests = self.nodes.digests()
+        known = [self._blobs[d] for d in digests if d in self._blobs]
+        merged = _joined(known) if known else self.definitions
+        if merged != self.definitions:
+            self.definitions = merged
+            self._criticality = {key: level for key, level, _ in merged.routes}
+            self._dirty = True
+
+    def take_tick(self, tick_id: str, blob: bytes) -> None:
+        """Count one tick in the second of its stream id."""
+        try:
+            tick = decode_tick(blob)
+            second = int(tick_id.partition("-")[0]) // 1000
+        except (msgspec.DecodeError, ValueError):
+            self.bad_ticks += 1
+            return
+        self.rings.take(second, tick)
+
+    def view(self, seq: int, link: Link, received: float) -> FleetView:
+        """Return the picture after a batch; O(routes that changed)."""
+        observed = self.observed or Observed(0, 0, "", "")
+        now_ms = observed.now_ms
+        self.rings.settle(now_ms // 1000)
+        if self._controls_changed(now_ms):
+            self._compile_controls(now_ms)
+        node_rows = self.nodes.rows(observed)
+        routes = self._route_rows()
+        controls = self._with_rates()
+        totals = self._totals(controls, now_ms)
+        return FleetView(
+            seq=seq,
+            env=observed.env,
+            link=link,
+            received=received,
+            server_ms=now_ms,
+            revision=observed.rev,
+            epoch=observed.epoch,
+            controls_state=self.nodes.controls_state(observed),
+            production=is_production(observed.env),
+            window_s=float(WINDOW_S),
+            nodes=node_rows,
+            routes=routes,
+            groups=self.groups.rows(self.rings, now_ms),
+            flights=self.groups.newest(),
+            controls=controls,
+            log=tuple(log_row(e) for e in list(self.entries)[: -LOG_SHOWN - 1 : -1]),
+            notices=notices(node_rows, controls, observed, self.bad_ticks),
+            totals=totals,
+        )
+
+    def _controls_changed(self, now_ms: int) -> bool:
+        ended = 0 < self._next_end_ms <= now_ms
+        return self._dirty or ended or len(self.rings.rings) != self._routes_known
+
+    def _compile_controls(self, now_ms: int) -> None:
+        self._dirty = False
+        self._routes_known = len(self.rings.rings)
+        self._controls = control_rows(
+            self.records, self.entries, self.definitions, now_ms
+        )
+        active = [row for row in self._controls if row.active]
+        ends = [row.until_ms for row in active if row.until_ms]
+        self._next_end_ms = min(ends, default=0)
+        keys = tuple(self.rings.rings)
+        self._reach = {
+            row.target: covered_routes(row.target, self.definitions, keys)
+            for row in active
+            if row.kind != "flag"
+        }
+        states: dict[str, tuple[str, str]] = {}
+        for row in sorted(active, key=lambda r: r.kind, reverse=True):
+            letter = {"kill": "K", "mode": "D"}.get(row.kind)
+            word = "KILLED" if letter == "K" else f"DEGRADED {row.target[5:]}"
+            for route in self._reach.get(row.target, ()) if letter else ():
+                states[route] = (letter or "", word)
+        changed = states.items() ^ self._states.items()
+        self._states = states
+        self.rings.changed.update(route for route, _ in changed)
+
+    def _route_rows(self) -> tuple[RouteRow, ...]:
+        rings, spans = self.rings, _Spans(self.rings)
+        rings.forget(frozenset(self._criticality))
+        stale = rings.changed | {k for k, r in rings.rings.items() if r.errors_at}
+        for key in stale:
+            ring = rings.rings.get(key)
+            if ring is not None:
+                self._rows[key] = self._route_row(ring, spans)
+        rings.changed.clear()
+        for key in self._criticality.keys() - self._rows.keys():
+            self._rows[key] = self._route_row(Ring(key), spans)
+        for key in self._rows.keys() - rings.rings.keys() - self._criticality.keys():
+            del self._rows[key]
+        return tuple(sorted(self._rows.values(), key=_rank))
+
+    def _route_row(self, ring: Ring, spans: _Spans) -> RouteRow:
+        few = ring.now.n < FEW_CALLS
+        sums, span_s = (ring.minute, spans.minute_s) if few else (ring.now, spans.now_s)
+        now_s = spans.now_s
+        enough = sums.n >= FEW_CALLS
+        err_rate = sums.errors / sums.n if enough else None
+        p50, p95, p99 = _percentiles(sums)
+        err_per_s = sums.errors / span_s
+        refused_per_s = ring.now.refused / now_s
+        criticality = self._criticality.get(ring.key, "critical")
+        state, text = self._state(ring, refused_per_s, now_s)
+        return RouteRow(
+            key=ring.key,
+            rps=ring.now.n / now_s,
+            n=sums.n,
+            err_rate=err_rate,
+            err_delta=_delta(ring, err_rate),
+            p50=p50,
+            p95=p95,
+            p99=p99,
+            err_per_s=err_per_s,
+            refused_per_s=refused_per_s,
+            gone_per_s=ring.now.gone / now_s,
+            inflight=ring.inflight_now(self.rings.second),
+            spark=ring.spark(self.rings.second),
+            state=state,
+            state_text=text,
+            criticality=criticality,
+            impact=err_per_s * _WEIGHTS.get(criticality, 4),
+            few=few,
+            by_node=self._by_node(ring) if ring.now.errors else (),
+            ticks_lost=ring.lost > 0,
+        )
+
+    def _state(self, ring: Ring, refused_per_s: float, now_s: float) -> tuple[str, str]:
+        letter, word = self._states.get(ring.key, (".", "ok"))
+        if letter == "K" and refused_per_s:
+            return letter, f"{word} {refused_per_s:.1f}/s refused"
+        if letter != ".":
+            return letter, word
+        if ring.now.shed:
+            return "S", f"SHEDDING {ring.now.shed / now_s:.1f}/s"
+        if not ring.seen:
+            return "?", "no request seen"
+        few = 0 < ring.minute.n < FEW_CALLS
+        return ".", "ok (too few calls)" if few else word
+
+    def _by_node(self, ring: Ring) -> tuple[tuple[str, float | None], ...]:
+        counts = self.rings.by_node(ring.key)
+        return tuple(
+            (node, errors / n if n else None)
+            for node, (n, errors) in sorted(counts.items())
+        )
+
+    def _with_rates(self) -> tuple[ControlRow, ...]:
+        span_s = self.rings.span_s(WINDOW_S)
+        flags = self.rings.flag_counts()
+        rows = []
+        for row in self._controls:
+            rps = self._rate(row, flags, span_s)
+            same = rps == row.rps
+            rows.append(row if same else msgspec.structs.replace(row, rps=rps))
+        return tuple(rows)
+
+    def _rate(
+        self, row: ControlRow, flags: Mapping[str, int], span_s: float
+    ) -> float | None:
+        kind, _, name = row.target.partition(":")
+        if kind == "flag" and row.kind == "flag":
+            return flags[name] / span_s if name in flags else None
+        if not row.active:
+            return None
+        if kind == "flag":
+            return sum(n for flag, n in flags.items() if covers(name, flag)) / span_s
+        reached = (self._rows.get(key) for key in self._reach.get(row.target, ()))
+        return sum(row.rps + row.refused_per_s for row in reached if row is not None)
+
+    def _totals(self, controls: Iterable[ControlRow], now_ms: int) -> Totals:
+        live = self.nodes.live
+        first = self.rings.second - WINDOW_S + 1
+        fleet = Sums()
+        rates = [0.0, 0.0, 0.0, 0.0]
+        for node, window in self.rings.nodes.items():
+            span_s, sums = window.since(first)
+            if node in live and span_s:
+                fleet.add(sums)
+                counts = (sums.n, sums.refused, sums.shed, sums.gone)
+                rates = [r + c / span_s for r, c in zip(rates, counts, strict=True)]
+        total = self.rings.total
+        few = total.now.n < FEW_CALLS
+        p50, p95, p99 = _percentiles(total.minute if few else total.now)
+        counted = total.minute if few else fleet
+        active = [row for row in controls if row.active]
+        ends = [row.until_ms for row in active if row.until_ms > now_ms]
+        return Totals(
+            rps=rates[0],
+            n=fleet.n,
+            err_rate=counted.errors / counted.n if counted.n >= FEW_CALLS else None,
+            p50=p50,
+            p95=p95,
+            p99=p99,
+            refused_per_s=rates[1],
+            shed_per_s=rates[2],
+            gone_per_s=rates[3],
+            inflight=self.nodes.inflight(),
+            nodes_live=len(live),
+            nodes_known=self.nodes.known,
+            controls_active=len(active),
+            next_end_ms=min(ends, default=0),
+        )
+
+
+def _rank(row: RouteRow) -> tuple[float, int, float, str]:
+    return (-row.impact, _STATE_RANK[row.state], -row.rps, row.key)
+
+
+def _percentiles(sums: Sums) -> tuple[float | None, float | None, float | None]:
+    if sums.n < FEW_CALLS:
+        return _NO_PERCENTILES
+    p50, p95, p99 = sums.percentiles_ms()
+    return p50, p95, p99 if sums.n >= P99_CALLS else None
+
+
+def _delta(ring: Ring, err_rate: float | None) -> float | None:
+    if err_rate is None or ring.past_n < FEW_CALLS:
+        return None
+    return err_rate - ring.past_errors / ring.past_n
+
+
+def _joined(parts: list[Definitions]) -> Definitions:
+    """Join the definitions of several releases; a later one wins by name."""
+    if len(parts) == 1:
+        return parts[0]
+    routes = {key: (key, level, tags) for p in parts for key, level, tags in p.routes}
+    flags = {key: (key, coded) for p in parts for key, coded in p.flags}
+    modes = {mode.name: mode for p in parts for mode in p.modes}
+    return Definitions(
+        tuple(routes.values()), tuple(flags.values()), tuple(modes.values())
+    )

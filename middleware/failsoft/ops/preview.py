@@ -1,0 +1,136 @@
+"""The dry run: what a change would do to the traffic of this moment.  Pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from failsoft.controls.targets import covers
+from failsoft.ops.command import Command
+from failsoft.ops.controlrows import covered_routes
+from failsoft.ops.plans import Plan, plan_of
+from failsoft.ops.stale import age_s
+from failsoft.ops.tiers import Facts, tier_of
+from failsoft.ops.views import FleetView, Preview
+from failsoft.telemetry import Definitions
+
+__all__ = ["preview", "preview_plan"]
+
+
+class _Reach(msgspec.Struct, frozen=True):
+    """Which traffic a target covers; share is None when it is not known."""
+
+    routes: tuple[str, ...]
+    rps: float
+    share: float | None
+    in_flight: int
+    critical_plus: bool
+
+
+def preview(
+    command: Command,
+    view: FleetView,
+    definitions: Definitions,
+    now: float,
+    *,
+    me: str = "",
+    code: str = "",
+) -> Preview:
+    """Return the dry run of a command.
+
+    now: `clock.elapsed()`.  me: the actor, so that lifting another's control shows.
+    code: two digits that tier 2 asks for.  Raises Invalid and TargetGone.
+    """
+    plan = plan_of(command, view, definitions)
+    return preview_plan(plan, view, definitions, now, me=me, code=code)
+
+
+def preview_plan(
+    plan: Plan,
+    view: FleetView,
+    definitions: Definitions,
+    now: float,
+    *,
+    me: str = "",
+    code: str = "",
+) -> Preview:
+    """Return the dry run of a plan, see `preview`."""
+    reach = _reach(plan, view, definitions)
+    live = [node for node in view.nodes if node.state == "LIVE"]
+    silent = sum(node.state == "SILENT" for node in view.nodes)
+    can = [node for node in live if plan.target not in node.bad]
+    age = age_s(view, now)
+    tier, why = tier_of(
+        Facts(
+            share=reach.share,
+            routes=len(reach.routes),
+            critical_plus=reach.critical_plus,
+            bare_star=_bare_star(plan.target) and plan.op == "put",
+            ends=plan.until_s is not None,
+            needs_end=plan.needs_end,
+            harmless=plan.earlier,
+            lifts_other=plan.lifts if plan.lifts != me else "",
+            data_age=age,
+            silent=silent,
+            cannot=len(live) - len(can),
+        )
+    )
+    warnings = plan.warnings
+    if not live:
+        warnings = (*warnings, "no live node: nothing enforces it yet")
+    return Preview(
+        target=plan.target,
+        action=plan.action,
+        before=plan.before,
+        after=plan.after,
+        until_s=plan.until_s,
+        routes=reach.routes,
+        rps=reach.rps,
+        share=reach.share,
+        answer=plan.answer,
+        in_flight=reach.in_flight,
+        nodes_can=(len(can), len(live) + silent),
+        warnings=warnings,
+        data_age=age,
+        tier=tier,
+        tier_why=why,
+        code={2: code, 3: view.env}.get(tier, ""),
+        if_revision=plan.if_rev,
+        made_at=now,
+        conflict=plan.conflict,
+    )
+
+
+def _bare_star(target: str) -> bool:
+    name = target.partition(":")[2]
+    return bool(name) and not name.strip("* ")
+
+
+def _reach(plan: Plan, view: FleetView, definitions: Definitions) -> _Reach:
+    total = view.totals.rps + view.totals.refused_per_s
+    if plan.target.startswith("flag:"):
+        rps = _flag_rate(plan.target[5:], view)
+        share = min(1.0, rps / total) if total and rps is not None else None
+        return _Reach((), rps or 0.0, share, 0, critical_plus=False)
+    rows = {row.key: row for row in view.routes}
+    keys = covered_routes(plan.target, definitions, rows)
+    reached = [rows[key] for key in keys if key in rows]
+    levels = {key: level for key, level, _ in definitions.routes}
+    rps = sum(row.rps + row.refused_per_s for row in reached)
+    return _Reach(
+        routes=keys,
+        rps=rps,
+        share=min(1.0, rps / total) if total else None,
+        in_flight=sum(row.inflight for row in reached),
+        critical_plus=any(levels.get(key) == "critical_plus" for key in keys),
+    )
+
+
+def _flag_rate(glob: str, view: FleetView) -> float | None:
+    # One evaluation is taken for one request: the share is an upper bound.
+    rates = [
+        row.rps
+        for row in view.controls
+        if row.kind == "flag" and covers(glob, row.target[5:])
+    ]
+    known = [rate for rate in rates if rate is not None]
+    return sum(known) if known else 0.0 if view.totals.n else None

@@ -1,0 +1,252 @@
+"""One operator's session: the `Operator` that CLI and terminal UI use."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from failsoft.errors import FailsoftError, Invalid, StoreRefused
+from failsoft.ops.ack import follow
+from failsoft.ops.apply import Writer, check_confirm, new_code, new_op_id
+from failsoft.ops.arming import ARMED_MINUTES, Arming
+from failsoft.ops.command import Command
+from failsoft.ops.controlrows import attempt_row, log_row
+from failsoft.ops.permission import (
+    check_fresh,
+    check_rate,
+    check_reason,
+    check_role,
+)
+from failsoft.ops.plans import Plan, plan_of
+from failsoft.ops.preview import preview_plan
+from failsoft.ops.reader import Reader
+from failsoft.ops.sources.store import FleetStore
+from failsoft.ops.stale import age_s
+from failsoft.ops.tiers import Facts, tier_of
+from failsoft.ops.undo import YOUNG_S, last_op, plan_undo, undone_entry
+from failsoft.ops.views import (
+    AckState,
+    Applied,
+    FleetView,
+    Identity,
+    LogRow,
+    Preview,
+)
+from failsoft.telemetry import Definitions, Flight
+
+__all__ = ["Session"]
+
+
+class Session:
+    """The real `Operator`; see its protocol for the calls.
+
+    needs_arming: False for one-shot tools, which bring a reason with each write.
+    """
+
+    def __init__(
+        self,
+        store: FleetStore,
+        reader: Reader,
+        identity: Identity,
+        role: str,
+        *,
+        read_only: bool = False,
+        needs_arming: bool = True,
+    ) -> None:
+        self.identity = identity
+        self.role = role
+        self.read_only = read_only
+        self.reader = reader
+        self._store = store
+        self._writer = Writer(store, identity)
+        self._arming = Arming(needed=needs_arming)
+        self._writes: list[float] = []
+        self._now = reader.now
+
+    @property
+    def armed_until(self) -> float | None:
+        """Return the `clock.elapsed` second the arming ends, None when disarmed."""
+        self._arming.is_armed(self._now())
+        return self._arming.until
+
+    @property
+    def armed_reason(self) -> str:
+        """Return the reason that rides on writes, "" when disarmed."""
+        self._arming.is_armed(self._now())
+        return self._arming.reason
+
+    @property
+    def actor(self) -> str:
+        """Return the name this session writes into the log."""
+        return self._writer.actor
+
+    @property
+    def definitions(self) -> Definitions:
+        """Return what the live releases declare."""
+        return self.reader.merge.definitions
+
+    def view(self) -> FleetView:
+        """Return the newest view; before the first reply an empty one."""
+        return self.reader.view
+
+    def watch(self) -> AsyncIterator[FleetView]:
+        """Yield the newest view after each change; skips, never queues."""
+        return self.reader.watch()
+
+    def preview(self, command: Command) -> Preview:
+        """Dry-run a command on the newest view (pure, no I/O)."""
+        return self._preview(plan_of(command, self.view(), self.definitions))
+
+    def _preview(self, plan: Plan) -> Preview:
+        return preview_plan(
+            plan,
+            self.view(),
+            self.definitions,
+            self._now(),
+            me=self.actor,
+            code=new_code(),
+        )
+
+    async def apply(
+        self,
+        command: Command,
+        *,
+        reason: str = "",
+        preview: Preview | None = None,
+        confirm: str | None = None,
+        op_id: str | None = None,
+    ) -> Applied:
+        """Write once the store confirms; acks start empty, follow them by `acks`."""
+        try:
+            self._check()
+            plan = plan_of(command, self.view(), self.definitions)
+            if preview is not None and plan.if_rev is not None:
+                plan = _as_seen(plan, preview)
+            now = self._preview(plan)
+            return await self._write(plan, now, reason, preview, confirm, op_id)
+        except FailsoftError as error:
+            action = type(command).__name__.lower()
+            await self._refused(action, command.target, reason, error)
+            raise
+
+    def _check(self) -> None:
+        now = self._now()
+        view = self.view()
+        check_role(
+            self.role, read_only=self.read_only, armed=self._arming.is_armed(now)
+        )
+        check_fresh(age_s(view, now), link_up=view.link.state == "up")
+        check_rate(self._writes, now)
+
+    async def _write(
+        self,
+        plan: Plan,
+        now: Preview,
+        reason: str,
+        shown: Preview | None,
+        confirm: str | None,
+        op_id: str | None,
+    ) -> Applied:
+        own = reason.strip()
+        if now.tier == 3 and not own:
+            raise Invalid("reason", "tier 3 needs a reason of its own")
+        why = check_reason(own or self._arming.reason)
+        check_confirm(now, shown, confirm, self.view().env)
+        self._writes.append(self._now())
+        return await self._writer.write(plan, why, op_id or new_op_id())
+
+    async def _refused(
+        self, action: str, target: str, why: str, error: FailsoftError
+    ) -> None:
+        # A store that does not answer cannot keep the attempt either.
+        if error.code != "store-unavailable":
+            why = why.strip() or self._arming.reason
+            await self._writer.attempted(action, target, why, error)
+
+    def acks(
+        self, applied: Applied, *, wait_s: float = 10.0
+    ) -> AsyncIterator[tuple[AckState, ...]]:
+        """Yield the nodes' states until all live ones enforce, or `wait_s`."""
+        return follow(self._store, applied, self.reader.merge.nodes.short, wait_s)
+
+    def preview_undo(self, op_id: str | None = None) -> Preview:
+        """Dry-run the inverse of a write (None: this session's last)."""
+        op_id = op_id or last_op(self.reader.merge.entries, self.actor)
+        return self._preview_undo(self._undo_plan(op_id), op_id)
+
+    def _undo_plan(self, op_id: str) -> Plan:
+        return plan_undo(self.reader.merge.entries, op_id, self.view().server_ms)
+
+    def _preview_undo(self, plan: Plan, op_id: str) -> Preview:
+        shown = self._preview(plan)
+        entry = undone_entry(self.reader.merge.entries, op_id)
+        age = (self.view().server_ms - log_row(entry).at_ms) / 1000
+        if entry.who != self.actor or age > YOUNG_S:
+            return shown
+        tier, why = tier_of(Facts(share=shown.share, harmless=True))
+        return msgspec.structs.replace(shown, tier=tier, tier_why=why, code="")
+
+    async def undo(
+        self,
+        op_id: str | None = None,
+        *,
+        reason: str = "",
+        confirm: str | None = None,
+    ) -> Applied:
+        """Write the inverse, compared with that write's revision."""
+        target = op_id or "last write"
+        try:
+            self._check()
+            op_id = op_id or last_op(self.reader.merge.entries, self.actor)
+            plan = self._undo_plan(op_id)
+            target = plan.target
+            now = self._preview_undo(plan, op_id)
+            why = reason.strip() or self._arming.reason or f"undo {op_id}"
+            return await self._write(plan, now, why, None, confirm, None)
+        except FailsoftError as error:
+            await self._refused("undo", target, reason, error)
+            raise
+
+    async def arm(self, reason: str, *, minutes: float = ARMED_MINUTES) -> None:
+        """Allow writes of this session for `minutes`; logged."""
+        try:
+            check_role(self.role, read_only=self.read_only, armed=True)
+            self._arming.arm(reason, minutes, self._now())
+        except FailsoftError as error:
+            await self._refused("arm", "session", reason, error)
+            raise
+        await self._writer.attempted("arm", "session", self._arming.reason)
+
+    async def disarm(self) -> None:
+        """Stop writes of this session."""
+        if self._arming.until is not None:
+            reason = self._arming.reason
+            self._arming.disarm()
+            await self._writer.attempted("disarm", "session", reason)
+
+    async def log(self, count: int = 200) -> tuple[LogRow, ...]:
+        """Return the audit, newest first, refused attempts merged in."""
+        entries = await self._store.log(count)
+        rows = [log_row(entry) for entry in entries]
+        try:
+            attempts = await self._store.attempts(count)
+        except StoreRefused:  # a viewer sees the log alone
+            attempts = ()
+        rows += [attempt_row(id_, fields) for id_, fields in attempts]
+        rows.sort(key=lambda row: row.at_ms, reverse=True)
+        return tuple(rows[:count])
+
+    async def flight(self, flight_id: str) -> Flight | None:
+        """Return one kept example, None when it is not kept any more."""
+        return self.reader.merge.groups.find(flight_id)
+
+    async def aclose(self) -> None:
+        """Stop the reader and close connections; idempotent."""
+        await self.reader.aclose()
+        await self._store.aclose()
+
+
+def _as_seen(plan: Plan, shown: Preview) -> Plan:
+    """Compare with what the operator saw, not with what is there by now."""
+    return msgspec.structs.replace(plan, if_rev=shown.if_revision)
