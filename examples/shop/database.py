@@ -81,8 +81,20 @@ async def open_database(path: Path) -> AsyncIterator[Database]:
 async def _connect(path: Path) -> AsyncIterator[aiosqlite.Connection]:
     async with aiosqlite.connect(path, isolation_level=None) as connection:
         connection.row_factory = sqlite3.Row
-        # First, so that nodes starting together wait for each other's WAL switch.
         await connection.execute("PRAGMA busy_timeout = 5000")
-        await connection.execute("PRAGMA journal_mode = WAL")
+        await _switch_to_wal(connection)
         await connection.execute("PRAGMA synchronous = NORMAL")
         yield connection
+
+
+async def _switch_to_wal(connection: aiosqlite.Connection) -> None:
+    # Nodes that start together meet here, and this statement ignores busy_timeout:
+    # SQLite refuses at once where two lock upgrades would wait for each other.
+    for wait_s in (0.02, 0.05, 0.1, 0.2, 0.5, 1.0):
+        try:
+            await connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            await asyncio.sleep(wait_s)
+        else:
+            return
+    await connection.execute("PRAGMA journal_mode = WAL")

@@ -244,8 +244,11 @@ def _show_terminal(fleet: Fleet, plan: Plan) -> None:
 
     watch = threading.Thread(target=_end_on_trouble, args=(fleet, plan), daemon=True)
     watch.start()
-    run(lambda: connect(plan.redis, env=plan.env))
-    fleet.check()
+    try:
+        run(lambda: connect(plan.redis, env=plan.env))
+    finally:
+        # A dead child is what ended us: say so rather than leave in silence.
+        fleet.check()
 
 
 def _end_on_trouble(fleet: Fleet, plan: Plan) -> None:

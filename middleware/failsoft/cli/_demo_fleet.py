@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -33,9 +34,8 @@ class Child:
         """Say how it ended, with the last lines of its log."""
         tail = self.log.read_text(errors="replace").splitlines()[-lines:]
         code = self.process.returncode
-        return "\n".join(
-            [f"{self.name} ended with status {code}; its log ends:", *tail]
-        )
+        how = signal.Signals(-code).name if code < 0 else f"status {code}"
+        return "\n".join([f"{self.name} ended with {how}; its log ends:", *tail])
 
 
 class ChildEnded(Exception):
