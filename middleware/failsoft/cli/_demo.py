@@ -22,7 +22,7 @@ from pathlib import Path
 from types import FrameType
 
 from failsoft.cli._demo_fleet import ChildEnded, Fleet, free_ports
-from failsoft.errors import Invalid, MissingExtraError
+from failsoft.errors import Invalid, MissingExtraError, StoreUnavailable
 from failsoft.ops import connect
 from failsoft.ops.views import FleetView
 from failsoft.settings import mask_url
@@ -31,6 +31,7 @@ __all__ = ["add_arguments", "main"]
 
 MAX_SECONDS = 3600.0
 MAX_RATE = 500.0
+STORE_WITHIN_S = 5.0
 INCIDENT_AFTER_S, INCIDENT_EVERY_S = 20.0, 180.0
 NEEDS = {
     "fastapi": "FastAPI",
@@ -88,10 +89,13 @@ class Ended(SystemExit):
 def main(args: argparse.Namespace) -> int:
     """Run the demo until `q`, a signal, its time, or the death of a process.
 
-    Returns 0, or 1 when a process died.  Raises Invalid and MissingExtraError.
+    Returns 0, or 1 when a process died.  Raises Invalid,
+    MissingExtraError, and StoreUnavailable when `--redis` does not answer.
     """
     _check_packages(args.redis)
     plan = _plan(args)
+    if args.redis:
+        asyncio.run(_check_store(plan))
     with (
         tempfile.TemporaryDirectory(prefix="failsoft-demo-") as home,
         _ends_by_signal(),
@@ -214,8 +218,25 @@ def _print_addresses(plan: Plan) -> None:
     print(f"ends after {plan.seconds:.0f} s, or with q, Ctrl-C", flush=True)
 
 
+async def _check_store(plan: Plan) -> None:
+    """Raise StoreUnavailable at once rather than show a demo of a lost store."""
+    operator = await connect(plan.redis, env=plan.env)
+    where = mask_url(plan.redis)
+    try:
+        async with asyncio.timeout(STORE_WITHIN_S):
+            async for view in operator.watch():
+                if view.link.state == "up":
+                    return
+                if view.link.cause:
+                    raise StoreUnavailable(view.link.cause, where=where)
+    except TimeoutError:
+        raise StoreUnavailable("no answer in time", where=where) from None
+    finally:
+        await operator.aclose()
+
+
 async def _print_status(fleet: Fleet, plan: Plan) -> None:
-    operator = connect(plan.redis, env=plan.env)
+    operator = await connect(plan.redis, env=plan.env)
     try:
         async with asyncio.timeout(plan.seconds):
             while True:
