@@ -7,21 +7,20 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from failsoft.ops.operator import Operator
-from failsoft_tui.app import FailsoftApp
+from textual._context import visible_screen_stack
 from textual.pilot import Pilot
 
+from failsoft.ops.operator import Operator
+from failsoft_tui.app import FailsoftApp
 from tui.fleet import ManualClock, PaperOperator
 
 __all__ = ["Desk", "open_app", "screen_text"]
 
 
 def screen_text(app: FailsoftApp) -> list[str]:
-    """Return the painted screen line by line: the one use of a private name."""
-    compositor = app.screen._compositor
-    background = [screen._compositor for screen in app._background_screens]
-    del background
-    strips = compositor.render_strips()
+    """Return the painted screen line by line: the one use of private names."""
+    visible_screen_stack.set(app._background_screens)
+    strips = app.screen._compositor.render_strips()
     return [strip.text.rstrip() for strip in strips]
 
 

@@ -17,7 +17,8 @@ class Action(NamedTuple):
     """One thing a key does.
 
     id: `where.name`; `name` is the method `action_<name>` of that place.
-    keys: comma separated, as Textual names them.  shown: as printed.
+    keys: comma separated, as Textual names them.  shown: as printed.  help: what
+    stands before its first colon is what the footer prints.
     write: needs an armed operator.  rank: place in the footer, 0 = not there.
     """
 
@@ -34,6 +35,11 @@ class Action(NamedTuple):
         return self.id.partition(".")[0]
 
     @property
+    def word(self) -> str:
+        """What the footer says."""
+        return self.help.partition(":")[0]
+
+    @property
     def name(self) -> str:
         """The method's name."""
         return self.id.partition(".")[2]
@@ -46,9 +52,9 @@ ACTIONS = (
     Action("app.previous", "minus", "-", "screen before"),
     Action("app.help", "question_mark", "?", "keys of this screen"),
     Action("app.command_palette", "ctrl+p", "ctrl+p", "find an action by name"),
-    Action("app.hold", "space", "space", "hold the display", rank=60),
+    Action("app.hold", "space", "space", "hold: freeze the display", rank=60),
     Action("app.next_notice", "n", "n", "next notice"),
-    Action("app.arm", "W", "W", "arm with a reason, or disarm", rank=50),
+    Action("app.arm", "W", "W", "arm: with a reason, or disarm", rank=50),
     Action("app.reconnect", "ctrl+r", "ctrl+r", "connect again"),
     Action("app.quit_asking", "q", "q", "quit", rank=90),
     Action("table.up", "up", "up", "row up"),
@@ -57,34 +63,122 @@ ACTIONS = (
     Action("table.page_down", "pagedown", "pgdn", "page down"),
     Action("table.home", "home", "home", "first row, and stay there"),
     Action("table.end", "end", "end", "last row"),
-    Action("table.open", "enter", "enter", "detail", rank=5),
-    Action("list.filter", "slash", "/", "filter: words, * any, !not", rank=35),
-    Action("list.sort", "s", "s", "sort, again reverses", rank=36),
+    Action("table.open", "enter", "enter", "detail: open the row", rank=5),
+    Action("list.filter", "slash", "/", "filter: words, * any text, !not", rank=35),
+    Action("list.sort", "s", "s", "sort: the same again reverses", rank=36),
     Action("list.back", "escape", "esc", "drop filter, go back"),
-    Action("list.undo", "u", "u", "undo your last write", write=True, rank=40),
-    Action("overview.incident", "e", "e", "newest stack of the route", rank=6),
-    Action("overview.kill", "K", "K", "kill the route", write=True, rank=10),
-    Action("overview.mode", "D", "D", "enter a mode", write=True, rank=11),
-    Action("overview.faults", "f", "f", "faults only", rank=37),
-    Action("controls.kill", "K", "K", "kill the target", write=True, rank=10),
-    Action("controls.lift", "L", "L", "lift kill, mode or edit", write=True, rank=11),
-    Action("controls.mode", "D", "D", "enter or leave a mode", write=True, rank=12),
     Action(
-        "controls.less", "left_square_bracket", "[", "rollout -5", write=True, rank=13
+        "list.undo",
+        "u",
+        "u",
+        "undo: your last write, on Audit the row's",
+        write=True,
+        rank=40,
+    ),
+    Action("overview.incident", "e", "e", "stack: the newest of the route", rank=6),
+    Action(
+        "overview.kill",
+        "K",
+        "K",
+        "kill: refuse the route on all nodes",
+        write=True,
+        rank=10,
     ),
     Action(
-        "controls.more", "right_square_bracket", "]", "rollout +5", write=True, rank=14
+        "overview.mode", "D", "D", "mode: enter a degraded mode", write=True, rank=11
     ),
-    Action("controls.percent", "equals_sign", "=", "set %", write=True, rank=15),
-    Action("controls.until", "T", "T", "move the end", write=True, rank=16),
-    Action("audit.diff", "d", "d", "before and after", rank=10),
-    Action("detail.newer", "left_square_bracket", "[", "newer flight", rank=10),
-    Action("detail.older", "right_square_bracket", "]", "older flight", rank=11),
-    Action("detail.incident", "e", "e", "to the stack", rank=12),
-    Action("detail.kill", "K", "K", "kill the route", write=True, rank=20),
-    Action("detail.mode", "D", "D", "enter a mode", write=True, rank=21),
-    Action("detail.frames", "F", "F", "framework frames on/off", rank=22),
-    Action("detail.undo", "u", "u", "undo your last write", write=True, rank=40),
+    Action(
+        "overview.faults",
+        "f",
+        "f",
+        "faults: only rows with errors or controls",
+        rank=37,
+    ),
+    Action(
+        "controls.kill", "K", "K", "kill: refuse the row's target", write=True, rank=10
+    ),
+    Action(
+        "controls.lift",
+        "L",
+        "L",
+        "lift: end the kill, mode or flag edit",
+        write=True,
+        rank=11,
+    ),
+    Action(
+        "controls.mode",
+        "D",
+        "D",
+        "mode: enter, or leave when it is on",
+        write=True,
+        rank=12,
+    ),
+    Action(
+        "controls.less",
+        "left_square_bracket",
+        "[",
+        "-5: rollout down",
+        write=True,
+        rank=13,
+    ),
+    Action(
+        "controls.more",
+        "right_square_bracket",
+        "]",
+        "+5: rollout up",
+        write=True,
+        rank=14,
+    ),
+    Action(
+        "controls.percent",
+        "equals_sign",
+        "=",
+        "set %: rollout to a figure",
+        write=True,
+        rank=15,
+    ),
+    Action(
+        "controls.until",
+        "T",
+        "T",
+        "end: move the end of a control",
+        write=True,
+        rank=16,
+    ),
+    Action("audit.diff", "d", "d", "diff: the row before and after", rank=10),
+    Action(
+        "detail.newer",
+        "left_square_bracket",
+        "[",
+        "newer: flight after this one",
+        rank=10,
+    ),
+    Action(
+        "detail.older",
+        "right_square_bracket",
+        "]",
+        "older: flight before this one",
+        rank=11,
+    ),
+    Action("detail.incident", "e", "e", "stack: put it on top", rank=12),
+    Action(
+        "detail.kill",
+        "K",
+        "K",
+        "kill: refuse the route on all nodes",
+        write=True,
+        rank=20,
+    ),
+    Action("detail.mode", "D", "D", "mode: enter a degraded mode", write=True, rank=21),
+    Action("detail.frames", "F", "F", "frames: of libraries on or off", rank=22),
+    Action(
+        "detail.undo",
+        "u",
+        "u",
+        "undo: your last write, on Audit the row's",
+        write=True,
+        rank=40,
+    ),
     Action("detail.up", "up", "up", "line up"),
     Action("detail.down", "down", "down", "line down"),
     Action("detail.page_up", "pageup", "pgup", "page up"),
@@ -93,8 +187,8 @@ ACTIONS = (
     Action("preview.apply", "enter", "ENTER", "apply"),
     Action("preview.ends", "t", "t", "next end: 5m 15m 1h 4h"),
     Action("preview.reason", "r", "r", "write a reason of its own"),
-    Action("preview.less", "left_square_bracket", "[", "rollout -5"),
-    Action("preview.more", "right_square_bracket", "]", "rollout +5"),
+    Action("preview.less", "left_square_bracket", "[", "-5: rollout down"),
+    Action("preview.more", "right_square_bracket", "]", "+5: rollout up"),
     Action("preview.cancel", "escape", "esc", "cancel"),
     Action("ask.cancel", "escape", "esc", "cancel"),
     Action("pick.up", "up", "up", "entry up"),

@@ -95,6 +95,8 @@ class Desk:
             tries = self.tries or link.tries
             where = f" to {link.address}" if link.address else ""
             why = f": {cause}" if cause else ""
+            if link.state == "auth":
+                why += "; not tried again by itself, ctrl+r tries again"
             own = (Notice(1, f"connecting{where}, try {max(1, tries)}{why}"),)
         elif self.is_stale():
             why = f": {cause}" if cause else ""

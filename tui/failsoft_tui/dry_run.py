@@ -12,7 +12,8 @@ from failsoft_tui.paint import Line, justify
 __all__ = ["dry_run_lines"]
 
 _LABEL = 14
-_VERBS = {"kill": "would refuse", "unkill": "serves again", "lift": "serves again"}
+_VERBS = {"kill": "would refuse", "unkill": "serves again"}
+_ENDING = ("kill", "mode-enter", "extend")  # for the others no end is no news
 
 
 def _wrapped(label: str, text: str, width: int, style: str = "") -> list[Line]:
@@ -43,8 +44,10 @@ def _covers(preview: Preview, width: int) -> list[Line]:
 
 
 def _change(preview: Preview, ends: str, width: int) -> list[Line]:
-    until = "no end" if preview.until_s is None else f"for {span(preview.until_s)}"
-    text = f"{safe(preview.before) or '-'} -> {safe(preview.after) or '-'}, {until}"
+    until = ", no end" if preview.action in _ENDING else ""
+    if preview.until_s is not None:
+        until = f", for {span(preview.until_s)}"
+    text = f"{safe(preview.before) or '-'} -> {safe(preview.after) or '-'}{until}"
     return _wrapped("change", f"{text}{ends}", width, "bold")
 
 
@@ -56,7 +59,9 @@ def dry_run_lines(
     reason: printed as it will be written.  ends: the presets, "" when it has none.
     """
     age = f"dry run on data {span(preview.data_age)} old "
-    title: Line = ((f" {preview.action.upper()} {safe(preview.target)}", "bold"),)
+    title: Line = (
+        (f" {safe(preview.action, 20).upper()} {safe(preview.target)}", "bold"),
+    )
     lines = [justify(title, ((age, "dim"),), width)]
     lines += _covers(preview, width)
     lines += _wrapped("clients get", safe(preview.answer, 400), width)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from failsoft.ops.text import safe
 from failsoft.ops.views import FleetView, GroupRow
 from failsoft_tui.figures import ago, clock_text, percent, rate
-from failsoft_tui.paint import Line
+from failsoft_tui.paint import FILL, Line
 
 if TYPE_CHECKING:
     from failsoft.telemetry import Flight, Frame
@@ -28,7 +28,7 @@ def flights_of(view: FleetView, key: str) -> tuple[Flight, ...]:
 
 
 def _rule(text: str) -> Line:
-    return ((f"-- {text} ", "head"), ("-" * 200, "dim"))
+    return (("-- ", "dim"), (f"{text} ", "head"), ("-", FILL))
 
 
 def _node_names(view: FleetView) -> dict[str, str]:

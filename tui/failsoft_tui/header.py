@@ -48,7 +48,7 @@ def _word(session: Session) -> Line:
 def _environment(view: FleetView) -> Line:
     env = safe(view.env, 40) or "(environment not known yet)"
     if view.production:
-        return ((" PROD ", "prod"), (f" {env}", "bold"))
+        return (("PROD", "prod"), (f" {env}", "bold"))
     return ((f" {env} ", "env"),)
 
 
@@ -63,16 +63,23 @@ def _totals(view: FleetView) -> Line:
     return (
         (f"{rate(totals.rps)} rps ", ""),
         (f"err {percent(totals.err_rate)}%", "bad" if err >= 0.01 else ""),
-        (f" p95 {millis(totals.p95)}ms shed {rate(totals.shed_per_s)}", ""),
+        (f" p95 {millis(totals.p95)}ms shed {_shed(view)}", ""),
     )
 
 
-def _controls(view: FleetView, now_ms: int) -> Line:
+def _shed(view: FleetView) -> str:
+    return rate(view.totals.shed_per_s) if view.totals.shed_per_s else "0"
+
+
+def _controls(view: FleetView) -> Line:
     count = view.totals.controls_active
     text = f"{count} control{'' if count == 1 else 's'}"
-    if view.totals.next_end_ms:
-        text += f", next end {ago((view.totals.next_end_ms - now_ms) / 1000)}"
     return ((text, "warn" if count else "dim"),)
+
+
+def _next_end(view: FleetView, now_ms: int) -> Line:
+    left = ago((view.totals.next_end_ms - now_ms) / 1000)
+    return (*_controls(view), (f", next end {left}", ""))
 
 
 def _operator(session: Session) -> Line:
@@ -83,7 +90,7 @@ def _operator(session: Session) -> Line:
     if session.armed_s is None or session.armed_s <= 0:
         return ((who, ""), ("RO", "good"))
     left = ago(session.armed_s)
-    return ((who, ""), (f" ARMED {left} {safe(session.reason, 24)} ", "armed"))
+    return ((who, ""), (f"ARMED {left} {safe(session.reason, 20)}", "armed"))
 
 
 def header_line(view: FleetView, session: Session, width: int) -> Line:
@@ -93,10 +100,16 @@ def header_line(view: FleetView, session: Session, width: int) -> Line:
         "nodes": _nodes(view),
         "word": _word(session),
         "totals": _totals(view),
-        "controls": _controls(view, session.now_ms),
+        "controls": _controls(view),
         "operator": _operator(session),
     }
-    for leaving in ("", "controls", "totals", "nodes"):
+    if view.totals.next_end_ms:
+        line = join(
+            {**parts, "controls": _next_end(view, session.now_ms)}.values(), _BAR
+        )
+        if line_width(line) <= width:
+            return line
+    for leaving in ("", "totals", "controls", "nodes"):
         parts.pop(leaving, None)
         line = join(parts.values(), _BAR)
         if line_width(line) <= width:
@@ -148,7 +161,7 @@ def footer_line(actions: Sequence[Action], armed: bool, width: int) -> Line:
     pieces: list[tuple[str, str]] = []
     room = width
     for action in actions:
-        words = f" {action.help.partition(',')[0].partition(':')[0]}  "
+        words = f" {action.word}  "
         size = len(action.shown) + len(words) + (0 if pieces else 1)
         if size > room:
             continue

@@ -15,7 +15,19 @@ from textual.strip import Strip
 from failsoft.ops.text import safe
 from failsoft_tui.palette import style_of
 
-__all__ = ["Line", "Piece", "fit", "join", "justify", "line_width", "plain", "strip"]
+__all__ = [
+    "FILL",
+    "Line",
+    "Piece",
+    "fit",
+    "join",
+    "justify",
+    "line_width",
+    "plain",
+    "strip",
+]
+
+FILL = "fill"  # style of a piece that is repeated to the end of the line
 
 Piece = tuple[str, str]
 Line = tuple[Piece, ...]
@@ -31,14 +43,19 @@ def plain(line: Line) -> str:
     return "".join(text for text, _ in line)
 
 
-def fit(text: str, width: int, align: str = "<") -> str:
-    """Return `text` in exactly `width` cells; a cut text ends in `…`.
+def cut(text: str, width: int, mark: str = "…") -> str:
+    """Return the first `width` cells of a longer text, the last of them `mark`.
 
-    align: `<` or `>`.  A wide character that does not fit becomes a space.
+    A wide character that does not fit becomes a space.
     """
+    return set_cell_size(text, max(0, width - len(mark))) + mark[:width]
+
+
+def fit(text: str, width: int, align: str = "<") -> str:
+    """Return `text` in exactly `width` cells; align: `<` or `>`."""
     size = cell_len(text)
     if size > width:
-        return set_cell_size(text, width - 1) + "…" if width > 1 else " " * width
+        return cut(text, width)
     pad = " " * (width - size)
     return pad + text if align == ">" else text + pad
 
@@ -74,9 +91,12 @@ def strip(
         if not room:
             break
         shown = safe(text, 1_000, ascii_only=True) if ascii_only else text
+        if name == FILL:
+            shown = shown * room
         size = cell_len(shown)
         if size > room:
-            shown, size = fit(shown, room), room
+            mark = "" if name == FILL else "…"
+            shown, size = cut(shown, room, mark), room
             shown = shown.replace("…", "~") if ascii_only else shown
         segments.append(Segment(shown, style_of(name, cursor=cursor, panel=panel)))
         room -= size

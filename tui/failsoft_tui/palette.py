@@ -14,6 +14,7 @@ _CURSOR = "#2c4059"
 _FOREGROUND: dict[str, str] = {
     "": _TEXT,
     "dim": "#7d8998",
+    "fill": "#3d4956",
     "head": "bold #9fb0c3",
     "bold": "bold #f2f6fa",
     "key": "bold #7cc4ff",

@@ -27,6 +27,7 @@ __all__ = ["control_order", "log_order", "method_of", "path_of", "route_order"]
 
 _STATE_STYLES = {"K": "kill", "B": "bad", "D": "degraded", "S": "warn", "L": "limited"}
 _STATE_STYLES |= {"W": "warn", "?": "dim", ".": "dim"}
+_RANK = "KBDSLW.?"  # of states, when impact is the same
 _SPARK = 20
 _BAR = 12
 
@@ -100,7 +101,7 @@ def route_order() -> RowOrder[RouteRow]:
     return RowOrder(
         _ROUTE_COLUMNS,
         key_of=lambda row: row.key,
-        rank=lambda row: (-row.impact, -row.rps),
+        rank=lambda row: (-row.impact, _RANK.find(row.state[:1]), -row.rps),
         fault=_is_fault,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import ClassVar
 
+import msgspec
 from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -25,6 +26,7 @@ __all__ = ["PreviewDialog"]
 
 DEAF_S = 0.15  # a key meant for the screen below must not confirm
 _STEP = 5.0
+_WIDEST = 120
 
 
 class PreviewDialog(ModalScreen[Applied | None]):
@@ -50,7 +52,7 @@ class PreviewDialog(ModalScreen[Applied | None]):
         self._asked = ""  # what the input is for: "", reason, confirm
         self._end = ""
         self._error: str = ""
-        self._task: asyncio.Task[None] | None = None
+        self._writing: asyncio.Task[None] | None = None
 
     def compose(self) -> ComposeResult:
         """Lay out text and the one input."""
@@ -72,7 +74,7 @@ class PreviewDialog(ModalScreen[Applied | None]):
 
     def recompute(self) -> None:
         """Preview again on the newest view."""
-        if self._task is not None and not self._task.done():
+        if self._writing is not None and not self._writing.done():
             return
         try:
             fresh = self._plan.preview()
@@ -124,7 +126,7 @@ class PreviewDialog(ModalScreen[Applied | None]):
         """Close the input, else the dialog."""
         if self._asked:
             self._close_input()
-        elif self._task is None or self._task.done():
+        elif self._writing is None or self._writing.done():
             self.dismiss(None)
 
     def action_ends(self) -> None:
@@ -203,8 +205,8 @@ class PreviewDialog(ModalScreen[Applied | None]):
 
     def _apply_if_confirmed(self) -> None:
         self._error = self._desk.refusal() or self._unconfirmed()
-        if not self._error and (self._task is None or self._task.done()):
-            self._task = asyncio.create_task(self._apply())
+        if not self._error and (self._writing is None or self._writing.done()):
+            self._writing = asyncio.create_task(self._apply())
         self._paint()
 
     def _unconfirmed(self) -> str:
@@ -218,16 +220,17 @@ class PreviewDialog(ModalScreen[Applied | None]):
         return ""
 
     async def _apply(self) -> None:
-        preview = self._preview
-        assert preview is not None
+        assert self._preview is not None
+        # Each dry run brings a new code; what counts is the one that was shown.
+        shown = msgspec.structs.replace(self._preview, tier=self._tier, code=self._code)
         try:
-            applied = await self._plan.apply(self._reason, preview, self._typed)
+            applied = await self._plan.apply(self._reason, shown, self._typed)
         except FailsoftError as error:
             self._error = safe(error, 400)
             self._typed = ""
             if isinstance(error, StoreConflict):
                 self._preview = None
-            self._task = None
+            self._writing = None
             self._paint()
         else:
             self.dismiss(applied)
@@ -236,7 +239,7 @@ class PreviewDialog(ModalScreen[Applied | None]):
 
     def _paint(self) -> None:
         panel = self.query_one("#panel")
-        width = max(30, min(self.size.width, 112) - 2)
+        width = max(30, min(self.size.width, _WIDEST) - 2)
         text = self.query_one("#text", Lines)
         lines = self._lines(width)
         text.styles.height = min(len(lines), max(3, self.size.height - 4))
@@ -279,7 +282,7 @@ class PreviewDialog(ModalScreen[Applied | None]):
         return tuple(pieces)
 
     def _key_line(self) -> Line:
-        if self._task is not None and not self._task.done():
+        if self._writing is not None and not self._writing.done():
             return ((" applying ...", "warn"),)
         if self._asked == "reason":
             return ((" reason, then ENTER (esc: leave it):", "warn"),)

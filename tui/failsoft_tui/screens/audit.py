@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from failsoft.errors import FailsoftError
 from failsoft.ops.text import safe
 from failsoft.ops.views import FleetView, LogRow
 from failsoft_tui.actions import bindings
@@ -17,6 +18,9 @@ from failsoft_tui.widgets.live_table import LiveTable
 
 __all__ = ["AuditScreen"]
 
+READ_S = 2.0
+LINES = 500
+
 
 class AuditScreen(ListScreen):
     """The change log, newest first, with refused attempts merged in."""
@@ -28,10 +32,29 @@ class AuditScreen(ListScreen):
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk, log_order(desk.now_ms))
+        self._log: tuple[LogRow, ...] = ()
+
+    def on_mount(self) -> None:
+        """Read the log now and then; views carry it without refused attempts."""
+        super().on_mount()
+        self.set_interval(READ_S, self.read_log)
+        self.call_after_refresh(self.read_log)
+
+    async def read_log(self) -> None:
+        """Read log and attempts, merged; keep the last ones when that fails."""
+        operator = self.desk.operator
+        if operator is None or self.desk.is_stale() or not self.is_current:
+            return
+        try:
+            self._log = await operator.log(LINES)
+        except FailsoftError as error:
+            self.refuse(safe(error, 300))
+        else:
+            self.show()
 
     def rows(self, view: FleetView) -> tuple[Any, ...]:
         """Return the log."""
-        return view.log
+        return self._log or view.log
 
     def empty_text(self) -> str:
         """Say that the log is empty."""

@@ -32,6 +32,7 @@ from failsoft_tui.widgets.lines import Lines
 
 __all__ = ["FleetScreen"]
 
+LOW = 16
 _AROUND = ("header", "tabs", "notice", "title", "status", "footer", "small")
 
 
@@ -110,8 +111,11 @@ class FleetScreen(Screen[None]):
         self._set("tabs", tabs_line(self.name_shown, view, faults, width))
         self._set("notice", notice_line(desk.notices(), desk.notice_index, width))
         self._set("title", title_line(left, right, desk.stale_of(), width))
+        keys = footer_line(footer(*self.places), armed, width)
+        # The lowest terminals have one line left: what just happened goes there.
+        low = self.size.height < LOW and bool(desk.status())
         self._set("status", desk.status() or self.quiet_line())
-        self._set("footer", footer_line(footer(*self.places), armed, width))
+        self._set("footer", desk.status() if low else keys)
         self._set("small", too_small_line(desk.newest, session))
 
     def _set(self, name: str, line: Line) -> None:
