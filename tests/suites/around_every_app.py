@@ -1,0 +1,114 @@
+"""pytest plugin for `run_upstream.py`: failsoft around every app, for one test run.
+
+Wraps at two seams: Starlette's `TestClient` (any ASGI app it is given, its lifespan
+included) and `Starlette.__call__` (apps that tests drive without a client).  The
+library itself never replaces anything; this file does, in a process of its own.
+
+SUITE_WRAP: `failsoft`, `passthrough` (a plain wrapper, to try the harness) or empty.
+SUITE_PASSED: file that takes the ids of the tests that passed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+SEEN: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+WRAPPED = {"count": 0, "requests": 0}
+
+
+class Passthrough:
+    """Hands every scope on; proves that the seams themselves change nothing."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self.app(scope, receive, send)
+
+
+def wrapper() -> Callable[[Any], Any]:
+    if os.environ["SUITE_WRAP"] == "passthrough":
+        return Passthrough
+
+    from failsoft import Failsoft
+
+    # The suites compare whole header lists, so the one header that failsoft adds
+    # to every answer is switched off by its setting.
+    return lambda app: Failsoft(app, tracing={"traceresponse": False})
+
+
+class Around:
+    """An app with failsoft around it that still answers for the app's attributes."""
+
+    def __init__(self, app: Any, wrap: Callable[[Any], Any]) -> None:
+        WRAPPED["count"] += 1
+        self.inner = app
+        self.outer = wrap(app)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        WRAPPED["requests"] += 1
+        await self.outer(scope, receive, send)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.inner, name)
+
+
+def outside_the_loop(make: Callable[..., Any], *arguments: Any) -> Any:
+    """Build a wrapper although Starlette's suite forbids file access in the loop.
+
+    failsoft reads failsoft.toml when it is built; servers do that before serving.
+    """
+    loop = asyncio._get_running_loop()
+    asyncio._set_running_loop(None)
+    try:
+        return make(*arguments)
+    finally:
+        asyncio._set_running_loop(loop)
+
+
+def wrap_every_app(wrap: Callable[[Any], Any]) -> None:
+    plain_init, plain_call = TestClient.__init__, Starlette.__call__
+
+    def init(self: TestClient, *args: Any, **options: Any) -> None:
+        plain_init(self, *args, **options)
+        self.app = self._transport.app = Around(self.app, wrap)
+
+    async def call(self: Starlette, scope: Any, receive: Any, send: Any) -> None:
+        if "suite.inside" in scope:
+            await plain_call(self, scope, receive, send)
+            return
+        if self not in SEEN:
+            SEEN[self] = outside_the_loop(Around, self, wrap)
+        scope["suite.inside"] = True
+        try:
+            await SEEN[self](scope, receive, send)
+        finally:
+            scope.pop("suite.inside", None)
+
+    TestClient.__init__ = init  # type: ignore[method-assign]
+    Starlette.__call__ = call  # type: ignore[method-assign]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if os.environ.get("SUITE_WRAP"):
+        wrap_every_app(wrapper())
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call" and report.passed:
+        with open(os.environ["SUITE_PASSED"], "a") as passed:
+            passed.write(report.nodeid + "\n")
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    terminalreporter.write_line(
+        f"wrapped {WRAPPED['count']} apps, {WRAPPED['requests']} scopes"
+    )

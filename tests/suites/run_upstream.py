@@ -1,0 +1,191 @@
+"""Run Starlette's and FastAPI's own tests bare and with failsoft around every app.
+
+    python tests/suites/run_upstream.py [starlette] [fastapi] [--wrap passthrough]
+                                        [--keep DIR] [--select EXPRESSION]
+
+Takes the sdists of the versions installed here (they carry the tests), gives each
+a virtual environment of its own with what its tests ask for, runs it twice and
+compares the sets of passed tests.  Exit status 1 when failsoft loses one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import tomllib
+import venv
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+
+
+@dataclass(frozen=True)
+class Suite:
+    """One project's tests.  group: its dependency group; left_out: path -> why.
+
+    unselected: part of test ids -> why.
+    """
+
+    project: str
+    group: str
+    extras: str
+    left_out: dict[str, str]
+    unselected: dict[str, str]
+
+
+TRIO = {"trio": "failsoft runs on asyncio only"}
+ASKED_TWICE = {
+    "test_instrumentation_uses_actual_route_match_once": "counts calls of matches() "
+    "of a route class of its own; failsoft asks such a class too, as only it knows"
+}
+TIMING = "measures speed under a plugin of its own, asserts no behaviour"
+SUITES = {
+    "starlette": Suite("starlette", "dev", "[full]", {}, TRIO | ASKED_TWICE),
+    "fastapi": Suite(
+        "fastapi",
+        "tests",
+        "[standard]",
+        {"tests/benchmarks": TIMING, "tests/memory_benchmarks": TIMING},
+        TRIO,
+    ),
+}
+
+# No part of what the tests need at run time.
+TOOLS = ("ruff", "mypy", "ty", "twine", "types-pyyaml", "coverage", "pytest-cov")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("suites", nargs="*", default=list(SUITES))
+    parser.add_argument("--wrap", default="failsoft", help="or passthrough")
+    parser.add_argument("--keep", type=Path, help="work here and keep it")
+    parser.add_argument("--select", default="", help="pytest -k expression")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        work = options.keep or Path(scratch)
+        lost = [
+            compare(SUITES[name], work.resolve(), options) for name in options.suites
+        ]
+    return 1 if any(lost) else 0
+
+
+def compare(suite: Suite, work: Path, options: argparse.Namespace) -> set[str]:
+    source = fetch(suite, work)
+    python = environment(suite, source, work)
+    sets = {
+        wrap: passed(suite, source, python, wrap, options.select)
+        for wrap in ("", options.wrap)
+    }
+    bare, around = sets[""], sets[options.wrap]
+    lost, won = bare - around, around - bare
+    print(
+        f"\n{suite.project} {version(suite.project)}: {len(bare)} pass bare, ", end=""
+    )
+    print(f"{len(around)} with {options.wrap} around every app")
+    for title, ids in (("passes only bare", lost), ("passes only wrapped", won)):
+        for test in sorted(ids):
+            print(f"  {title}: {test}")
+    for what, why in {**suite.left_out, **suite.unselected}.items():
+        print(f"  left out: {what}: {why}")
+    return lost
+
+
+def fetch(suite: Suite, work: Path) -> Path:
+    """Download and unpack the sdist of the installed version, once."""
+    name = f"{suite.project}-{version(suite.project)}"
+    if not (work / name).is_dir():
+        pinned = f"{suite.project}=={version(suite.project)}"
+        command = [sys.executable, "-m", "pip", "download", "-qq", "--no-deps"]
+        python = venv_with_pip(work / "pip") if not has_pip() else Path(sys.executable)
+        command[0] = str(python)
+        run([*command, "--no-binary", ":all:", "-d", str(work), pinned])
+        with tarfile.open(work / f"{name}.tar.gz") as archive:
+            archive.extractall(work, filter="data")
+    return work / name
+
+
+def has_pip() -> bool:
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "--version"], capture_output=True, check=False
+    )
+    return done.returncode == 0
+
+
+def venv_with_pip(path: Path) -> Path:
+    if not path.exists():
+        venv.create(path, with_pip=True)
+    return path / "bin" / "python"
+
+
+def environment(suite: Suite, source: Path, work: Path) -> Path:
+    """Make the virtual environment of a suite, once; return its interpreter."""
+    home = work / f"{suite.project}-venv"
+    python = venv_with_pip(home)
+    if not (home / "ready").exists():
+        project = tomllib.loads((source / "pyproject.toml").read_text())
+        wanted = [
+            requirement
+            for requirement in group(project["dependency-groups"], suite.group)
+            if not requirement.lower().startswith(TOOLS)
+        ]
+        pinned = [f"{name}=={version(name)}" for name in SUITES]
+        pinned.append(f"{suite.project}{suite.extras}=={version(suite.project)}")
+        install = [str(python), "-m", "pip", "install", "-qq"]
+        run([*install, *pinned, "pytest-timeout", str(ROOT), *wanted])
+        (home / "ready").touch()
+    return python
+
+
+def group(groups: dict[str, list[Any]], name: str) -> list[str]:
+    """Return the requirements of a dependency group, those it includes too."""
+    found: list[str] = []
+    for entry in groups[name]:
+        found += (
+            [entry] if isinstance(entry, str) else group(groups, entry["include-group"])
+        )
+    return found
+
+
+def passed(
+    suite: Suite, source: Path, python: Path, wrap: str, select: str
+) -> set[str]:
+    """Run the suite once and return the ids of the tests that passed."""
+    log = source.parent / f"{suite.project}-{wrap or 'bare'}.passed"
+    log.unlink(missing_ok=True)
+    command = [str(python), "-m", "pytest", "-q", "--no-header", "--tb=short"]
+    command += ["-p", HERE.name + ".around_every_app", "-p", "no:cacheprovider"]
+    command += [f"--ignore={path}" for path in suite.left_out]
+    wanted = [select] if select else []
+    wanted += [f"not {part}" for part in suite.unselected]
+    command += ["-k", " and ".join(wanted), "tests"]
+    # Two copies of the tree: the working copy of failsoft, not an installed one.
+    paths = f"{HERE.parent}{os.pathsep}{ROOT / 'middleware'}"
+    settings = {"SUITE_WRAP": wrap, "SUITE_PASSED": str(log), "PYTHONPATH": paths}
+    print(f"--- {suite.project}, {wrap or 'bare'}", flush=True)
+    with (source.parent / f"{log.stem}.log").open("w") as output:
+        subprocess.run(
+            command,
+            cwd=source,
+            env={**os.environ, **settings},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    print(*Path(output.name).read_text().splitlines()[-2:], sep="\n", flush=True)
+    return set(log.read_text().splitlines()) if log.exists() else set()
+
+
+def run(command: list[str]) -> None:
+    subprocess.run(command, check=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
