@@ -85,8 +85,12 @@ def clock_text(at_ms: int) -> str:
     return f"{day_s // 3600:02d}:{day_s // 60 % 60:02d}:{day_s % 60:02d}"
 
 
-def spark(values: Sequence[float], width: int) -> str:
-    """Return `width` bars over the values, oldest first, scaled to the largest."""
+def spark(values: Sequence[float], width: int, *, full: float = 0.0) -> str:
+    """Return `width` bars over the values, oldest first.
+
+    A full bar is the largest value or `full`, whichever is more: two errors in a
+    minute must not look like an outage.
+    """
     if not values:
         return _BARS[0] * width
     size = len(values)
@@ -98,7 +102,7 @@ def spark(values: Sequence[float], width: int) -> str:
         )
         for i in range(width)
     ]
-    top = max(cells)
+    top = max(full, *cells)
     if top <= 0:
         return _BARS[0] * width
     last = len(_BARS) - 1

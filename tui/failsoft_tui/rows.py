@@ -29,6 +29,7 @@ _STATE_STYLES = {"K": "kill", "B": "bad", "D": "degraded", "S": "warn", "L": "li
 _STATE_STYLES |= {"W": "warn", "?": "dim", ".": "dim"}
 _RANK = "KBDSLW.?"  # of states, when impact is the same
 _SPARK = 20
+_FULL_RATIO = 0.05  # errors of requests that fill a bar at least
 _BAR = 12
 
 
@@ -55,7 +56,8 @@ def _err_delta(row: RouteRow) -> Piece:
 
 
 def _spark(row: RouteRow) -> Piece:
-    return spark(row.spark, _SPARK), "spark" if any(row.spark) else "dim"
+    bars = spark(row.spark, _SPARK, full=_FULL_RATIO * row.rps)
+    return bars, "spark" if any(row.spark) else "dim"
 
 
 def _state(row: RouteRow) -> Piece:

@@ -21,8 +21,16 @@ class Operator(Protocol):
 
     identity: Identity
     role: str  # viewer | operator | none
-    armed_until: float | None  # `clock.elapsed` second, None = disarmed
-    armed_reason: str
+
+    @property
+    def armed_until(self) -> float | None:
+        """The `clock.elapsed` second the arming ends, None when disarmed."""
+        ...
+
+    @property
+    def armed_reason(self) -> str:
+        """The reason that rides on every write, "" when disarmed."""
+        ...
 
     def view(self) -> FleetView:
         """Return the newest view; before the first reply an empty one."""

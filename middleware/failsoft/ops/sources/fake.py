@@ -81,14 +81,14 @@ class FakeFleet:
         self.nodes = tuple(f"node-{i}" for i in range(1, nodes + 1))
         self._dice = random.Random(seed)
         extra = ((f"GET /extra/{i}", "sheddable", 1) for i in range(more_routes))
-        self._routes = (*_ROUTES, *extra)
+        self.routes = (*_ROUTES, *extra)
         self._seq = 0
 
     def definitions(self) -> bytes:
         """Return the encoded definitions of the pretended release."""
         return encode(
             Definitions(
-                routes=tuple((key, level, ()) for key, level, _ in self._routes),
+                routes=tuple((key, level, ()) for key, level, _ in self.routes),
                 flags=(("new-pricing", "false"), ("search-rerank", "true")),
                 modes=_MODES,
             )
@@ -109,14 +109,15 @@ class FakeFleet:
         for node in self.nodes:
             routes = tuple(
                 self._route_tick(node, now_ms, route, killed, flights)
-                for route in self._routes
+                for route in self.routes
             )
             tick = Tick(node, self._seq, 1000, routes=routes)
             ticks[node] = encode(tick)
-        beats = {n: self._beat(n, now_ms, rev, epoch) for n in self.nodes}
+        beats = {node: self.beat(node, rev, epoch) for node in self.nodes}
         return Second(beats, ticks, tuple(flights))
 
-    def _beat(self, node: str, now_ms: int, rev: int, epoch: str) -> bytes:
+    def beat(self, node: str, rev: int, epoch: str) -> bytes:
+        """Return one node's encoded heartbeat."""
         return encode(
             Heartbeat(
                 node=node,
