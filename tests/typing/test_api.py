@@ -1,0 +1,61 @@
+"""How users write failsoft must type-check under `mypy --strict`, and run."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, assert_type
+
+import pytest
+from fastapi import FastAPI
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+
+import failsoft
+from failsoft import Exchange, Failsoft, FlagDetails
+
+Message = MutableMapping[str, Any]
+
+
+async def plain_app(
+    scope: MutableMapping[str, Any],
+    receive: Callable[[], Awaitable[Message]],
+    send: Callable[[Message], Awaitable[None]],
+) -> None: ...
+
+
+def test_it_is_added_to_fastapi_and_starlette() -> None:
+    FastAPI().add_middleware(Failsoft)
+    Starlette().add_middleware(Failsoft, env="shop", store={"beat": "500ms"})
+    Starlette(middleware=[Middleware(Failsoft, redis_url="redis://localhost")])
+
+
+def test_it_wraps_any_asgi_application() -> None:
+    assert_type(Failsoft(plain_app), Failsoft)
+    assert_type(Failsoft(FastAPI(), env="shop"), Failsoft)
+    assert_type(Failsoft(Failsoft(plain_app)), Failsoft)
+
+
+def test_a_flag_has_the_type_of_its_default() -> None:
+    assert_type(failsoft.flag("a", default=False), bool)
+    assert_type(failsoft.flag("a", default="blue"), str)
+    assert_type(failsoft.flag("a", default=3), int)
+    assert_type(failsoft.flag("a", default=0.5), float)
+    assert_type(failsoft.flag_details("a", False, targeting_key="u"), FlagDetails)
+
+
+def test_outside_of_a_request_there_is_no_current_one() -> None:
+    assert_type(failsoft.current(), Exchange | None)
+
+    assert failsoft.current() is None
+
+
+def test_a_decorated_handler_keeps_its_signature() -> None:
+    @failsoft.route(criticality="critical_plus", tags=["revenue"], bypass=False)
+    async def checkout(cart: int) -> str:
+        return f"cart {cart}"
+
+    assert_type(checkout(7).close(), None)
+    assert checkout.__name__ == "checkout"
+
+
+def test_an_unknown_criticality_is_refused() -> None:
+    with pytest.raises(ValueError, match="criticality 'high' is not known"):
+        failsoft.route(criticality="high")  # type: ignore[arg-type]
