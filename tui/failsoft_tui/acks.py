@@ -5,7 +5,7 @@ from __future__ import annotations
 from failsoft.ops.text import safe
 from failsoft.ops.views import AckState, Applied
 from failsoft_tui.figures import span
-from failsoft_tui.paint import Line
+from failsoft_tui.paint import Line, line_width
 
 __all__ = ["ack_line"]
 
@@ -22,11 +22,13 @@ def _state(ack: AckState) -> tuple[str, str]:
     return f"{name} {ack.state.upper()}{since}{detail}", style
 
 
-def ack_line(applied: Applied, acks: tuple[AckState, ...], *, over: bool) -> Line:
+def ack_line(
+    applied: Applied, acks: tuple[AckState, ...], width: int, *, over: bool
+) -> Line:
     """Return `applied rev 8,413: w1 34ms ...  3 of 4 nodes enforce it`.
 
     over: no more states will come.  Never says "applied" alone while a node is
-    missing: without any state it says that it waits for them.
+    missing.  When there is no room, nodes that enforce leave first.
     """
     head: Line = ((f" applied rev {applied.revision:,}: ", "bold"),)
     again = " (was applied before)" if applied.duplicate else ""
@@ -34,9 +36,20 @@ def ack_line(applied: Applied, acks: tuple[AckState, ...], *, over: bool) -> Lin
         wait = "no node answers yet" if over else "waiting for the nodes"
         return (*head, (f"{wait}{again}", "warn"))
     done = sum(ack.state == "enforces" for ack in acks)
-    pieces = [(f"{text}  ", style) for text, style in map(_state, acks[:12])]
-    if len(acks) > 12:
-        pieces.append((f"... {len(acks) - 12} more  ", "dim"))
-    total = f"{done} of {len(acks)} nodes enforce it{again}"
     style = "good" if done == len(acks) else "bad" if over else "warn"
-    return (*head, *pieces, (total, style), ("   u undo", "key"))
+    total: Line = ((f"{done} of {len(acks)} nodes enforce it{again}", style),)
+    room = width - line_width(head) - line_width(total)
+    line = (*head, *_states(acks, room), *total)
+    undo: Line = (("   u undo", "key"),)
+    return (*line, *undo) if line_width(line) + line_width(undo) <= width else line
+
+
+def _states(acks: tuple[AckState, ...], room: int) -> Line:
+    """Return the states that fit, the missing nodes before those that enforce."""
+    shown = set(range(len(acks)))
+    leaving = sorted(shown, key=lambda i: (acks[i].state != "enforces", -i))
+    pieces = [_state(ack) for ack in acks]
+    while shown and sum(line_width((pieces[i],)) + 2 for i in shown) > room:
+        shown.discard(leaving.pop(0))
+    kept = [pieces[i] for i in sorted(shown)]
+    return tuple((f"{text}  ", style) for text, style in kept)

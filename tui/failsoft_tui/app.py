@@ -16,7 +16,7 @@ from failsoft.clock import elapsed
 from failsoft.errors import FailsoftError
 from failsoft.ops.operator import Operator
 from failsoft.ops.text import safe
-from failsoft.ops.views import Applied
+from failsoft.ops.views import AckState, Applied
 from failsoft_tui.acks import ack_line
 from failsoft_tui.actions import ACTIONS, bindings
 from failsoft_tui.desk import Desk
@@ -166,21 +166,22 @@ class FailsoftApp(App[int]):
     async def _follow(self, applied: Applied) -> None:
         operator = self.desk.operator
         acks = applied.acks
-        self._say_acks(applied, over=False)
+        self._say_acks(applied, acks, over=False)
         if operator is None:
             return
         try:
             async for acks in operator.acks(applied):
-                self.desk.say(ack_line(applied, acks, over=False), for_s=ACK_SHOWN_S)
-                self.tick()
+                self._say_acks(applied, acks, over=False)
         except FailsoftError as error:
             self.desk.tell(safe(error, 300))
+            self.tick()
         else:
-            self.desk.say(ack_line(applied, acks, over=True), for_s=ACK_SHOWN_S)
-        self.tick()
+            self._say_acks(applied, acks, over=True)
 
-    def _say_acks(self, applied: Applied, *, over: bool) -> None:
-        line = ack_line(applied, applied.acks, over=over)
+    def _say_acks(
+        self, applied: Applied, acks: tuple[AckState, ...], *, over: bool
+    ) -> None:
+        line = ack_line(applied, acks, self.size.width, over=over)
         self.desk.say(line, for_s=ACK_SHOWN_S)
         self.tick()
 

@@ -37,7 +37,7 @@ class PreviewDialog(ModalScreen[Applied | None]):
     """
 
     BINDINGS: ClassVar = bindings("preview")
-    AUTO_FOCUS = None
+    AUTO_FOCUS = ""
 
     def __init__(self, desk: Desk, plan: Plan) -> None:
         super().__init__()

@@ -33,7 +33,7 @@ class DetailScreen(FleetScreen):
     """
 
     BINDINGS: ClassVar = bindings("detail")
-    AUTO_FOCUS = None
+    AUTO_FOCUS = ""
     name_shown = "overview"
     places = ("detail",)
 
