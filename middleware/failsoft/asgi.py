@@ -15,7 +15,7 @@ from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
 
-from failsoft.pipeline import CURRENT, Exchange, Plan, Rejection, Scope
+from failsoft.pipeline import CURRENT, Exchange, Rejection, Scope
 from failsoft.problem import answer_http, answer_websocket
 from failsoft.routes.discover import find_routes, walk
 from failsoft.routes.table import RouteTable, build_table
@@ -35,7 +35,7 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 # Marks a scope that an outer Failsoft already serves.
 _MARK = "failsoft"
 _GONE = ("ClientDisconnect", "ClientDisconnected", "WebSocketDisconnect")
-_REDISCOVER_S = 1.0
+_REDISCOVER_NS = 1_000_000_000
 
 
 class Failsoft:
@@ -54,7 +54,7 @@ class Failsoft:
         self._headers = settings.tracing
         self.runtime = Runtime(settings, self._discover(app))
         self._tracing = Tracing(_opens_inside(app))
-        self._looked_at = 0.0
+        self._looked_at = 0
         self._route_count = _count_routes(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -75,18 +75,17 @@ class Failsoft:
         found = walk(find_routes(app) or ())
         return build_table(found, self._policies, _root_path_of(app))
 
-    def _find(self, method: str, scope: Scope, now_ns: int) -> Plan:
-        runtime = self.runtime
-        index = runtime.table.find(method, scope)
-        if not index and now_ns - self._looked_at > _REDISCOVER_S * 1e9:
-            # Routes may be added while serving; ask again at most once a second.
-            self._looked_at = now_ns
-            if (count := _count_routes(self.app)) != self._route_count:
-                self._route_count = count
-                runtime.install(self._discover(self.app))
-                index = runtime.table.find(method, scope)
-        plan: Plan = runtime.snapshot.plans[index]
-        return plan
+    def _rediscover(self, method: str, scope: Scope, now_ns: int) -> int:
+        """Look again for routes added while serving, at most once a second."""
+        if now_ns - self._looked_at < _REDISCOVER_NS:
+            return 0
+        self._looked_at = now_ns
+        count = _count_routes(self.app)
+        if count == self._route_count:
+            return 0
+        self._route_count = count
+        self.runtime.install(self._discover(self.app))
+        return self.runtime.table.find(method, scope)
 
     # --- lifespan -----------------------------------------------------------
 
@@ -102,8 +101,11 @@ class Failsoft:
 
     def _open(self, scope: Scope, method: str, now_ns: int) -> Exchange:
         runtime = self.runtime
+        index = runtime.table.find(method, scope)
+        if not index:
+            index = self._rediscover(method, scope, now_ns)
         exchange = Exchange(scope, runtime, now_ns)
-        exchange.plan = self._find(method, scope, now_ns)
+        exchange.plan = exchange.snapshot.plans[index]
         scope[_MARK] = exchange
         try:
             self._tracing.open(exchange)
@@ -170,12 +172,11 @@ class Failsoft:
         if exchange.token is None:
             self._tracing.started(exchange)
         headers = [*message.get("headers", ()), *exchange.plan.notices]
-        if self._headers.traceresponse and exchange.trace_id:
-            value = format_response(
-                exchange.trace_id, exchange.span_id, exchange.trace_flags
-            )
-            headers.append((b"traceresponse", value))
-        if self._headers.request_id:
+        wanted = self._headers
+        if wanted.traceresponse and exchange.trace_id:
+            ids = exchange.trace_id, exchange.span_id, exchange.trace_flags
+            headers.append((b"traceresponse", format_response(*ids)))
+        if wanted.request_id:
             headers.append((b"x-request-id", _request_id(exchange)))
         return headers
 
@@ -222,7 +223,8 @@ class Failsoft:
 
     def _settle(self, exchange: Exchange) -> None:
         try:
-            self._tracing.close(exchange)
+            if exchange.span is not None or exchange.token is not None:
+                self._tracing.close(exchange)
             self._count(exchange)
         except Exception as error:  # noqa: BLE001 - border: the answer is out
             self.runtime.failed("settle", error)
@@ -237,7 +239,8 @@ class Failsoft:
             cell.inflight -= 1
             cell.refuse(rejection.reason)
             return
-        status = _outcome(exchange)
+        is_plain = exchange.exception is None and exchange.status
+        status = exchange.status if is_plain else _outcome(exchange)
         cell.leave(status, duration_us, exchange.sent_bytes)
         if status >= 500:
             runtime = self.runtime

@@ -82,6 +82,7 @@ def build_table(
             plans["HEAD"] = plans["GET"]
         regex = path_regex(route.path) if segments_of(route.path) is None else None
         trie.add(route.path, Entry(order, plans, route.guard), regex)
+    trie.freeze()
     return RouteTable(tuple(defs.values()), trie, root_path)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 __all__ = ["WEBSOCKET", "Entry", "Trie", "segments_of", "template_of"]
@@ -44,13 +44,32 @@ class Entry:
     guard: Guard | None = None
 
 
-@dataclass(slots=True)
-class _Node:
-    static: dict[str, _Node] = field(default_factory=dict)
-    any_text: _Node | None = None  # {name}: one non-empty segment
-    patterns: list[tuple[re.Pattern[str], _Node]] = field(default_factory=list)
-    entries: list[Entry] = field(default_factory=list)
-    tails: list[tuple[re.Pattern[str], Entry]] = field(default_factory=list)
+class _Node(dict[str, "_Node"]):
+    """Literal children by text, and what else may follow or end here.
+
+    any_text: `{name}`, one non-empty segment.  patterns: segments with a
+    convertor or literal parts.  tails: whole-path expressions below this node.
+    only: plans by method, if exactly one unguarded entry ends here.
+    """
+
+    __slots__ = ("any_text", "entries", "is_hard", "only", "patterns", "tails")
+
+    def __init__(self) -> None:
+        self.any_text: _Node | None = None
+        self.patterns: list[tuple[re.Pattern[str], _Node]] = []
+        self.tails: list[tuple[re.Pattern[str], Entry]] = []
+        self.entries: list[Entry] = []
+        self.only: Mapping[str, int] | None = None
+        self.is_hard = False
+
+    def freeze(self) -> None:
+        """Note what the quick walk may rely on, here and below."""
+        self.is_hard = bool(self.tails or self.patterns)
+        if len(self.entries) == 1 and self.entries[0].guard is None:
+            self.only = self.entries[0].plans
+        below = [*self.values(), *(child for _, child in self.patterns)]
+        for child in [*below, *([self.any_text] if self.any_text else [])]:
+            child.freeze()
 
 
 def segments_of(path: str) -> list[str] | None:
@@ -105,13 +124,13 @@ class Trie:
         prefix = path.split("{", 1)[0].split("/")[:-1]
         node = self._root
         for segment in prefix:
-            node = node.static.setdefault(segment, _Node())
+            node = node.setdefault(segment, _Node())
         node.tails.append((regex, entry))
 
     @staticmethod
     def _child(node: _Node, segment: str) -> _Node:
         if "{" not in segment:
-            return node.static.setdefault(segment, _Node())
+            return node.setdefault(segment, _Node())
         if _PARAM.fullmatch(segment) and segment.rpartition(":")[2] in (
             segment,
             "str}",
@@ -126,13 +145,38 @@ class Trie:
         node.patterns.append((regex, child))
         return child
 
+    def freeze(self) -> None:
+        """Prepare for `find`; no route is added afterwards."""
+        self._root.freeze()
+
     def find(self, method: str, path: str, scope: Mapping[str, Any]) -> int:
-        """Return the plan's index for method and path, -1 without a full match."""
-        # `$` of Starlette's regexes also matches before one trailing newline;
-        # without this `%0A` would slip past a kill.
-        if path.endswith("\n"):
-            path = path[:-1]
-        entries = self._matching(path)
+        """Return the plan's index for method and path, -1 without a full match.
+
+        Walks literals and `{name}`s; anything else is left to `_find_hard`.
+        """
+        node = self._root
+        for part in path.split("/"):
+            if node.is_hard:
+                return self._find_hard(method, path, scope)
+            child = node.get(part)
+            if child is None:
+                child = node.any_text
+                if child is None or not part:
+                    # `$` of Starlette's expressions also matches before one
+                    # trailing newline; without this `%0A` would slip past a kill.
+                    if path.endswith("\n"):
+                        return self._find_hard(method, path[:-1], scope)
+                    return -1
+            elif node.any_text is not None:
+                return self._find_hard(method, path, scope)
+            node = child
+        if node.only is None or node.is_hard or method not in node.only:
+            return self._find_hard(method, path, scope)
+        return node.only[method]
+
+    def _find_hard(self, method: str, path: str, scope: Mapping[str, Any]) -> int:
+        """Try every entry that matches the path, in the order of registration."""
+        entries = self._matching(path[:-1] if path.endswith("\n") else path)
         if len(entries) > 1:
             entries.sort(key=_by_order)
         for entry in entries:
@@ -155,8 +199,8 @@ class Trie:
                 continue
             part = parts[at]
             at += 1
-            if part in node.static:
-                stack.append((node.static[part], at))
+            if part in node:
+                stack.append((node[part], at))
             if part and node.any_text is not None:
                 stack.append((node.any_text, at))
             if node.patterns:

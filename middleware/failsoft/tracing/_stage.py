@@ -11,13 +11,14 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 from opentelemetry import context as otel_context
 from opentelemetry import propagate, trace
 from opentelemetry.trace import SpanContext, SpanKind, StatusCode, TraceFlags
 
-from failsoft.pipeline import Exchange, Scope
+from failsoft.pipeline import Exchange, Plan, Scope
 from failsoft.tracing._context import parse_traceparent
 
 __all__ = ["Tracing"]
@@ -34,6 +35,65 @@ _SIGNED = re.compile(
 _bits = random.getrandbits
 
 
+class _Unsampled(trace.NonRecordingSpan):
+    """A span that only carries ids; its context is made when somebody asks."""
+
+    def __init__(self, trace_id: int, span_id: int, state: Any) -> None:
+        self._ids = trace_id, span_id, state
+
+    def get_span_context(self) -> SpanContext:
+        trace_id, span_id, state = self._ids
+        return SpanContext(trace_id, span_id, False, TraceFlags(0), state)
+
+    def __repr__(self) -> str:
+        return f"_Unsampled({self.get_span_context()!r})"
+
+
+class _Decided:
+    """Sampler and id generator of one span whose sampling is decided already."""
+
+    def __init__(self, trace_id: int, span_id: int, result: Any) -> None:
+        self._trace_id = trace_id
+        self._span_id = span_id
+        self._result = result
+
+    def should_sample(self, *args: Any, **kwargs: Any) -> Any:
+        return self._result
+
+    def get_description(self) -> str:
+        return "failsoft: decided by the provider's sampler"
+
+    def generate_trace_id(self) -> int:
+        return self._trace_id
+
+    def generate_span_id(self) -> int:
+        return self._span_id
+
+    def is_trace_id_random(self) -> bool:
+        return True
+
+
+def _started(
+    tracer: Any, exchange: Exchange, name: str, parent: Any, attributes: dict[str, Any]
+) -> trace.Span:
+    span: trace.Span = tracer.start_span(
+        name,
+        context=parent,
+        kind=SpanKind.SERVER,
+        attributes=attributes,
+        record_exception=False,
+    )
+    _adopt(exchange, span.get_span_context())
+    return span
+
+
+def _trace_id_of(parent: Any) -> int:
+    if parent is None:
+        return 0
+    context = trace.get_current_span(parent).get_span_context()
+    return context.trace_id if context.is_valid else 0
+
+
 class Tracing:
     """The tracing stage of one middleware instance; configuration only.
 
@@ -41,13 +101,24 @@ class Tracing:
     counts: malformed headers by kind, at most one entry a kind.
     """
 
-    __slots__ = ("_fields", "_own", "_provider", "_tracer", "counts", "opens_inside")
+    __slots__ = (
+        "_fields",
+        "_names",
+        "_own",
+        "_provider",
+        "_should_sample",
+        "_tracer",
+        "counts",
+        "opens_inside",
+    )
 
     def __init__(self, opens_inside: Any = None) -> None:
         self.opens_inside = opens_inside or (lambda: False)
         self.counts: dict[str, int] = {}
         self._provider: Any = None
         self._tracer: Any = None
+        self._should_sample: Any = None
+        self._names: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
         self._fields = frozenset(
             name.lower().encode() for name in propagate.get_global_textmap().fields
         )
@@ -56,7 +127,6 @@ class Tracing:
 
     def open(self, exchange: Exchange) -> None:
         """Give the exchange its trace id, span id and, if we own one, its span."""
-        scope = exchange.scope
         current = trace.get_current_span()
         if current is not trace.INVALID_SPAN:
             context = current.get_span_context()
@@ -64,33 +134,37 @@ class Tracing:
                 _adopt(exchange, context)
                 exchange.span = current if current.is_recording() else None
                 return
-        carrier = self._carrier(scope)
-        tracer = self._current_tracer()
-        if tracer is None or scope["type"] != "http" or self.opens_inside():
-            self._join(exchange, carrier)
-            return
-        self._start(exchange, tracer, carrier)
-
-    def _carrier(self, scope: Scope) -> dict[bytes, bytes]:
-        wanted = self._fields
-        return {name: value for name, value in scope["headers"] if name in wanted}
-
-    def _current_tracer(self) -> Any:
-        """Return our tracer while a real provider is configured, else None."""
+        scope = exchange.scope
+        fields = self._fields
+        carrier = {name: value for name, value in scope["headers"] if name in fields}
         provider = trace.get_tracer_provider()
         if provider is not self._provider:
-            self._provider = provider
-            idle = isinstance(
-                provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider
-            )
-            self._tracer = None if idle else provider.get_tracer("failsoft")
-        return self._tracer
+            self._take(provider)
+        if self._tracer is None or scope["type"] != "http" or self.opens_inside():
+            self._join(exchange, carrier)
+        else:
+            self._start(exchange, carrier)
+
+    def _take(self, provider: Any) -> None:
+        """Remember the configured provider's tracer; None while there is no SDK."""
+        self._provider = provider
+        self._tracer = self._should_sample = None
+        if isinstance(provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
+            return
+        tracer = provider.get_tracer("failsoft")
+        if isinstance(tracer, trace.NoOpTracer):
+            return
+        self._tracer = tracer
+        # Both are the SDK's public attributes; another implementation of the API
+        # may lack them, and then starts every span by itself.
+        if hasattr(tracer, "id_generator"):
+            sampler = getattr(tracer, "sampler", None)
+            self._should_sample = getattr(sampler, "should_sample", None)
 
     def _join(self, exchange: Exchange, carrier: Mapping[bytes, bytes]) -> None:
-        parent = self._parent(carrier)
+        parent = self._parent(carrier) if carrier else None
         if parent is None:
             exchange.trace_id = _bits(128) or 1
-            exchange.trace_flags = 0
         else:
             exchange.trace_id, _, exchange.trace_flags = parent
         exchange.span_id = _bits(64) or 1
@@ -104,36 +178,50 @@ class Tracing:
             self.counts["traceparent"] = self.counts.get("traceparent", 0) + 1
         return parent
 
-    def _start(
-        self, exchange: Exchange, tracer: Any, carrier: Mapping[bytes, bytes]
-    ) -> None:
+    def _start(self, exchange: Exchange, carrier: Mapping[bytes, bytes]) -> None:
         parent = self._parent_context(carrier) if carrier else None
         scope = exchange.scope
-        method = scope.get("method", "GET")
-        known = method if method in _METHODS else "_OTHER"
-        template = exchange.plan.template
-        is_routed = template.startswith("/")
-        attributes = {
-            "http.request.method": known,
-            "url.path": scope["path"],
-            "url.scheme": scope.get("scheme", "http"),
-        }
-        if known is not method:
-            attributes["http.request.method_original"] = method
-        if is_routed:
-            attributes["http.route"] = template
-        span = tracer.start_span(
-            f"{known} {template}" if is_routed else known,
-            context=parent,
-            kind=SpanKind.SERVER,
-            attributes=attributes,
-            record_exception=False,
-        )
-        _adopt(exchange, span.get_span_context())
-        exchange.span = span
+        name, attributes = self._described(exchange.plan, scope["method"])
+        attributes["url.path"] = scope["path"]
+        attributes["url.scheme"] = scope.get("scheme", "http")
+        span = self._sampled(exchange, name, parent, attributes)
         if span.is_recording():
+            exchange.span = span
             span.set_attributes(_details(scope))
+        # Also when not sampled: a child must see that, and propagate these ids.
         exchange.token = otel_context.attach(trace.set_span_in_context(span, parent))
+
+    def _sampled(
+        self, exchange: Exchange, name: str, parent: Any, attributes: dict[str, Any]
+    ) -> trace.Span:
+        """Start the span; a request that is not sampled gets a cheap stand-in.
+
+        The SDK's own non-recording span costs 3.7 us, asking its sampler and
+        making the stand-in 1.7 us (medians of 20,000).
+        """
+        if self._should_sample is None:
+            return _started(self._tracer, exchange, name, parent, attributes)
+        trace_id = _trace_id_of(parent) or _bits(128) or 1
+        span_id = _bits(64) or 1
+        result = self._should_sample(
+            parent, trace_id, name, SpanKind.SERVER, attributes, ()
+        )
+        if not result.decision.is_recording():
+            exchange.trace_id, exchange.span_id = trace_id, span_id
+            return _Unsampled(trace_id, span_id, result.trace_state)
+        # A copy, so that decision and ids belong to this one span.
+        tracer = copy(self._tracer)
+        tracer.sampler = tracer.id_generator = _Decided(trace_id, span_id, result)
+        return _started(tracer, exchange, name, parent, attributes)
+
+    def _described(self, plan: Plan, method: str) -> tuple[str, dict[str, Any]]:
+        """Return the span's name and a fresh dict of its first attributes."""
+        known = self._names.get((plan.key, method))
+        if known is None:
+            known = _describe(plan, method)
+            if method in _METHODS:
+                self._names[plan.key, method] = known
+        return known[0], known[1].copy()
 
     def _parent_context(self, carrier: Mapping[bytes, bytes]) -> Any:
         if not self._own or len(carrier) > 1 or b"traceparent" not in carrier:
@@ -168,6 +256,19 @@ class Tracing:
         otel_context.detach(exchange.token)
         if span is not None:
             span.end()
+
+
+def _describe(plan: Plan, method: str) -> tuple[str, dict[str, Any]]:
+    """Return the span's name and first attributes (HTTP semantic conventions)."""
+    attributes: dict[str, Any] = {}
+    if method not in _METHODS:
+        attributes["http.request.method_original"] = method
+        method = "_OTHER"
+    attributes["http.request.method"] = method
+    if not plan.template.startswith("/"):
+        return method, attributes
+    attributes["http.route"] = plan.template
+    return f"{method} {plan.template}", attributes
 
 
 def _details(scope: Scope) -> dict[str, Any]:
