@@ -1,6 +1,6 @@
 """Store time on this node: the one clock that judges when controls end.
 
-It goes on while the store is away.
+It goes on while the store is away, and knows how long that has been.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class StoreClock:
         self._beats: deque[tuple[float, float]] = deque(maxlen=_BEATS)
         self._offset_ms = (wall() - elapsed()) * 1000
         self._known = False
+        self._proven_at: float | None = None
 
     def observe(self, sent: float, received: float, now_ms: int) -> bool:
         """Take one answer; True if store time jumped by more than a second.
@@ -48,6 +49,15 @@ class StoreClock:
         self._offset_ms = min(self._beats)[1]
         self._known = True
         return jumped
+
+    def prove(self) -> None:
+        """Note that the controls held here are the store's at this moment."""
+        self._proven_at = self._elapsed()
+
+    def age_s(self) -> float:
+        """Return seconds since the newest proof; 0 before the first."""
+        proven_at = self._proven_at
+        return 0.0 if proven_at is None else self._elapsed() - proven_at
 
     def now_ms(self) -> float:
         """Return store time in ms; wall time before the first beat."""

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from failsoft import clock
+from failsoft.clock import elapsed
 from failsoft.controls.clock import StoreClock
 from failsoft.controls.records import Record
 from failsoft.controls.resync import Held, Key, hold, is_rewound
@@ -51,18 +51,19 @@ class ControlState:
     records: Mapping[Key, Record]
     unknown_kinds: Mapping[str, int]
     watched: bool
-    fresh_at: float | None  # local second of the last proof; None: never
-    store_clock: StoreClock
-    elapsed: Callable[[], float] = clock.elapsed
+    clock: StoreClock
 
     def now_ms(self) -> float:
         """Return store time in ms, good while the store is away."""
-        return self.store_clock.now_ms()
+        return self.clock.now_ms()
 
     @property
     def age_s(self) -> float:
-        """Seconds since the last proof that the controls are current; 0 if never."""
-        return 0.0 if self.fresh_at is None else self.elapsed() - self.fresh_at
+        """Seconds since the newest proof that these controls are current.
+
+        Counted at the moment of asking, however old this object is; 0 before any.
+        """
+        return self.clock.age_s()
 
     def same_as(self, other: ControlState) -> bool:
         """Whether nothing but age differs."""
@@ -104,7 +105,7 @@ class Watcher:
     stale_after_s: float = field(default=4.5, kw_only=True)
     rewind: Literal["hold", "accept"] = field(default="hold", kw_only=True)
     rand: Callable[[], float] = field(default=random.random, kw_only=True)
-    elapsed: Callable[[], float] = field(default=clock.elapsed, kw_only=True)
+    elapsed: Callable[[], float] = field(default=elapsed, kw_only=True)
 
     def __post_init__(self) -> None:
         self.clock = StoreClock(self.elapsed)
@@ -112,7 +113,6 @@ class Watcher:
         self._held: Held | None = None
         self._rewound = False
         self._watched = False
-        self._fresh_at: float | None = None
         self._next_end_ms: float | None = None
         self._may_sweep = True
         self._sweep_at: float | None = None
@@ -124,9 +124,7 @@ class Watcher:
         self._synced = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._viewed = (0, 0)  # what `current.records` was made of
-        self.current = ControlState(
-            *(0, "", "cold", {}, {}, False, None, self.clock), elapsed=self.elapsed
-        )
+        self.current = ControlState(0, "", "cold", {}, {}, False, self.clock)
 
     def start(self) -> None:
         """Start watching on the running loop; no effect when already started."""
@@ -277,7 +275,7 @@ class Watcher:
 
     def _prove(self) -> None:
         if not self._rewound:
-            self._fresh_at = self.elapsed()
+            self.clock.prove()
             self.fault = ""
             if self.current.state == "stale":
                 self._publish()
@@ -289,8 +287,7 @@ class Watcher:
             return "rewound"
         if self.store.local:
             return "local"
-        age_s = self.elapsed() - (self._fresh_at or 0.0)
-        return "stale" if age_s > self.stale_after_s else "live"
+        return "stale" if self.clock.age_s() > self.stale_after_s else "live"
 
     def _publish(self) -> None:
         """Build the present state; tell `on_change` if it differs from the last."""
@@ -304,9 +301,7 @@ class Watcher:
             records=self._records(held),
             unknown_kinds={kind: n for kind, n in held.unknown.items() if n > 0},
             watched=self._watched,
-            fresh_at=self._fresh_at,
-            store_clock=self.clock,
-            elapsed=self.elapsed,
+            clock=self.clock,
         )
         self.current = state
         if state.same_as(last):
@@ -348,8 +343,8 @@ class Watcher:
         waits = [_REARM_S]
         if self._next_end_ms is not None:
             waits.append((self._next_end_ms - self.clock.now_ms()) / 1000)
-        if self.current.state == "live" and self._fresh_at is not None:
-            waits.append(self._fresh_at + self.stale_after_s - now)
+        if self.current.state == "live":
+            waits.append(self.stale_after_s - self.clock.age_s())
         if self._sweep_at is not None:
             waits.append(self._sweep_at - now)
         return max(min(waits), 0.0) + 0.001

@@ -6,6 +6,7 @@ It answers as apply.lua does; `tests/store` runs one contract over both.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import secrets
 from collections import deque
@@ -40,7 +41,7 @@ _Key = tuple[str, str]
 
 
 class MemoryStore:
-    """`ControlStore` and `ObservationStore` within one process and event loop.
+    """`ControlStore` and `ObservationStore` within one process.
 
     now: Unix seconds, the clock that decides when records end.
     """
@@ -56,8 +57,7 @@ class MemoryStore:
         self._log: deque[Entry] = deque(maxlen=_LOG_KEPT)
         self._answers: dict[str, Answer] = {}
         self._ids = itertools.count(1)
-        self._grown = asyncio.Condition()
-        self._renewals = 0
+        self._waiting: set[asyncio.Future[None]] = set()
         self._observed = _Observations()
 
     def _now_ms(self) -> int:
@@ -72,22 +72,24 @@ class MemoryStore:
 
     async def wait(self, last_id: str, block_s: float) -> Sequence[Entry]:
         """Block up to `block_s` for entries after `last_id`."""
-        asked = self._renewals
-        async with self._grown:
+        if not self._after(last_id):
+            # A future of the waiter's own loop: test clients change loops.
+            grown = asyncio.get_running_loop().create_future()
+            self._waiting.add(grown)
             try:
-                async with asyncio.timeout(block_s):
-                    await self._grown.wait_for(
-                        lambda: self._renewals != asked or self._after(last_id)
-                    )
-            except TimeoutError:
-                return []
+                await asyncio.wait({grown}, timeout=block_s)
+            finally:
+                self._waiting.discard(grown)
         return self._after(last_id)[:500]
 
     async def renew_push(self) -> None:
         """Let a pending `wait` return."""
-        async with self._grown:
-            self._renewals += 1
-            self._grown.notify_all()
+        self._wake()
+
+    def _wake(self) -> None:
+        for grown in list(self._waiting):
+            with contextlib.suppress(RuntimeError):  # its loop has closed
+                grown.get_loop().call_soon_threadsafe(_finish, grown)
 
     def _after(self, last_id: str) -> list[Entry]:
         last = _id_order(last_id)
@@ -132,8 +134,7 @@ class MemoryStore:
             self._answers[call.op_id] = answer
             if len(self._answers) > _OPS_KEPT:
                 del self._answers[next(iter(self._answers))]
-        async with self._grown:
-            self._grown.notify_all()
+        self._wake()
         return answer
 
     def _sweep(self, actor: str, now_ms: int) -> None:
@@ -308,6 +309,11 @@ class _Observations:
         self.attempts: deque[tuple[str, dict[str, str]]] = deque(maxlen=_ATTEMPTS_KEPT)
         self.definitions: dict[str, bytes] = {}
         self.watched_until_ms = 0
+
+
+def _finish(grown: asyncio.Future[None]) -> None:
+    if not grown.done():
+        grown.set_result(None)
 
 
 def _id_order(id_: str) -> tuple[int, int]:

@@ -228,7 +228,8 @@ class RedisControls:
         Proof: the user may read the key marked with its name, and no other's.
         """
         what = "asking who I am"
-        user = (await self.server.ask(what, "ACL WHOAMI")).decode()
+        reply = await self.server.ask(what, "ACL WHOAMI")
+        user = reply if isinstance(reply, str) else reply.decode()
         roles = ("operator", "automation", "app")
         marks = [self.keys.user_mark(user), self.keys.user_mark(secrets.token_hex(8))]
         marks += [self.keys.role_mark(role) for role in roles]

@@ -1,0 +1,166 @@
+"""The printed ACL rules do on a real server what the roles are meant to do."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from failsoft.errors import DefinitionError, StoreRefused
+from failsoft.store.protocols import Call, Change, TickBatch
+from failsoft.store.redis.acl import ROLES, Role, acl_line, acl_rules
+from failsoft.store.redis.store import RedisStore
+from failsoft.testing import RedisServer, RedisServerMissing, redis_server
+
+Login = Callable[[Role], Awaitable[RedisStore]]
+
+pytestmark = pytest.mark.anyio
+
+KILL = Call("op", "ana", "a test", (Change("kill", "x", "put", json=b"{}"),))
+
+
+@pytest.fixture(scope="module")
+def guarded() -> object:
+    """A server with one user a role, named like the role."""
+    try:
+        with redis_server(own=True) as server:
+            for role in ROLES:
+                add_user(server, role, role)
+            yield server
+    except RedisServerMissing as error:
+        pytest.skip(str(error))
+
+
+def add_user(server: RedisServer, role: Role, user: str) -> None:
+    words = shlex.split(acl_line(role, "shop", user).replace("PASSWORD", "secret"))
+    assert server.ask(*words) == "OK"
+
+
+@pytest.fixture
+async def login(guarded: RedisServer, anyio_backend: str) -> AsyncIterator[Login]:
+    opened = []
+    guarded.ask("FLUSHALL")
+
+    async def connect(role: Role) -> RedisStore:
+        url = guarded.url.replace("redis://", f"redis://{role}:secret@")
+        opened.append(RedisStore(url, "shop"))
+        return opened[-1]
+
+    yield connect
+    for store in opened:
+        await store.aclose()
+
+
+@pytest.mark.parametrize("role", ["operator", "automation"])
+async def test_who_may_write_controls_writes_them(login: Login, role: Role) -> None:
+    store = await login(role)
+
+    assert (await store.apply(KILL)).revision == 1
+    await store.attempt({"what": "armed"})
+    assert len(await store.attempts()) == 1
+
+
+async def test_a_node_reads_controls_and_may_not_write_them(login: Login) -> None:
+    await (await login("operator")).apply(KILL)
+    node = await login("app")
+
+    with pytest.raises(StoreRefused, match=r"lacks the right.*failsoft acl"):
+        await node.apply(KILL)
+
+    assert (await node.load()).rev == 1
+    assert len(await node.wait("0-0", 0.1)) == 1
+
+
+async def test_a_node_may_not_write_controls_by_hand(login: Login) -> None:
+    node = await login("app")
+
+    for words in (
+        ("HSET", node.keys.kinds["kill"], "x", "1 1 0 {}"),
+        ("DEL", node.keys.meta),
+        ("XADD", node.keys.log, "*", "a", "b"),
+        ("EVAL", "return redis.call('HSET', 'fs:{shop}:ctl:1:meta', 'a', 'b')", 0),
+        ("FLUSHALL",),
+        ("KEYS", "*"),
+    ):
+        with pytest.raises(StoreRefused):
+            await node.server.ask("trying", *words)
+
+
+async def test_a_node_reports_what_it_does(login: Login) -> None:
+    node = await login("app")
+
+    beat = await node.beat("n1", b"beat")
+    await node.write(TickBatch("n1", b"tick", [(10, "n", 1)], [b"flight"]))
+    await node.publish_definitions("abc", b"defs")
+    await node.leave("n2")
+
+    assert beat.rev == 0
+
+
+async def test_a_viewer_sees_everything_and_is_seen_watching(login: Login) -> None:
+    node, viewer = await login("app"), await login("viewer")
+    await node.beat("n1", b"beat")
+    await node.write(TickBatch("n1", b"tick"))
+
+    seen = await viewer.read(ticks_after="", flights_after="")
+
+    assert (dict(seen.nodes), [blob for _, blob in seen.ticks]) == (
+        {"n1": b"beat"},
+        [b"tick"],
+    )
+    assert (await node.beat("n1", b"beat")).watched
+
+
+async def test_a_viewer_writes_nothing_else(login: Login) -> None:
+    viewer = await login("viewer")
+
+    for attempt in (
+        viewer.apply(KILL),
+        viewer.beat("n1", b""),
+        viewer.write(TickBatch("n1", b"tick")),
+        viewer.attempt({"what": "kill"}),
+        viewer.server.ask("trying", "SET", viewer.keys.meta, "1"),
+        viewer.server.ask("trying", "DEL", viewer.keys.watch),
+    ):
+        with pytest.raises(StoreRefused):
+            await attempt
+
+
+@pytest.mark.parametrize(
+    ("role", "said"),
+    [
+        ("app", ("app", "app")),
+        ("viewer", ("viewer", "viewer")),
+        ("operator", ("operator", "operator")),
+        ("automation", ("automation", "operator")),
+    ],
+)
+async def test_each_role_is_recognised_and_proven(
+    login: Login, role: Role, said: tuple[str, str]
+) -> None:
+    assert await (await login(role)).identify() == said
+
+
+async def test_no_role_reaches_another_environment(
+    guarded: RedisServer, login: Login
+) -> None:
+    url = guarded.url.replace("redis://", "redis://operator:secret@")
+    other = RedisStore(url, "other")
+
+    with pytest.raises(StoreRefused):
+        await other.load()
+    await other.aclose()
+
+
+async def test_without_acl_everybody_is_an_unproven_operator(redis_url: str) -> None:
+    store = RedisStore(redis_url, "shop")
+
+    assert await store.identify() == ("default?", "operator")
+    await store.aclose()
+
+
+@pytest.mark.parametrize("user", ["", "*", "a b", "ana:x", ">x"])
+def test_a_user_name_that_is_a_pattern_is_refused(user: str) -> None:
+    with pytest.raises(DefinitionError):
+        acl_rules("app", "shop", user)
