@@ -54,7 +54,7 @@ class FailsoftApp(App[int]):
     #filter {{ height: 1; background: {PANEL}; border: none; }}
     ModalScreen {{ background: {BACKGROUND} 0%; align: center bottom; }}
     #panel {{
-        height: auto; width: 96; max-width: 100%; background: {PANEL};
+        height: auto; width: 100%; max-width: 120; background: {PANEL};
         border: round #7cc4ff; margin: 0 0 1 0;
     }}
     #panel.-ascii {{ border: ascii #7cc4ff; }}

@@ -130,7 +130,7 @@ def control_lines(view: FleetView, key: str) -> list[Line]:
 
 def detail_lines(view: FleetView, key: str, height: int, now_ms: int) -> list[Line]:
     """Return the pane under Overview: nodes, groups, newest stack, last control."""
-    lines = [route_line(view, key), *group_lines(view, key, 2, now_ms)]
+    lines = [route_line(view, key), *group_lines(view, key, max(2, height - 8), now_ms)]
     flights = flights_of(view, key)
     if flights:
         lines += stack_lines(view, flights[0], all_frames=False)

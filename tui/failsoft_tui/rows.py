@@ -29,6 +29,7 @@ _STATE_STYLES = {"K": "kill", "B": "bad", "D": "degraded", "S": "warn", "L": "li
 _STATE_STYLES |= {"W": "warn", "?": "dim", ".": "dim"}
 _RANK = "KBDSLW.?"  # of states, when impact is the same
 _SPARK = 20
+_FAILING_RATIO = 0.05
 _FULL_RATIO = 0.05  # errors of requests that fill a bar at least
 _BAR = 12
 
@@ -45,7 +46,7 @@ def path_of(key: str) -> str:
 
 def _err(row: RouteRow) -> Piece:
     value = row.err_rate or 0.0
-    style = "bad" if value >= 0.05 else "warn" if value >= 0.01 else ""
+    style = "bad" if value >= _FAILING_RATIO else "warn" if value >= 0.01 else ""
     return percent(row.err_rate, few=row.few), style
 
 
@@ -61,8 +62,10 @@ def _spark(row: RouteRow) -> Piece:
 
 
 def _state(row: RouteRow) -> Piece:
-    text = safe(row.state_text) or "ok"
     lost = "~" if row.ticks_lost else ""
+    if row.state == "." and (row.err_rate or 0.0) >= _FAILING_RATIO:
+        return f"{lost}FAILING", "bad"
+    text = safe(row.state_text) or "ok"
     return f"{lost}{text}", _STATE_STYLES.get(row.state, "")
 
 

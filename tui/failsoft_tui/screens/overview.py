@@ -23,6 +23,10 @@ from failsoft_tui.widgets.live_table import LiveTable
 
 __all__ = ["OverviewScreen"]
 
+AROUND = 8  # lines that are neither rows nor pane
+PANE_LEAST = 10
+PANE_MOST = 18
+
 
 class OverviewScreen(ListScreen):
     """The first screen."""
@@ -70,6 +74,9 @@ class OverviewScreen(ListScreen):
 
     def _paint_pane(self) -> None:
         pane = self.query_one("#pane", Lines)
+        # A short table leaves its room to the stack.
+        spare = self.size.height - AROUND - len(self.table.order.listed)
+        pane.styles.height = min(PANE_MOST, max(PANE_LEAST, spare))
         key = self.table.cursor_key
         if not pane.display or key is None:
             pane.set_lines([])
