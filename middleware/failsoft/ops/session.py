@@ -249,4 +249,6 @@ class Session:
 
 def _as_seen(plan: Plan, shown: Preview) -> Plan:
     """Compare with what the operator saw, not with what is there by now."""
-    return msgspec.structs.replace(plan, if_rev=shown.if_revision)
+    return msgspec.structs.replace(
+        plan, if_rev=shown.if_revision, before=shown.before
+    )

@@ -83,9 +83,7 @@ class StoreSource:
             async for batch in self._drain(set(loops)):
                 yield batch
         finally:
-            for task in loops:
-                task.cancel()
-            await asyncio.gather(*loops, return_exceptions=True)
+            await _ended(loops)
 
     async def _drain(self, loops: set[asyncio.Task[None]]) -> AsyncIterator[Batch]:
         # Not a TaskGroup: it must not span a yield, and a loop may end by itself.
@@ -177,7 +175,9 @@ class StoreSource:
         loaded = await self._store.load()
         entries = await self._store.log(_LOG_AT_START)
         self._controls.reset(loaded.rev, loaded.epoch, loaded.tail, loaded.records)
-        await self._emit(tuple(reversed(entries)))
+        # Written between the two calls: the push brings it with its record.
+        known = [e for e in entries if e.epoch != loaded.epoch or e.rev <= loaded.rev]
+        await self._emit(tuple(reversed(known)))
 
     async def _follow(self) -> None:
         """Return when the log no longer leads to what the store holds."""
@@ -197,6 +197,14 @@ class StoreSource:
 
     async def aclose(self) -> None:
         """Nothing to release: `batches` ends its tasks when it is closed."""
+
+
+async def _ended(tasks: set[asyncio.Task[None]]) -> None:
+    # More than once: a cancel that meets redis-py while it connects gets lost.
+    while tasks:
+        for task in tasks:
+            task.cancel()
+        _, tasks = await asyncio.wait(tasks, timeout=0.1)
 
 
 class _Controls:
