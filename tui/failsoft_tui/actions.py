@@ -20,6 +20,7 @@ class Action(NamedTuple):
     keys: comma separated, as Textual names them.  shown: as printed.  help: what
     stands before its first colon is what the footer prints.
     write: needs an armed operator.  rank: place in the footer, 0 = not there.
+    run: what is called instead, as Textual writes actions: `go('up')`.
     """
 
     id: str
@@ -28,6 +29,7 @@ class Action(NamedTuple):
     help: str
     write: bool = False
     rank: int = 0
+    run: str = ""
 
     @property
     def where(self) -> str:
@@ -41,14 +43,18 @@ class Action(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The method's name."""
-        return self.id.partition(".")[2]
+        """What Textual runs."""
+        return self.run or self.id.partition(".")[2]
 
 
 ACTIONS = (
-    Action("app.overview", "1", "1", "Overview: routes, worst first"),
-    Action("app.controls", "3", "3", "Controls: kills, modes, flags"),
-    Action("app.audit", "9", "9", "Audit: who did what, and why"),
+    Action(
+        "app.overview", "1", "1", "Overview: worst routes first", run="go('overview')"
+    ),
+    Action(
+        "app.controls", "3", "3", "Controls: kill, mode, flag", run="go('controls')"
+    ),
+    Action("app.audit", "9", "9", "Audit: who did what, and why", run="go('audit')"),
     Action("app.previous", "minus", "-", "screen before"),
     Action("app.help", "question_mark", "?", "keys of this screen"),
     Action("app.command_palette", "ctrl+p", "ctrl+p", "find an action by name"),
@@ -57,12 +63,12 @@ ACTIONS = (
     Action("app.arm", "W", "W", "arm: with a reason, or disarm", rank=50),
     Action("app.reconnect", "ctrl+r", "ctrl+r", "connect again"),
     Action("app.quit_asking", "q", "q", "quit", rank=90),
-    Action("table.up", "up", "up", "row up"),
-    Action("table.down", "down", "down", "row down"),
-    Action("table.page_up", "pageup", "pgup", "page up"),
-    Action("table.page_down", "pagedown", "pgdn", "page down"),
-    Action("table.home", "home", "home", "first row, and stay there"),
-    Action("table.end", "end", "end", "last row"),
+    Action("table.up", "up", "up", "row up", run="go('up')"),
+    Action("table.down", "down", "down", "row down", run="go('down')"),
+    Action("table.page_up", "pageup", "pgup", "page up", run="go('page_up')"),
+    Action("table.page_down", "pagedown", "pgdn", "page down", run="go('page_down')"),
+    Action("table.home", "home", "home", "first row, and stay there", run="go('home')"),
+    Action("table.end", "end", "end", "last row", run="go('end')"),
     Action("table.open", "enter", "enter", "detail: open the row", rank=5),
     Action("list.filter", "slash", "/", "filter: words, * any text, !not", rank=35),
     Action("list.sort", "s", "s", "sort: the same again reverses", rank=36),
@@ -120,6 +126,7 @@ ACTIONS = (
         "-5: rollout down",
         write=True,
         rank=13,
+        run="step(-5)",
     ),
     Action(
         "controls.more",
@@ -128,6 +135,7 @@ ACTIONS = (
         "+5: rollout up",
         write=True,
         rank=14,
+        run="step(5)",
     ),
     Action(
         "controls.percent",
@@ -179,24 +187,24 @@ ACTIONS = (
         write=True,
         rank=40,
     ),
-    Action("detail.up", "up", "up", "line up"),
-    Action("detail.down", "down", "down", "line down"),
-    Action("detail.page_up", "pageup", "pgup", "page up"),
-    Action("detail.page_down", "pagedown", "pgdn", "page down"),
+    Action("detail.up", "up", "up", "line up", run="go('up')"),
+    Action("detail.down", "down", "down", "line down", run="go('down')"),
+    Action("detail.page_up", "pageup", "pgup", "page up", run="go('page_up')"),
+    Action("detail.page_down", "pagedown", "pgdn", "page down", run="go('page_down')"),
     Action("detail.back", "escape", "esc", "back", rank=80),
     Action("preview.apply", "enter", "ENTER", "apply"),
     Action("preview.ends", "t", "t", "next end: 5m 15m 1h 4h"),
     Action("preview.reason", "r", "r", "write a reason of its own"),
-    Action("preview.less", "left_square_bracket", "[", "-5: rollout down"),
-    Action("preview.more", "right_square_bracket", "]", "+5: rollout up"),
+    Action("preview.less", "left_square_bracket", "[", "rollout -5", run="step(-5)"),
+    Action("preview.more", "right_square_bracket", "]", "rollout +5", run="step(5)"),
     Action("preview.cancel", "escape", "esc", "cancel"),
     Action("ask.cancel", "escape", "esc", "cancel"),
-    Action("pick.up", "up", "up", "entry up"),
-    Action("pick.down", "down", "down", "entry down"),
+    Action("pick.up", "up", "up", "entry up", run="go('up')"),
+    Action("pick.down", "down", "down", "entry down", run="go('down')"),
     Action("pick.take", "enter", "ENTER", "take it"),
     Action("pick.cancel", "escape", "esc", "cancel"),
-    Action("page.up", "up", "up", "line up"),
-    Action("page.down", "down", "down", "line down"),
+    Action("page.up", "up", "up", "line up", run="go('up')"),
+    Action("page.down", "down", "down", "line down", run="go('down')"),
     Action("page.cancel", "escape,question_mark,q,d,enter", "esc", "close"),
 )
 _BY_ID = {action.id: action for action in ACTIONS}

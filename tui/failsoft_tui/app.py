@@ -187,26 +187,15 @@ class FailsoftApp(App[int]):
 
     # -- actions ---------------------------------------------------------------
 
-    def _go(self, mode: str) -> None:
+    def action_go(self, mode: str) -> None:
+        """Show another screen."""
         if mode != self.current_mode:
             self._before = self.current_mode
             self.switch_mode(mode)
 
-    def action_overview(self) -> None:
-        """Show Overview."""
-        self._go("overview")
-
-    def action_controls(self) -> None:
-        """Show Controls."""
-        self._go("controls")
-
-    def action_audit(self) -> None:
-        """Show Audit."""
-        self._go("audit")
-
     def action_previous(self) -> None:
         """Show the screen before."""
-        self._go(self._before)
+        self.action_go(self._before)
 
     def action_hold(self) -> None:
         """Freeze the display, or let it go on."""

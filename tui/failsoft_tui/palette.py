@@ -40,5 +40,7 @@ _UNDER_CURSOR = Style.parse(f"bold on {_CURSOR}")
 
 def style_of(name: str, *, cursor: bool = False, panel: bool = False) -> Style:
     """Return the style called `name`; unknown names look like plain text."""
+    if cursor and name == "dim":
+        name = "head"  # dim text is not readable on the cursor's colour
     style = (_PANEL if panel else _BASE) + _STYLES.get(name, _STYLES[""])
     return style + _UNDER_CURSOR if cursor else style

@@ -23,7 +23,15 @@ from failsoft_tui.figures import (
 from failsoft_tui.paint import Piece
 from failsoft_tui.widgets.order import Column, RowOrder
 
-__all__ = ["control_order", "log_order", "method_of", "path_of", "route_order"]
+__all__ = [
+    "control_order",
+    "is_failing",
+    "is_limited",
+    "log_order",
+    "method_of",
+    "path_of",
+    "route_order",
+]
 
 _STATE_STYLES = {"K": "kill", "B": "bad", "D": "degraded", "S": "warn", "L": "limited"}
 _STATE_STYLES |= {"W": "warn", "?": "dim", ".": "dim"}
@@ -45,8 +53,8 @@ def path_of(key: str) -> str:
 
 
 def _err(row: RouteRow) -> Piece:
-    value = row.err_rate or 0.0
-    style = "bad" if value >= _FAILING_RATIO else "warn" if value >= 0.01 else ""
+    warns = (row.err_rate or 0.0) >= 0.01
+    style = "bad" if is_failing(row) else "warn" if warns else ""
     return percent(row.err_rate, few=row.few), style
 
 
@@ -63,7 +71,7 @@ def _spark(row: RouteRow) -> Piece:
 
 def _state(row: RouteRow) -> Piece:
     lost = "~" if row.ticks_lost else ""
-    if row.state == "." and (row.err_rate or 0.0) >= _FAILING_RATIO:
+    if row.state == "." and is_failing(row):
         return f"{lost}FAILING", "bad"
     text = safe(row.state_text) or "ok"
     return f"{lost}{text}", _STATE_STYLES.get(row.state, "")
@@ -71,6 +79,16 @@ def _state(row: RouteRow) -> Piece:
 
 def _letter(row: RouteRow) -> Piece:
     return safe(row.state)[:1], _STATE_STYLES.get(row.state, "")
+
+
+def is_failing(row: RouteRow) -> bool:
+    """Whether so many requests fail that a word must say it."""
+    return (row.err_rate or 0.0) >= _FAILING_RATIO
+
+
+def is_limited(row: RouteRow) -> bool:
+    """Whether something of ours holds the route back, or it fails by itself."""
+    return row.state not in (".", "?") or is_failing(row)
 
 
 def _is_fault(row: RouteRow) -> bool:
@@ -133,7 +151,7 @@ def _now(row: ControlRow) -> Piece:
 def _rollout(row: ControlRow) -> Piece:
     if row.rollout is None:
         return "-", "dim"
-    return bar(row.rollout / 100, _BAR), "key"
+    return bar(row.rollout / 100, _BAR), "key" if row.active else "dim"
 
 
 def _age(at_ms: int, now_ms: int) -> str:

@@ -41,13 +41,9 @@ class PageDialog(ModalScreen[None]):
         text = self.query_one("#text", Lines)
         text.styles.height = min(len(self._lines), max(1, self.size.height - 4))
 
-    def action_up(self) -> None:
-        """One line up."""
-        self.query_one("#text", Lines).scroll_by(-1)
-
-    def action_down(self) -> None:
-        """One line down."""
-        self.query_one("#text", Lines).scroll_by(1)
+    def action_go(self, where: str) -> None:
+        """Scroll a line up or down."""
+        self.query_one("#text", Lines).scroll_by(-1 if where == "up" else 1)
 
     def action_cancel(self) -> None:
         """Close."""

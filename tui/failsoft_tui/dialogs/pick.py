@@ -61,16 +61,10 @@ class PickDialog(ModalScreen[str | None]):
         text.set_lines(lines)
         text.refresh()
 
-    def action_up(self) -> None:
-        """Entry before."""
-        self._move(-1)
-
-    def action_down(self) -> None:
-        """Entry after."""
-        self._move(1)
-
-    def _move(self, count: int) -> None:
-        self._index = (self._index + count) % len(self._entries)
+    def action_go(self, where: str) -> None:
+        """Go to the entry before or after, round and round."""
+        step = -1 if where == "up" else 1
+        self._index = (self._index + step) % len(self._entries)
         self._paint()
 
     def action_take(self) -> None:

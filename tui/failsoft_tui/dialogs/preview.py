@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 from typing import ClassVar
 
-import msgspec
 from textual import events, on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.screen import ModalScreen
 from textual.widgets import Input
 
-from failsoft.errors import FailsoftError, StoreConflict
+from failsoft.errors import FailsoftError
 from failsoft.ops.text import safe
-from failsoft.ops.views import Applied, Preview
+from failsoft.ops.views import Applied
 from failsoft_tui.actions import bindings
+from failsoft_tui.confirmation import Confirmation
 from failsoft_tui.desk import Desk
 from failsoft_tui.dry_run import dry_run_lines
 from failsoft_tui.paint import Line
@@ -25,7 +25,6 @@ from failsoft_tui.widgets.lines import Lines
 __all__ = ["PreviewDialog"]
 
 DEAF_S = 0.15  # a key meant for the screen below must not confirm
-_STEP = 5.0
 _WIDEST = 120
 
 
@@ -44,14 +43,12 @@ class PreviewDialog(ModalScreen[Applied | None]):
         self._desk = desk
         self._plan = plan
         self._opened = desk.clock()
-        self._preview: Preview | None = None
-        self._tier = 0
-        self._code = ""
-        self._typed = ""
+        self._asks = Confirmation()
         self._reason = ""
         self._asked = ""  # what the input is for: "", reason, confirm
         self._end = ""
-        self._error: str = ""
+        self._error = ""  # of applying
+        self._fault = ""  # of the dry run
         self._writing: asyncio.Task[None] | None = None
 
     def compose(self) -> ComposeResult:
@@ -79,21 +76,12 @@ class PreviewDialog(ModalScreen[Applied | None]):
         try:
             fresh = self._plan.preview()
         except FailsoftError as error:
-            self._preview = None
-            self._error = safe(error, 400)
+            self._asks.drop()
+            self._fault = safe(error, 400)
         else:
-            if self._preview is None:
-                self._error = self._error if self._typed else ""
-            self._take(fresh)
+            self._asks.take(fresh)
+            self._fault = ""
         self._paint()
-
-    def _take(self, fresh: Preview) -> None:
-        if self._preview is None or fresh.tier > self._tier:
-            self._typed = ""
-            self._code = fresh.code
-        self._tier = max(self._tier, fresh.tier)
-        self._code = self._code or fresh.code
-        self._preview = fresh
 
     # -- keys ------------------------------------------------------------------
 
@@ -109,14 +97,9 @@ class PreviewDialog(ModalScreen[Applied | None]):
         """Collect the digits of tier 2."""
         if self._asked or self._desk.clock() - self._opened < DEAF_S:
             return
-        if event.character and event.character.isdigit():
-            self._typed = (self._typed + event.character)[-2:]
-        elif event.key == "backspace":
-            self._typed = ""
-        else:
-            return
-        event.stop()
-        self._paint()
+        if self._asks.type_key(event.key, event.character):
+            event.stop()
+            self._paint()
 
     def on_paste(self, event: events.Paste) -> None:
         """Ignore it: paste never confirms."""
@@ -139,22 +122,15 @@ class PreviewDialog(ModalScreen[Applied | None]):
             self._end = name
             self._replace(changed)
 
-    def action_less(self) -> None:
-        """Lower the rollout."""
-        self._step(-_STEP)
-
-    def action_more(self) -> None:
-        """Raise the rollout."""
-        self._step(_STEP)
-
-    def _step(self, points: float) -> None:
+    def action_step(self, points: int) -> None:
+        """Move the rollout by points of percent."""
         changed = self._plan.stepped(points)
         if changed is not None:
             self._replace(changed)
 
     def _replace(self, plan: Plan) -> None:
         self._plan = plan
-        self._typed = ""
+        self._asks.typed = ""
         self._error = ""
         self.recompute()
 
@@ -188,50 +164,36 @@ class PreviewDialog(ModalScreen[Applied | None]):
             self._reason = value
             self._paint()
         elif asked == "confirm":
-            self._typed = value
+            self._asks.typed = value
             self._apply_if_confirmed()
 
     # -- applying --------------------------------------------------------------
 
     def action_apply(self) -> None:
         """Apply, or ask for what the tier still needs."""
-        if self._tier >= 3 and not self._reason:
+        if self._asks.tier >= 3 and not self._reason:
             self._error = "tier 3 needs a reason of its own"
             self._ask("reason")
-        elif self._tier >= 3:
+        elif self._asks.tier >= 3:
             self._ask("confirm")
         else:
             self._apply_if_confirmed()
 
     def _apply_if_confirmed(self) -> None:
-        self._error = self._desk.refusal() or self._unconfirmed()
+        self._error = self._desk.refusal() or self._asks.missing(self._desk.newest.env)
         if not self._error and (self._writing is None or self._writing.done()):
             self._writing = asyncio.create_task(self._apply())
         self._paint()
 
-    def _unconfirmed(self) -> str:
-        if self._preview is None:
-            return "there is nothing to apply"
-        env = self._desk.newest.env
-        if self._tier >= 3 and self._typed != env:
-            return f"not confirmed: type {safe(env, 60)} exactly"
-        if self._tier == 2 and self._typed != self._code:
-            return f"not confirmed: type {safe(self._code, 20)}, then ENTER"
-        return ""
-
     async def _apply(self) -> None:
-        assert self._preview is not None
-        # Each dry run brings a new code; what counts is the one that was shown.
-        shown = msgspec.structs.replace(self._preview, tier=self._tier, code=self._code)
+        asks = self._asks
         try:
-            applied = await self._plan.apply(self._reason, shown, self._typed)
+            applied = await self._plan.apply(self._reason, asks.shown(), asks.typed)
         except FailsoftError as error:
             self._error = safe(error, 400)
-            self._typed = ""
-            if isinstance(error, StoreConflict):
-                self._preview = None
+            asks.drop()
             self._writing = None
-            self._paint()
+            self.recompute()
         else:
             self.dismiss(applied)
 
@@ -248,14 +210,14 @@ class PreviewDialog(ModalScreen[Applied | None]):
 
     def _lines(self, width: int) -> list[Line]:
         lines: list[Line] = []
-        if self._preview is not None:
+        preview = self._asks.preview
+        if preview is not None:
             reason = self._reason or self._armed_reason()
-            lines = dry_run_lines(
-                self._preview, width, reason=reason, ends=self._ends_text()
-            )
-            lines.append(self._tier_line())
-        if self._error:
-            lines.append(((f" {self._error}", "bad"),))
+            ends = self._ends_text()
+            lines = dry_run_lines(preview, width, reason=reason, ends=ends)
+            lines.append(self._asks.line(self._desk.newest.env))
+        for error in filter(None, (self._fault, self._error)):
+            lines.append(((f" {error}", "bad"),))
         lines.append(self._key_line())
         return lines
 
@@ -268,18 +230,6 @@ class PreviewDialog(ModalScreen[Applied | None]):
             return ""
         names = " ".join(f"<{n}>" if n == self._end else n for n, _ in ENDS)
         return f"   [t {names}]"
-
-    def _tier_line(self) -> Line:
-        assert self._preview is not None
-        why = safe(self._preview.tier_why, 120)
-        pieces = [(f" tier {self._tier} ", "bold"), (f"({why})" if why else "", "dim")]
-        if self._tier == 2:
-            pieces.append((f"  type {safe(self._code, 20)}: ", "warn"))
-            pieces.append((self._typed or "__", "key"))
-        elif self._tier >= 3:
-            env = safe(self._desk.newest.env, 60)
-            pieces.append((f"  asks for a reason and for the name {env}", "warn"))
-        return tuple(pieces)
 
     def _key_line(self) -> Line:
         if self._writing is not None and not self._writing.done():

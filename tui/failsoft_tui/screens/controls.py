@@ -24,8 +24,6 @@ from failsoft_tui.screens.listing import ListScreen
 
 __all__ = ["ControlsScreen"]
 
-_STEP = 5.0
-
 
 class ControlsScreen(ListScreen):
     """Active controls first, then what ended in the last day, then what is defined."""
@@ -97,15 +95,8 @@ class ControlsScreen(ListScreen):
         )
         self.command(ModeLeave(target) if active else ModeEnter(target))
 
-    def action_less(self) -> None:
-        """Preview a smaller rollout."""
-        self._step(-_STEP)
-
-    def action_more(self) -> None:
-        """Preview a larger rollout."""
-        self._step(_STEP)
-
-    def _step(self, points: float) -> None:
+    def action_step(self, points: int) -> None:
+        """Preview a rollout moved by points of percent."""
         row = self._row("rollout", "flag")
         if row is not None and row.rollout is None:
             self.refuse(f"{safe(row.target)} has rules: = sets a plain percentage")

@@ -125,24 +125,11 @@ class DetailScreen(FleetScreen):
         """Undo the last write of this session."""
         self.undo(None)
 
-    def _scroll(self, count: int) -> None:
-        self.query_one("#page", Lines).scroll_by(count)
-
-    def action_up(self) -> None:
-        """One line up."""
-        self._scroll(-1)
-
-    def action_down(self) -> None:
-        """One line down."""
-        self._scroll(1)
-
-    def action_page_up(self) -> None:
-        """One page up."""
-        self._scroll(-self.query_one("#page", Lines).size.height)
-
-    def action_page_down(self) -> None:
-        """One page down."""
-        self._scroll(self.query_one("#page", Lines).size.height)
+    def action_go(self, where: str) -> None:
+        """Scroll: up, down, page_up, page_down."""
+        page = self.query_one("#page", Lines)
+        count = page.size.height if where.startswith("page") else 1
+        page.scroll_by(-count if where.endswith("up") else count)
 
     def action_back(self) -> None:
         """Return to the table."""

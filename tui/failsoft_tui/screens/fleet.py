@@ -28,6 +28,7 @@ from failsoft_tui.header import (
 )
 from failsoft_tui.paint import Line
 from failsoft_tui.plans import CommandPlan, Plan, UndoPlan
+from failsoft_tui.rows import is_limited
 from failsoft_tui.widgets.lines import Lines
 
 __all__ = ["FleetScreen"]
@@ -105,7 +106,7 @@ class FleetScreen(Screen[None]):
         desk, view, width = self.desk, self.desk.view, self.size.width
         session = desk.session()
         armed = desk.armed_s() is not None and not desk.is_stale()
-        faults = sum(row.state not in (".", "?") for row in view.routes)
+        faults = sum(map(is_limited, view.routes))
         left, right = self.title_ends()
         self._set("header", header_line(desk.newest, session, width))
         self._set("tabs", tabs_line(self.name_shown, view, faults, width))

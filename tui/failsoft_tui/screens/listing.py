@@ -86,7 +86,7 @@ class ListScreen(FleetScreen):
         faults = "   faults only" if order.faults_only else ""
         held = "   order held" if self.table.is_held() else ""
         shown = f"   filter: {safe(order.filter_text, 40) or '-'}{faults}{held}"
-        first, last, count = self.table.window()
+        first, last, count = self.table.window.bounds()
         of = f"{count} of {order.total}" if count != order.total else f"{count}"
         right = f"rows {first}-{last} of {of}"
         more = self.title_right()
@@ -119,7 +119,6 @@ class ListScreen(FleetScreen):
 
     def _filter(self, text: str) -> None:
         self.table.order.filter_text = text
-        self.table.order.touch(float("-inf"))
         self.table.rearrange()
 
     def _close_filter(self) -> None:

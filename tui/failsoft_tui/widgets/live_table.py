@@ -21,6 +21,7 @@ from textual.widget import Widget
 from failsoft_tui.actions import bindings
 from failsoft_tui.paint import Line, Piece, fit, strip
 from failsoft_tui.widgets.order import Column, RowOrder
+from failsoft_tui.widgets.viewport import Viewport
 
 __all__ = ["LiveTable"]
 
@@ -68,14 +69,13 @@ class LiveTable(Widget, can_focus=True):
     ) -> None:
         super().__init__(id=id)
         self.order = order
+        self.window = Viewport(order)
         self.empty: Sequence[Line] = ()
         self.stale = False
         self.seq = -1
         self._clock = clock
         self._ascii_only = ascii_only
-        self._top = 0
-        self._follows = False  # False: the cursor stays on the first row
-        self._layout: tuple[tuple[Column, int], ...] = ()
+        self._columns: tuple[tuple[Column, int], ...] = ()
         self._painted: list[tuple[bool, Line]] = []
 
     # -- what others call ------------------------------------------------------
@@ -83,9 +83,9 @@ class LiveTable(Widget, can_focus=True):
     def set_rows(self, rows: Iterable[Any], seq: int) -> None:
         """Show the rows of view `seq`."""
         self.seq = seq
-        before = self._screen_line()
+        line = self.window.line()
         self.order.take(rows, self._clock())
-        self._settle(before)
+        self._settle(line)
 
     def set_stale(self, stale: bool) -> None:
         """Dim all values, or light them again."""
@@ -94,9 +94,10 @@ class LiveTable(Widget, can_focus=True):
             self._repaint()
 
     def rearrange(self) -> None:
-        """Apply a changed filter or sort at once."""
+        """Apply a changed filter or sort at once; the cursor goes to the first row."""
+        self.order.touch(float("-inf"))
         self.order.arrange(self._clock())
-        self._follows = False
+        self.window.release()
         self._settle(0)
 
     def cursor_row(self) -> Any | None:
@@ -106,56 +107,24 @@ class LiveTable(Widget, can_focus=True):
             return None
         return self.order.rows.get(key)
 
-    def window(self) -> tuple[int, int, int]:
-        """Return (first, last, count) of the listed rows, counted from 1."""
-        count = len(self.order.listed)
-        last = min(count, self._top + self._height())
-        return (min(self._top + 1, count), last, count)
-
     def is_held(self) -> bool:
         """Whether the order is held because of a key."""
         return self.order.is_held(self._clock())
 
     # -- cursor and window -----------------------------------------------------
 
-    def _height(self) -> int:
-        return max(0, self.size.height - 1)
-
-    def _screen_line(self) -> int:
-        place = self.order.place(self.cursor_key)
-        return 0 if place is None else place - self._top
-
     def _settle(self, line: int) -> None:
-        """Put the cursor's row back on its screen line, or on the nearest row."""
-        listed = self.order.listed
-        place = self.order.place(self.cursor_key)
-        if place is None or not self._follows:
-            wanted = self._top + line if self._follows else 0
-            place = min(max(0, wanted), len(listed) - 1)
-            self.cursor_key = listed[place] if listed else None
-        else:
-            self._top = place - line
-        self._clamp()
-        self._repaint()
-        self.post_message(self.Listed())
-
-    def _clamp(self) -> None:
-        height = max(1, self._height())
-        place = self.order.place(self.cursor_key) or 0
-        self._top = min(max(self._top, place - height + 1), place)
-        self._top = max(0, min(self._top, len(self.order.listed) - height))
+        self.window.settle(line)
+        self._moved()
 
     def move(self, count: int) -> None:
         """Move the cursor by rows; holds the order."""
-        listed = self.order.listed
         self.order.touch(self._clock())
-        if not listed:
-            return
-        place = (self.order.place(self.cursor_key) or 0) + count
-        place = min(max(0, place), len(listed) - 1)
-        self._follows = True
-        self.cursor_key = listed[place]
-        self._clamp()
+        self.window.move(count)
+        self._moved()
+
+    def _moved(self) -> None:
+        self.cursor_key = self.window.cursor_key
         self._repaint()
         self.post_message(self.Listed())
 
@@ -163,30 +132,13 @@ class LiveTable(Widget, can_focus=True):
         """Tell the screen where the cursor is."""
         self.post_message(self.Moved(key))
 
-    def action_up(self) -> None:
-        """One row up."""
-        self.move(-1)
-
-    def action_down(self) -> None:
-        """One row down."""
-        self.move(1)
-
-    def action_page_up(self) -> None:
-        """One page up."""
-        self.move(-self._height())
-
-    def action_page_down(self) -> None:
-        """One page down."""
-        self.move(self._height())
-
-    def action_home(self) -> None:
-        """First row; the cursor stays there when the order changes."""
-        self.move(-len(self.order.listed))
-        self._follows = False
-
-    def action_end(self) -> None:
-        """Last row."""
-        self.move(len(self.order.listed))
+    def action_go(self, where: str) -> None:
+        """Move the cursor: up, down, page_up, page_down, home, end."""
+        page, every = self.window.height, len(self.order.listed)
+        steps = {"up": -1, "down": 1, "page_up": -page, "page_down": page}
+        self.move(steps.get(where, -every if where == "home" else every))
+        if where == "home":
+            self.window.release()
 
     def action_open(self) -> None:
         """Open the row under the cursor."""
@@ -206,9 +158,9 @@ class LiveTable(Widget, can_focus=True):
         if event.y == 0:
             self._sort_at(event.x)
             return
-        place = self._top + event.y - 1
+        place = self.window.top + event.y - 1
         if place < len(self.order.listed):
-            self.move(place - (self.order.place(self.cursor_key) or 0))
+            self.move(place - self.window.place())
             if event.chain == 2:
                 self.action_open()
 
@@ -222,12 +174,11 @@ class LiveTable(Widget, can_focus=True):
 
     def _sort_at(self, x: int) -> None:
         edge = _MARK
-        for column, width in self._layout:
+        for column, width in self._columns:
             edge += width + 1
             if x < edge:
                 if column.sort is not None:
                     self.order.sort_by(column.key)
-                    self.order.touch(float("-inf"))
                     self.rearrange()
                 return
 
@@ -235,15 +186,11 @@ class LiveTable(Widget, can_focus=True):
 
     def on_resize(self) -> None:
         """Choose the columns that fit and paint everything."""
-        self._layout = _choose(tuple(self.order.columns.values()), self.size.width)
-        self._clamp()
+        self._columns = _choose(tuple(self.order.columns.values()), self.size.width)
+        self.window.resize(self.size.height - 1)
         self._painted = self._paint()
         self.refresh()
         self.post_message(self.Listed())
-
-    def on_focus(self) -> None:
-        """Forget what is painted."""
-        self._repaint()
 
     def _repaint(self) -> None:
         old, new = self._painted, self._paint()
@@ -264,8 +211,8 @@ class LiveTable(Widget, can_focus=True):
 
     def _paint(self) -> list[tuple[bool, Line]]:
         lines = [(False, self._header())]
-        listed = self.order.listed[self._top : self._top + self._height()]
-        lines += [(key == self.cursor_key, self._cells(key)) for key in listed]
+        shown = self.window.shown()
+        lines += [(key == self.cursor_key, self._cells(key)) for key in shown]
         if not self.order.listed:
             lines += [(False, line) for line in self.empty]
         blank = (False, ((" " * self.size.width, ""),))
@@ -274,7 +221,7 @@ class LiveTable(Widget, can_focus=True):
 
     def _header(self) -> Line:
         pieces: list[Piece] = [(" " * _MARK, "head")]
-        for column, width in self._layout:
+        for column, width in self._columns:
             mark = ""
             if column.key == self.order.sort_key:
                 down = self.order.reverse
@@ -289,7 +236,7 @@ class LiveTable(Widget, can_focus=True):
         row, gone = self.order.rows[key], key in self.order.gone
         mark = "> " if key == self.cursor_key else "  "
         pieces: list[Piece] = [(mark, "key")]
-        for column, width in self._layout:
+        for column, width in self._columns:
             if gone and not column.names:
                 text, style = ("GONE" if column.marks else "", "dim")
             else:
