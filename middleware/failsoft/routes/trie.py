@@ -67,9 +67,10 @@ class _Node(dict[str, "_Node"]):
         self.is_hard = bool(self.tails or self.patterns)
         if len(self.entries) == 1 and self.entries[0].guard is None:
             self.only = self.entries[0].plans
-        below = [*self.values(), *(child for _, child in self.patterns)]
-        for child in [*below, *([self.any_text] if self.any_text else [])]:
+        for child in [*self.values(), *(child for _, child in self.patterns)]:
             child.freeze()
+        if self.any_text is not None:
+            self.any_text.freeze()
 
 
 def segments_of(path: str) -> list[str] | None:
@@ -135,7 +136,8 @@ class Trie:
             segment,
             "str}",
         ):
-            node.any_text = node.any_text or _Node()
+            if node.any_text is None:  # not `or`: a node without children is false
+                node.any_text = _Node()
             return node.any_text
         regex = _segment_regex(segment)
         for known, child in node.patterns:
