@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Match, Mount, Route, WebSocketRoute
 
 from failsoft.routes.discover import walk
 from failsoft.routes.table import NO_ROUTE, build_table
+from failsoft.routes.trie import template_of
 
 SEGMENTS = [
     "",
@@ -46,7 +47,7 @@ def template_matched(routes: list[BaseRoute], scope: dict[str, Any]) -> str:
             continue
         if isinstance(route, Mount):
             inner = template_matched(list(route.routes), {**scope, **child})
-            return route.path + (inner or "/{path}")
+            return template_of(route.path) + (inner or "/{path}")
         return str(getattr(route, "path_format", ""))
     return ""
 
