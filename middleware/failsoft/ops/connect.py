@@ -7,12 +7,12 @@ import os
 import socket
 from collections.abc import Mapping
 
-from failsoft.errors import StoreError, StoreUnavailable
+from failsoft.errors import StoreError
 from failsoft.ops.reader import Reader
 from failsoft.ops.session import Session
-from failsoft.ops.sources.store import FleetStore, StoreSource, is_login_refused
-from failsoft.ops.text import mask_url
+from failsoft.ops.sources.store import FleetStore, StoreSource
 from failsoft.ops.views import Identity
+from failsoft.settings import mask_url
 from failsoft.store.open import open_store
 
 __all__ = ["connect", "open_session"]
@@ -30,10 +30,10 @@ async def connect(
 ) -> Session:
     """Return a session whose reader runs; without a URL on this process's memory.
 
-    url, env: default to `FAILSOFT_REDIS_URL` and `FAILSOFT_ENV`.  A store that does
-    not answer is no error: the view says CONNECTING and why.  needs_arming: False
-    for tools that bring a reason with each write.
-    Raises DefinitionError on a bad URL or environment name.
+    url, env: default to `FAILSOFT_REDIS_URL` and `FAILSOFT_ENV`.  needs_arming: False
+    for tools that bring a reason with each write.  A store that is lost later is no
+    error: the views say so.  Raises StoreUnavailable when it does not answer now,
+    StoreRefused on a wrong login, DefinitionError on a bad URL or environment name.
     """
     url = url or os.environ.get("FAILSOFT_REDIS_URL") or None
     env = env or os.environ.get("FAILSOFT_ENV") or DEFAULT_ENV
@@ -56,7 +56,11 @@ async def open_session(
     needs_arming: bool = True,
 ) -> Session:
     """Return a session on a store that is open already; the session closes it."""
-    user, role = await _who(store)
+    try:
+        user, role = await store.identify()
+    except StoreError:
+        await store.aclose()
+        raise
     reader = Reader(StoreSource(store, address), store.env)
     reader.start()
     return Session(
@@ -67,16 +71,6 @@ async def open_session(
         read_only=read_only,
         needs_arming=needs_arming,
     )
-
-
-async def _who(store: FleetStore) -> tuple[str, str]:
-    try:
-        return await store.identify()
-    except StoreUnavailable:
-        # The UI comes up while Redis is away; Redis itself still judges each write.
-        return "?", "operator"
-    except StoreError as error:
-        return "?", "none" if is_login_refused(error) else "viewer"
 
 
 def _identity(user: str) -> Identity:

@@ -59,6 +59,7 @@ class FleetMerge:
         self.entries: deque[Entry] = deque(maxlen=_LOG_KEPT)
         self.observed: Observed | None = None
         self.bad_ticks = 0
+        self.has_controls = False
         self._blobs: dict[str, Definitions] = {}
         self._criticality: dict[str, str] = {}
         self._controls: tuple[ControlRow, ...] = ()
@@ -73,6 +74,7 @@ class FleetMerge:
         """Take everything of a batch but its ticks."""
         if batch.controls is not None:
             self.records = batch.controls
+            self.has_controls = True
             self._dirty = True
         if batch.entries:
             seen = {entry.id for entry in self.entries}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import msgspec
 
-from failsoft.errors import FailsoftError, Invalid, StoreRefused
+from failsoft.errors import FailsoftError, Invalid, StoreRefused, StoreUnavailable
 from failsoft.ops.ack import follow
 from failsoft.ops.apply import Writer, check_confirm, new_code, new_op_id
 from failsoft.ops.arming import ARMED_MINUTES, Arming
@@ -89,6 +90,22 @@ class Session:
     def view(self) -> FleetView:
         """Return the newest view; before the first reply an empty one."""
         return self.reader.view
+
+    async def ready(self, within_s: float = 3.0) -> FleetView:
+        """Return the first whole view: observations, definitions and controls.
+
+        Raises StoreUnavailable when there is none in time.
+        """
+        try:
+            async with asyncio.timeout(within_s):
+                async for view in self.watch():
+                    if view.received and self.reader.merge.has_controls:
+                        return view
+        except TimeoutError:
+            pass
+        link = self.view().link
+        cause = link.cause or f"no whole reply in {within_s:g} s"
+        raise StoreUnavailable(cause, where=link.address)
 
     def watch(self) -> AsyncIterator[FleetView]:
         """Yield the newest view after each change; skips, never queues."""
@@ -249,6 +266,4 @@ class Session:
 
 def _as_seen(plan: Plan, shown: Preview) -> Plan:
     """Compare with what the operator saw, not with what is there by now."""
-    return msgspec.structs.replace(
-        plan, if_rev=shown.if_revision, before=shown.before
-    )
+    return msgspec.structs.replace(plan, if_rev=shown.if_revision, before=shown.before)

@@ -10,9 +10,8 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 from typing import Any
-from urllib.parse import urlsplit
 
-__all__ = ["csv_cell", "mask_url", "safe"]
+__all__ = ["csv_cell", "safe"]
 
 _NAMED = {0x09: " ", 0x0A: "\u23ce", 0x7F: "\u2421"}
 # Draw nothing, yet are letters or marks to Unicode: CGJ, Hangul fillers, selectors.
@@ -106,16 +105,3 @@ def csv_cell(value: Any, limit: int = 200) -> str:
     """Return `safe(value)` such that no spreadsheet takes it for a formula."""
     text = safe(value, limit)
     return f"'{text}" if text[:1] in ("=", "+", "-", "@") else text
-
-
-def mask_url(url: str) -> str:
-    """Return `url` without its password; what cannot be parsed is hidden whole."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return "(unreadable url)"
-    login, at, host = parts.netloc.rpartition("@")
-    user = login.partition(":")[0]
-    query = "?password=***" if "password" in parts.query else ""
-    where = f"{user}{at}{host}" if user else host
-    return f"{parts.scheme}://{where}{parts.path}{query}"

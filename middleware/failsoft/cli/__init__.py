@@ -1,0 +1,110 @@
+"""The command line: `failsoft VERB`.
+
+Decides which verb is meant and turns every failure into one clear line and an exit
+status: 0 done, 1 error, 2 bad input or missing extra, 3 written but not enforced by
+all, 4 conflict, 5 not permitted, 6 store unreachable, 7 not confirmed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+
+from failsoft.cli._answers import fail
+from failsoft.errors import FailsoftError, Invalid
+from failsoft.ops.verbs import VERBS, Grammar, find_verb, parse_words
+
+__all__ = ["main", "run"]
+
+# Verbs of the command line alone; the others come from the registry.
+_OWN = {
+    "run": "serve module:app by uvicorn with failsoft around it",
+    "demo": "a shop under load, with its incident and the terminal UI",
+    "top": "the terminal UI",
+    "acl": "print the Redis rules of each role",
+    "doctor": "check the store, its rights and the nodes",
+}
+_HOMES = {"run": "_run", "demo": "_demo", "top": "_top", "acl": "_acl"}
+_HOMES["doctor"] = "_doctor"
+
+
+def run(argv: list[str]) -> int:
+    """Run one verb; returns the exit status, never raises a failsoft error."""
+    try:
+        return main(argv)
+    except FailsoftError as error:
+        return fail(error, as_json="--json" in argv)
+    except BrokenPipeError:
+        # `failsoft log | head`: the reader left, nothing is wrong.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+def main(argv: list[str]) -> int:
+    """Run one verb; raises FailsoftError."""
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return 0 if argv else 2
+    if argv[0] == "--version":
+        print(_version())
+        return 0
+    if argv[0].startswith("-"):
+        raise Invalid(argv[0], "comes after a verb: failsoft VERB ...")
+    name, rest = find_verb(argv, [*_OWN, *(verb.name for verb in VERBS)])
+    home = _HOMES.get(name)
+    if home is None:
+        home = "_write" if _is_write(name) else "_read"
+        parser, act = _registered(name, home)
+    else:
+        parser, act = _own(name, home)
+    if name != "run":
+        return act(parse_words(parser, rest))
+    values, others = parser.parse_known_args(rest)
+    values.uvicorn = others  # uvicorn judges what we do not know
+    return act(values)
+
+
+_Act = Callable[[argparse.Namespace], int]
+
+
+def _is_write(name: str) -> bool:
+    return any(verb.name == name and verb.role == "operator" for verb in VERBS)
+
+
+def _registered(name: str, home: str) -> tuple[argparse.ArgumentParser, _Act]:
+    module = import_module(f"failsoft.cli.{home}")
+    verb = next(verb for verb in VERBS if verb.name == name)
+    parser = Grammar(prog=f"failsoft {name}", description=verb.help, allow_abbrev=False)
+    module.add_arguments(parser, verb)
+    return parser, lambda values: int(module.main(verb, values))
+
+
+def _own(name: str, home: str) -> tuple[argparse.ArgumentParser, _Act]:
+    module = import_module(f"failsoft.cli.{home}")
+    parser = Grammar(
+        prog=f"failsoft {name}", description=_OWN[name], allow_abbrev=False
+    )
+    module.add_arguments(parser)
+    return parser, lambda values: int(module.main(values))
+
+
+def _overview() -> str:
+    lines = ["failsoft VERB ...   (failsoft VERB --help says more)", ""]
+    known = [*_OWN.items(), *((verb.name, verb.help) for verb in VERBS)]
+    lines += [f"  {name:<15} {text}" for name, text in known]
+    lines += [
+        "",
+        "FAILSOFT_REDIS_URL and FAILSOFT_ENV name the store, or --redis --env.",
+    ]
+    return "\n".join(lines)
+
+
+def _version() -> str:
+    from failsoft import __version__
+
+    return f"failsoft {__version__}"

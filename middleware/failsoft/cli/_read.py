@@ -1,0 +1,210 @@
+"""Verbs that read: one picture, or one a second with --watch."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from failsoft.cli._answers import OK, answer, plain, table
+from failsoft.cli._session import add_store, opened, with_traffic
+from failsoft.clock import elapsed
+from failsoft.controls.targets import nearest
+from failsoft.errors import TargetGone
+from failsoft.ops.session import Session
+from failsoft.ops.stale import link_word, span
+from failsoft.ops.text import safe
+from failsoft.ops.verbs import Verb, add_words
+from failsoft.ops.views import ControlRow, FleetView, LogRow, NodeRow, RouteRow
+
+__all__ = ["add_arguments", "main"]
+
+_ROUTES_SHOWN = 40
+_WITH_TRAFFIC = ("status", "routes", "incidents")
+
+
+def add_arguments(parser: argparse.ArgumentParser, verb: Verb) -> None:
+    """Declare a verb's own words and what every read takes."""
+    add_words(parser, verb.words)
+    add_store(parser)
+    parser.add_argument("--watch", action="store_true", help="again each second")
+    if verb.name == "log":
+        parser.add_argument("--count", type=int, default=50, help="lines (50)")
+
+
+def main(verb: Verb, values: argparse.Namespace) -> int:
+    """Run one read."""
+    return asyncio.run(_read(verb, values))
+
+
+async def _read(verb: Verb, values: argparse.Namespace) -> int:
+    async with opened(values) as session:
+        if verb.name in _WITH_TRAFFIC:
+            await with_traffic(session)
+        await _show(verb, values, session)
+        while values.watch:
+            await asyncio.sleep(1.0)
+            await _show(verb, values, session)
+    return OK
+
+
+async def _show(verb: Verb, values: argparse.Namespace, session: Session) -> None:
+    view = session.view()
+    if verb.name == "log":
+        rows = await session.log(max(1, min(values.count, 1000)))
+        fields: dict[str, Any] = {"log": plain(rows)}
+        text = _log(rows)
+    else:
+        fields, text = _PICTURES[verb.name](view, values)
+    if values.json:
+        word, _ = link_word(view, elapsed())
+        head = {"ok": True, "env": view.env, "link": word, "revision": view.revision}
+        answer({**head, "server_ms": view.server_ms, **fields})
+    else:
+        print(text, flush=True)
+
+
+_Picture = tuple[dict[str, Any], str]
+
+
+def _status(view: FleetView, _: argparse.Namespace) -> _Picture:
+    totals = view.totals
+    link = link_word(view, elapsed())[1]
+    err = "n<30" if totals.err_rate is None else f"{totals.err_rate:.2%}"
+    p95 = "n<30" if totals.p95 is None else f"{totals.p95:.0f}ms"
+    lines = [
+        f"{safe(view.env)}  rev {view.revision:,}  {link}  "
+        f"nodes {totals.nodes_live}/{totals.nodes_known}",
+        f"{totals.rps:,.1f} rps  err {err}  p95 {p95}  "
+        f"refused {totals.refused_per_s:.1f}/s  shed {totals.shed_per_s:.1f}/s",
+        f"{totals.controls_active} controls{_next_end(view)}",
+        *(f"! {safe(notice.text)}" for notice in view.notices),
+    ]
+    fields = {
+        "totals": plain(totals),
+        "controls_state": view.controls_state,
+        "notices": plain(view.notices),
+    }
+    return fields, "\n".join(lines)
+
+
+def _next_end(view: FleetView) -> str:
+    at_ms = view.totals.next_end_ms
+    return f", next end in {span((at_ms - view.server_ms) / 1000)}" if at_ms else ""
+
+
+def _routes(view: FleetView, _: argparse.Namespace) -> _Picture:
+    heads = ("ROUTE", "RPS", "ERR%", "P50", "P95", "P99", "REFUSED/S", "STATE")
+    text = table(heads, [_route_cells(row) for row in view.routes[:_ROUTES_SHOWN]])
+    more = len(view.routes) - _ROUTES_SHOWN
+    text += f"\n... {more} more routes; --json has all" if more > 0 else ""
+    return {"routes": plain(view.routes)}, text
+
+
+def _route_cells(row: RouteRow) -> tuple[str, ...]:
+    err = "n<30" if row.err_rate is None else f"{100 * row.err_rate:.1f}"
+    figures = ["-" if v is None else f"{v:.0f}" for v in (row.p50, row.p95, row.p99)]
+    refused = f"{row.refused_per_s:.1f}"
+    state = f"{row.state} {row.state_text}"
+    return (row.key, f"{row.rps:.1f}", err, *figures, refused, state)
+
+
+def _nodes(view: FleetView, _: argparse.Namespace) -> _Picture:
+    heads = ("", "NODE", "STATE", "AGE", "REV", "CONTROLS", "LAG", "RSS", "RELEASE")
+    text = table(heads, [_node_cells(row) for row in view.nodes])
+    return {"nodes": plain(view.nodes)}, text
+
+
+def _node_cells(row: NodeRow) -> tuple[str, ...]:
+    controls = f"{row.control_state} {span(row.control_age)}"
+    release = f"{row.app} {row.release}".strip() or "-"
+    rss = f"{row.rss_bytes / 2**20:.0f}MiB"
+    lag = f"{row.lag_ms:.0f}ms"
+    age = span(row.age)
+    return (
+        *(row.short, row.node, row.state, age, f"{row.rev:,}"),
+        *(controls, lag, rss, release),
+    )
+
+
+def _incidents(view: FleetView, _: argparse.Namespace) -> _Picture:
+    heads = ("N/60s", "LAST", "ROUTE", "EXCEPTION", "FRAME")
+    rows = [
+        (
+            f"{group.count:,}",
+            span((view.server_ms - group.last_ms) / 1000),
+            group.route,
+            group.exception,
+            group.frame or "-",
+        )
+        for group in view.groups
+    ]
+    newest = view.flights[:1]
+    text = table(heads, rows) if rows else "no error group"
+    for flight in newest:
+        text += f"\n\n{safe(flight.exception)}: {safe(flight.message, 300)}"
+        for frame in flight.frames[:12]:
+            place = f"{safe(frame.file)}:{frame.line}"
+            text += f"\n  {place}  {safe(frame.function)}  {safe(frame.source)}"
+    fields = {"groups": plain(view.groups), "flights": plain(view.flights[:20])}
+    return fields, text
+
+
+def _controls(kind: str) -> Callable[[FleetView, argparse.Namespace], _Picture]:
+    def picture(view: FleetView, _: argparse.Namespace) -> _Picture:
+        rows = [row for row in view.controls if row.kind == kind]
+        heads = ("TARGET", "NOW", "DEFAULT", "REQ/S", "ENDS", "BY", "WHY")
+        text = table(heads, [_control_cells(row, view) for row in rows])
+        return {f"{kind}s": plain(rows)}, text if rows else f"no {kind}"
+
+    return picture
+
+
+def _control_cells(row: ControlRow, view: FleetView) -> tuple[str, ...]:
+    rps = "-" if row.rps is None else f"{row.rps:.1f}"
+    ends = "-"
+    if row.active:
+        left_s = (row.until_ms - view.server_ms) / 1000
+        ends = span(left_s) if row.until_ms else "never"
+    return (row.target, row.now, row.default, rps, ends, row.by or "-", row.why or "-")
+
+
+def _flag(view: FleetView, values: argparse.Namespace) -> _Picture:
+    target = f"flag:{values.key.removeprefix('flag:')}"
+    flags = {row.target: row for row in view.controls if row.kind == "flag"}
+    if target not in flags:
+        raise TargetGone(target, nearest(target, flags))
+    row = flags[target]
+    text = table(
+        ("TARGET", "NOW", "DEFAULT", "REQ/S", "ENDS", "BY", "WHY"),
+        [_control_cells(row, view)],
+    )
+    return {"flag": plain(row)}, f"{text}\n{safe(row.doc, 4000)}".rstrip()
+
+
+def _log(rows: Sequence[LogRow]) -> str:
+    heads = ("TIME", "REV", "WHO", "ACTION", "TARGET", "CHANGE", "WHY", "OP")
+    return table(heads, [_log_cells(row) for row in rows]) if rows else "no entry"
+
+
+def _log_cells(row: LogRow) -> tuple[str, ...]:
+    at = datetime.fromtimestamp(row.at_ms / 1000, UTC).strftime("%m-%d %H:%M:%SZ")
+    change = f"refused {row.after}" if row.refused else f"{row.before} -> {row.after}"
+    if not row.before and not row.refused:
+        change = "-"
+    rev = f"{row.rev:,}" if row.rev else "-"
+    return (at, rev, row.who, row.action, row.target, change, row.why, row.op_id or "-")
+
+
+_PICTURES: dict[str, Callable[[FleetView, argparse.Namespace], _Picture]] = {
+    "status": _status,
+    "routes": _routes,
+    "nodes": _nodes,
+    "incidents": _incidents,
+    "kills": _controls("kill"),
+    "mode list": _controls("mode"),
+    "flags list": _controls("flag"),
+    "flags show": _flag,
+}

@@ -1,0 +1,63 @@
+"""Arguments every verb on a store takes, and the session they open."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from failsoft.clock import elapsed
+from failsoft.errors import Invalid
+from failsoft.ops import connect
+from failsoft.ops.session import Session
+from failsoft.ops.views import FleetView
+
+__all__ = ["add_store", "opened", "store_url", "with_traffic"]
+
+# Nodes send ticks only while watched: they hear of us within a beat (0.8 s), and
+# the first second they count comes a second later.
+_TRAFFIC_WITHIN_S = 2.5
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+    """Declare --redis/--url, --env, --json."""
+    parser.add_argument(
+        "--redis",
+        "--url",
+        dest="url",
+        metavar="URL",
+        help="redis://user:password@host:6379/0 (FAILSOFT_REDIS_URL)",
+    )
+    parser.add_argument("--env", metavar="NAME", help="environment (FAILSOFT_ENV)")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def store_url(values: argparse.Namespace) -> str:
+    """Return the store's URL; Invalid when nothing names one."""
+    url = values.url or os.environ.get("FAILSOFT_REDIS_URL")
+    if not url:
+        raise Invalid("--redis", "no store: give --redis URL or set FAILSOFT_REDIS_URL")
+    return str(url)
+
+
+@asynccontextmanager
+async def opened(values: argparse.Namespace) -> AsyncIterator[Session]:
+    """Open a session that has a whole view; closes it."""
+    session = await connect(store_url(values), values.env, needs_arming=False)
+    try:
+        await session.ready()
+        yield session
+    finally:
+        await session.aclose()
+
+
+async def with_traffic(session: Session) -> FleetView:
+    """Return a view with rates, waiting for the first ticks of live nodes."""
+    until = elapsed() + _TRAFFIC_WITHIN_S
+    view = session.view()
+    while view.totals.nodes_live and not view.totals.n and elapsed() < until:
+        await asyncio.sleep(0.05)
+        view = session.view()
+    return view

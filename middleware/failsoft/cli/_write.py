@@ -1,0 +1,155 @@
+"""Verbs that write: preview, confirmation, the write, the nodes' answers."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+
+from failsoft.cli._answers import NOT_BY_ALL, OK, ack_line, answer, plain
+from failsoft.cli._session import add_store, opened, with_traffic
+from failsoft.errors import Invalid, NeedsConfirm
+from failsoft.ops.command import Command
+from failsoft.ops.permission import check_reason
+from failsoft.ops.session import Session
+from failsoft.ops.stale import span
+from failsoft.ops.text import safe
+from failsoft.ops.verbs import Verb, add_words, span_s
+from failsoft.ops.views import AckState, Applied, Preview
+
+__all__ = ["add_arguments", "main"]
+
+_WAIT_S = 5.0
+
+
+def add_arguments(parser: argparse.ArgumentParser, verb: Verb) -> None:
+    """Declare a verb's own words and what every write takes."""
+    add_words(parser, verb.words)
+    add_store(parser)
+    parser.add_argument("-m", "--reason", default="", help="why; stands in the log")
+    parser.add_argument("--dry-run", action="store_true", help="preview only")
+    parser.add_argument("--wait", metavar="SPAN", help="for the nodes' answers (5s)")
+    parser.add_argument("--confirm", metavar="ENV", help="the environment's name")
+
+
+def main(verb: Verb, values: argparse.Namespace) -> int:
+    """Run one write; returns 0, or 3 when not all live nodes enforce it yet."""
+    command = verb.make(values) if verb.make else None
+    wait_s = _wait_s(values.wait)
+    if not values.dry_run:
+        _check_reason(values.reason)
+    return asyncio.run(_write(command, values, wait_s))
+
+
+def _wait_s(text: str | None) -> float:
+    try:
+        return span_s(text) if text else _WAIT_S
+    except ValueError as error:
+        raise Invalid("--wait", str(error)) from None
+
+
+def _check_reason(reason: str) -> None:
+    if not reason.strip():
+        raise Invalid("-m", "a reason is needed: -m 'why', in 3 to 500 characters")
+    check_reason(reason)
+
+
+async def _write(
+    command: Command | None, values: argparse.Namespace, wait_s: float
+) -> int:
+    async with opened(values) as session:
+        await with_traffic(session)
+        op_id = None if command else values.op
+        shown = session.preview(command) if command else session.preview_undo(op_id)
+        if not values.json:
+            print(_dry_run(shown))
+        if values.dry_run:
+            if values.json:
+                answer({"ok": True, "dry_run": True, "preview": plain(shown)})
+            return OK
+        confirm = _confirm(shown, session.view().env, values)
+        if command is None:
+            applied = await session.undo(op_id, reason=values.reason, confirm=confirm)
+        else:
+            applied = await session.apply(
+                command, reason=values.reason, preview=shown, confirm=confirm
+            )
+        acks = await _acks(session, applied, wait_s)
+    return _tell(applied, acks, shown, as_json=values.json)
+
+
+def _confirm(shown: Preview, env: str, values: argparse.Namespace) -> str | None:
+    if shown.tier < 2 or values.confirm:
+        return str(values.confirm) if values.confirm else None
+    if values.json or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise NeedsConfirm(shown.tier, f"--confirm {env} ({shown.tier_why})")
+    print(
+        f"tier {shown.tier} ({safe(shown.tier_why)}): type {safe(shown.code)} ",
+        end="",
+        file=sys.stderr,
+        flush=True,
+    )
+    return sys.stdin.readline().strip()
+
+
+async def _acks(
+    session: Session, applied: Applied, wait_s: float
+) -> tuple[AckState, ...]:
+    acks: tuple[AckState, ...] = ()
+    async for newest in session.acks(applied, wait_s=wait_s):
+        acks = newest
+    return acks
+
+
+def _tell(
+    applied: Applied, acks: tuple[AckState, ...], shown: Preview, *, as_json: bool
+) -> int:
+    counted = [ack for ack in acks if ack.state != "gone"]
+    done = bool(counted) and all(ack.state == "enforces" for ack in counted)
+    if as_json:
+        answer(
+            {
+                "ok": done,
+                "revision": applied.revision,
+                "epoch": applied.epoch,
+                "op_id": applied.op_id,
+                "target": applied.targets[0],
+                "action": shown.action,
+                "before": shown.before,
+                "after": shown.after,
+                "duplicate": applied.duplicate,
+                "acks": plain(acks),
+                **({} if done else {"code": "not-by-all", "message": _missing(acks)}),
+            }
+        )
+    else:
+        print(ack_line(applied.revision, acks))
+        print(f"undo: failsoft undo {applied.op_id} -m REASON")
+    if not done:
+        print(f"failsoft: {_missing(acks)}", file=sys.stderr)
+    return OK if done else NOT_BY_ALL
+
+
+def _missing(acks: tuple[AckState, ...]) -> str:
+    late = [a for a in acks if a.state not in ("enforces", "gone")]
+    if not late:
+        return "written, but no live node was there to enforce it"
+    names = ", ".join(f"{safe(a.short)} ({safe(a.node)}) {a.state}" for a in late)
+    return f"written, but not enforced by {names}"
+
+
+def _dry_run(shown: Preview) -> str:
+    end = "no end" if shown.until_s is None else f"ends in {span(shown.until_s)}"
+    share = "unknown share" if shown.share is None else f"{shown.share:.1%}"
+    routes = ", ".join(safe(key) for key in shown.routes[:5]) or "-"
+    more = f" and {len(shown.routes) - 5} more" if len(shown.routes) > 5 else ""
+    lines = [
+        f"{shown.action} {safe(shown.target)}: "
+        f"{safe(shown.before)} -> {safe(shown.after)}, {end}",
+        f"  covers      {shown.rps:.1f} req/s ({share} of traffic): {routes}{more}",
+        f"  nodes       {shown.nodes_can[0]} of {shown.nodes_can[1]} can enforce it",
+    ]
+    if shown.answer:
+        lines.append(f"  clients get {safe(shown.answer)}")
+    notes = [*shown.warnings, *([shown.conflict] if shown.conflict else [])]
+    return "\n".join([*lines, *(f"  note        {safe(note)}" for note in notes)])
