@@ -9,6 +9,7 @@ from typing import Any
 
 from textual._context import visible_screen_stack
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from failsoft.ops.operator import Operator
 from failsoft_tui.app import FailsoftApp
@@ -38,9 +39,11 @@ class Desk:
     async def press(self, *keys: str) -> None:
         """Press keys; a dialog that just opened is past its deaf moment."""
         for key in keys:
+            typing = isinstance(self.app.focused, Input)
             await self.pilot.press(key)
             await self.pilot.pause()
-            self.clock.advance(0.2)
+            if not typing:
+                self.clock.advance(0.2)
 
     async def until(self, check: Callable[[], bool]) -> None:
         """Let the app run until a condition holds."""

@@ -215,7 +215,7 @@ class FailsoftApp(App[int]):
         """List the live keys of this screen."""
         live = {b.binding.id for b in self.screen.active_bindings.values()}
         lines: list[Line] = [((" Keys of this screen; capitals write", "bold"),)]
-        for action in ACTIONS:
+        for action in sorted(ACTIONS, key=lambda action: action.where == "app"):
             if action.id in live:
                 style = "kill" if action.write else "key"
                 lines.append(((f" {action.shown:<8}", style), (action.help, "")))

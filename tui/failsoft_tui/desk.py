@@ -42,6 +42,11 @@ class Desk:
         self._status: Line = ()
         self._status_until = 0.0
 
+    @property
+    def border_class(self) -> str:
+        """Return the class of dialogs' borders."""
+        return "-ascii" if self.ascii_only else ""
+
     # -- the view --------------------------------------------------------------
 
     @property

@@ -30,7 +30,7 @@ class AskDialog(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         """Lay out question and input."""
-        with Vertical(id="panel"):
+        with Vertical(id="panel", classes=self._desk.border_class):
             yield Lines(id="text", panel=True, ascii_only=self._desk.ascii_only)
             yield Input(id="input", compact=True, max_length=500)
 

@@ -29,7 +29,7 @@ class PageDialog(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """Lay out the text."""
-        with Vertical(id="panel"):
+        with Vertical(id="panel", classes=self._desk.border_class):
             yield Lines(id="text", panel=True, ascii_only=self._desk.ascii_only)
 
     def on_mount(self) -> None:

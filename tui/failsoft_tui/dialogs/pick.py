@@ -33,7 +33,7 @@ class PickDialog(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         """Lay out title and entries."""
-        with Vertical(id="panel"):
+        with Vertical(id="panel", classes=self._desk.border_class):
             yield Lines(id="title", panel=True, ascii_only=self._desk.ascii_only)
             yield Lines(id="text", panel=True, ascii_only=self._desk.ascii_only)
             yield Lines(id="keys", panel=True, ascii_only=self._desk.ascii_only)

@@ -53,7 +53,7 @@ class PreviewDialog(ModalScreen[Applied | None]):
 
     def compose(self) -> ComposeResult:
         """Lay out text and the one input."""
-        with Vertical(id="panel"):
+        with Vertical(id="panel", classes=self._desk.border_class):
             yield Lines(id="text", panel=True, ascii_only=self._desk.ascii_only)
             yield Input(id="input", compact=True)
 

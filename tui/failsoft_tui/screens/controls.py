@@ -53,7 +53,8 @@ class ControlsScreen(ListScreen):
         if row is None:
             self.refuse("no control under the cursor")
         elif row.kind not in kinds:
-            self.refuse(f"{what} is for {' and '.join(kinds)}s, this is a {row.kind}")
+            names = " and ".join(f"{kind}s" for kind in kinds)
+            self.refuse(f"{what} is for {names}, this is a {row.kind}")
         else:
             return row
         return None
