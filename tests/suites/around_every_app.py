@@ -1,8 +1,9 @@
 """pytest plugin for `run_upstream.py`: failsoft around every app, for one test run.
 
 Wraps at two seams: Starlette's `TestClient` (any ASGI app it is given, its lifespan
-included) and `Starlette.__call__` (apps that tests drive without a client).  The
-library itself never replaces anything; this file does, in a process of its own.
+included) and `__call__` of Starlette and FastAPI (apps that tests drive without a
+client).  The library itself never replaces anything; this file does, in a process
+of its own.
 
 SUITE_WRAP: `failsoft`, `passthrough` (a plain wrapper, to try the harness) or empty.
 SUITE_PASSED: file that takes the ids of the tests that passed.
@@ -21,6 +22,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 SEEN: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()
+INSIDE = "suite.inside"
 WRAPPED = {"count": 0, "requests": 0}
 
 
@@ -55,7 +57,11 @@ class Around:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         WRAPPED["requests"] += 1
-        await self.outer(scope, receive, send)
+        scope[INSIDE] = True
+        try:
+            await self.outer(scope, receive, send)
+        finally:
+            scope.pop(INSIDE, None)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
@@ -75,26 +81,36 @@ def outside_the_loop(make: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def wrap_every_app(wrap: Callable[[Any], Any]) -> None:
-    plain_init, plain_call = TestClient.__init__, Starlette.__call__
+    plain_init = TestClient.__init__
 
     def init(self: TestClient, *args: Any, **options: Any) -> None:
         plain_init(self, *args, **options)
         self.app = self._transport.app = Around(self.app, wrap)
 
-    async def call(self: Starlette, scope: Any, receive: Any, send: Any) -> None:
-        if "suite.inside" in scope:
-            await plain_call(self, scope, receive, send)
+    TestClient.__init__ = init  # type: ignore[method-assign]
+    for kind in application_classes():
+        kind.__call__ = around_call(kind.__call__, wrap)  # type: ignore[method-assign]
+
+
+def application_classes() -> list[type[Starlette]]:
+    """Return Starlette, and FastAPI where it is installed: each has a `__call__`."""
+    try:
+        from fastapi import FastAPI
+    except ImportError:
+        return [Starlette]
+    return [FastAPI, Starlette]
+
+
+def around_call(plain: Callable[..., Any], wrap: Callable[[Any], Any]) -> Any:
+    async def call(self: Any, scope: Any, receive: Any, send: Any) -> None:
+        if INSIDE in scope:
+            await plain(self, scope, receive, send)
             return
         if self not in SEEN:
             SEEN[self] = outside_the_loop(Around, self, wrap)
-        scope["suite.inside"] = True
-        try:
-            await SEEN[self](scope, receive, send)
-        finally:
-            scope.pop("suite.inside", None)
+        await SEEN[self](scope, receive, send)
 
-    TestClient.__init__ = init  # type: ignore[method-assign]
-    Starlette.__call__ = call  # type: ignore[method-assign]
+    return call
 
 
 def pytest_configure(config: pytest.Config) -> None:
