@@ -47,7 +47,7 @@ class Failsoft:
     Raises DefinitionError listing every setting that cannot be used.
     """
 
-    def __init__(self, app: ASGIApp, **overrides: Any) -> None:
+    def __init__(self, app: ASGIApp, /, **overrides: Any) -> None:
         self.app = app
         settings = load_settings(overrides, os.environ, Path.cwd())
         self._policies = settings.routes

@@ -174,7 +174,14 @@ async def test_a_parent_that_was_not_sampled_is_not_sampled_here_and_passed_on(
 
 @pytest.mark.parametrize(
     "header",
-    ["", "00-x-y-01", PARENT.upper(), "ff" + PARENT[2:], PARENT + "0", "00-" + "0" * 52],
+    [
+        "",
+        "00-x-y-01",
+        PARENT.upper(),
+        "ff" + PARENT[2:],
+        PARENT + "0",
+        "00-" + "0" * 52,
+    ],
 )
 async def test_a_malformed_parent_starts_a_new_trace(
     header: str, spans: InMemorySpanExporter, guard: Any

@@ -21,27 +21,9 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from bench.stacks import REQUESTS, SendWrapper, build, drive
+from bench.stacks import REQUESTS, SendWrapper, build, drive, sampled_provider
 
 BLOCK = 400
-
-
-def sampled_provider(ratio: float) -> Any:
-    from opentelemetry.sdk.trace import TracerProvider
-    from opentelemetry.sdk.trace.export import (
-        BatchSpanProcessor,
-        SpanExporter,
-        SpanExportResult,
-    )
-    from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
-
-    class Nowhere(SpanExporter):
-        def export(self, spans: Any) -> SpanExportResult:
-            return SpanExportResult.SUCCESS
-
-    provider = TracerProvider(sampler=ParentBased(TraceIdRatioBased(ratio)))
-    provider.add_span_processor(BatchSpanProcessor(Nowhere()))
-    return provider
 
 
 async def block(app: Any, request: tuple[str, str, bytes]) -> float:
@@ -92,7 +74,8 @@ async def main() -> int:
     )
     for name, request in REQUESTS.items():
         bare = build(name)
-        guarded = Failsoft(build(name), redis_url=args.redis, env="bench")
+        store = {"redis_url": args.redis} if args.redis else {}
+        guarded = Failsoft(build(name), env="bench", **store)
         await guarded.runtime.ensure()
         await asyncio.sleep(0.5)
         stacks = {"send wrapper (floor)": SendWrapper(build(name)), "failsoft": guarded}

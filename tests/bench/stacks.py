@@ -122,3 +122,21 @@ REQUESTS = {
 
 def build(name: str, telemetry: Any = QUIET) -> Any:
     return starlette_app() if name == "starlette" else fastapi_app(telemetry)
+
+
+def sampled_provider(ratio: float) -> Any:
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import (
+        BatchSpanProcessor,
+        SpanExporter,
+        SpanExportResult,
+    )
+    from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+
+    class Nowhere(SpanExporter):
+        def export(self, spans: Any) -> SpanExportResult:
+            return SpanExportResult.SUCCESS
+
+    provider = TracerProvider(sampler=ParentBased(TraceIdRatioBased(ratio)))
+    provider.add_span_processor(BatchSpanProcessor(Nowhere()))
+    return provider

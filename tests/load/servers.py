@@ -60,12 +60,16 @@ def running(
 
 @contextmanager
 def served(
-    app: str, *, home: Path, env: Mapping[str, str] | None = None
+    app: str,
+    *,
+    home: Path,
+    env: Mapping[str, str] | None = None,
+    folder: Path = EXAMPLES,
 ) -> Iterator[str]:
-    """Serve `app` of examples/ with uvicorn; yield its URL once it answers."""
+    """Serve `app` of a folder with uvicorn; yield its URL once it answers."""
     port = free_port()
     quiet = ["--log-level", "warning", "--timeout-graceful-shutdown", "1"]
-    place = ["--app-dir", str(EXAMPLES), "--port", str(port)]
+    place = ["--app-dir", str(folder), "--port", str(port)]
     with running("-m", "uvicorn", app, *place, *quiet, home=home, env=env) as process:
         eventually(lambda: accepts(port) or process.poll() is not None, within_s=20)
         if process.poll() is not None:

@@ -1,0 +1,34 @@
+"""The guard against creeping cost: calls per request, exact in every run.
+
+Times are too noisy to gate on; the number of calls that failsoft adds is not.  A
+rise needs a reason in the commit that raises the number here.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parents[1] / "bench" / "call_count.py"
+WITHOUT_SDK = {"starlette": 55, "fastapi-get": 58, "fastapi-post": 55}
+WITH_SDK = {"starlette": 90, "fastapi-get": 93, "fastapi-post": 90}
+
+
+@pytest.mark.parametrize(
+    ("options", "agreed"), [((), WITHOUT_SDK), (("--otel",), WITH_SDK)]
+)
+def test_a_request_costs_no_more_calls_than_agreed(
+    options: tuple[str, ...], agreed: dict[str, int]
+) -> None:
+    command = [sys.executable, str(SCRIPT), *options]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    added = json.loads(run.stdout)
+
+    assert {name: added[name] <= agreed[name] for name in agreed} == dict.fromkeys(
+        agreed, True
+    ), added
