@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from importlib.metadata import version
 
 from failsoft.cli._answers import fail
 from failsoft.errors import FailsoftError, Invalid
@@ -105,6 +106,4 @@ def _overview() -> str:
 
 
 def _version() -> str:
-    from failsoft import __version__
-
-    return f"failsoft {__version__}"
+    return f"failsoft {version('failsoft')}"

@@ -113,11 +113,15 @@ class FleetMerge:
             return
         self.rings.take(second, tick)
 
+    def settle(self) -> None:
+        """Count the ticks taken so far, and let old seconds leave the windows."""
+        if self.observed is not None:
+            self.rings.settle(self.observed.now_ms // 1000)
+
     def view(self, seq: int, link: Link, received: float) -> FleetView:
-        """Return the picture after a batch; O(routes that changed)."""
+        """Return the picture after `settle`; O(routes that changed)."""
         observed = self.observed or Observed(0, 0, "", "")
         now_ms = observed.now_ms
-        self.rings.settle(now_ms // 1000)
         if self._controls_changed(now_ms):
             self._compile_controls(now_ms)
         node_rows = self.nodes.rows(observed)
@@ -219,7 +223,7 @@ class FleetMerge:
             criticality=criticality,
             impact=err_per_s * _WEIGHTS.get(criticality, 4),
             few=few,
-            by_node=self._by_node(ring) if ring.now.errors else (),
+            by_node=ring.now.err_rates() if ring.now.errors else (),
             ticks_lost=ring.lost > 0,
         )
 
@@ -235,13 +239,6 @@ class FleetMerge:
             return "?", "no request seen"
         few = 0 < ring.minute.n < FEW_CALLS
         return ".", "ok (too few calls)" if few else word
-
-    def _by_node(self, ring: Ring) -> tuple[tuple[str, float | None], ...]:
-        counts = self.rings.by_node(ring.key)
-        return tuple(
-            (node, errors / n if n else None)
-            for node, (n, errors) in sorted(counts.items())
-        )
 
     def _with_rates(self) -> tuple[ControlRow, ...]:
         span_s = self.rings.span_s(WINDOW_S)

@@ -72,6 +72,8 @@ class Reader:
         for tick_id, blob in batch.observed.ticks if batch.observed else ():
             self.merge.take_tick(tick_id, blob)
             await asyncio.sleep(0)  # keys are answered between two nodes
+        self.merge.settle()
+        await asyncio.sleep(0)
         if self.merge.observed is None:  # controls came first: no picture yet
             return self.view
         return self._publish(self.merge.view(self.view.seq + 1, batch.link, received))

@@ -11,6 +11,8 @@ from bisect import bisect_left
 from collections import deque
 from itertools import accumulate
 
+import msgspec
+
 from failsoft.telemetry import RouteTick, Tick, bucket_value_us
 
 __all__ = ["MINUTE_S", "WINDOW_S", "Cell", "FleetRings", "NodeWindow", "Ring", "Sums"]
@@ -18,18 +20,28 @@ __all__ = ["MINUTE_S", "WINDOW_S", "Cell", "FleetRings", "NodeWindow", "Ring", "
 WINDOW_S = 10
 MINUTE_S = 60
 _PAST_S = MINUTE_S + WINDOW_S  # the window that ended a minute ago
+_PACK = 32
+_COUNT = (1 << _PACK) - 1
 
 _VALUES_MS = [bucket_value_us(bucket) / 1000 for bucket in range(512)]
 
 
-class Sums:
-    """What a window adds up; `hist` maps bucket -> count."""
+# Without gc: a hundred thousand cells live for a minute, none of them in a cycle, and
+# walking them cost more than all the adding (measured).
+class Sums(msgspec.Struct, gc=False):
+    """What a window adds up.
 
-    __slots__ = ("errors", "gone", "hist", "n", "refused", "shed")
+    hist: bucket -> count.  nodes: node -> n + errors * 2**32, so that adding packed
+    counts adds both.
+    """
 
-    def __init__(self) -> None:
-        self.n = self.errors = self.gone = self.refused = self.shed = 0
-        self.hist: dict[int, int] = {}
+    n: int = 0
+    errors: int = 0
+    gone: int = 0
+    refused: int = 0
+    shed: int = 0
+    hist: dict[int, int] = msgspec.field(default_factory=dict)
+    nodes: dict[str, int] = msgspec.field(default_factory=dict)
 
     def add(self, other: Sums) -> None:
         """Add another window's counts."""
@@ -54,6 +66,27 @@ class Sums:
             else:
                 del hist[bucket]
 
+    def add_nodes(self, other: Sums) -> None:
+        """Add another window's counts by node."""
+        nodes = self.nodes
+        for node, packed in other.nodes.items():
+            nodes[node] = nodes.get(node, 0) + packed
+
+    def subtract_nodes(self, other: Sums) -> None:
+        """Take out what `add_nodes` put in."""
+        nodes = self.nodes
+        for node, packed in other.nodes.items():
+            nodes[node] -= packed
+            if not nodes[node]:
+                del nodes[node]
+
+    def err_rates(self) -> tuple[tuple[str, float | None], ...]:
+        """Return (node, error ratio) by node, None for a node without a call."""
+        return tuple(
+            (node, (packed >> _PACK) / n if (n := packed & _COUNT) else None)
+            for node, packed in sorted(self.nodes.items())
+        )
+
     def _add_rare(self, other: Sums, sign: int) -> None:
         self.errors += sign * other.errors
         self.gone += sign * other.gone
@@ -74,16 +107,11 @@ class Sums:
         )
 
 
-class Cell(Sums):
-    """One route in one second.  nodes: node, n, errors, node, n, errors ..."""
+class Cell(Sums, gc=False):
+    """One route in one second."""
 
-    __slots__ = ("inflight", "lost", "nodes")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.inflight = 0
-        self.lost = False
-        self.nodes: list[str | int] = []
+    inflight: int = 0
+    lost: bool = False
 
     def take(self, node: str, tick: RouteTick) -> None:
         """Add one node's counters of this second."""
@@ -95,7 +123,9 @@ class Cell(Sums):
         if tick.refused:
             self.refused += sum(tick.refused.values())
             self.shed += tick.refused.get("shed", 0)
-        self.nodes += (node, tick.n, tick.errors)
+        packed = tick.n + (tick.errors << _PACK)
+        if packed:
+            self.nodes[node] = self.nodes.get(node, 0) + packed
         hist = self.hist
         if hist:
             get = hist.get
@@ -107,9 +137,9 @@ class Cell(Sums):
     def join(self, other: Cell) -> None:
         """Add a later part of the same second."""
         self.add(other)
+        self.add_nodes(other)
         self.inflight += other.inflight
         self.lost |= other.lost
-        self.nodes += other.nodes
 
 
 class Ring:
@@ -140,6 +170,7 @@ class Ring:
     def enter(self, second: int, cell: Cell) -> None:
         """Count a new cell."""
         self.now.add(cell)
+        self.now.add_nodes(cell)
         self.minute.add(cell)
         self.seen = max(self.seen, second)
         self.inflight[second] = self.inflight.get(second, 0) + cell.inflight
@@ -151,6 +182,7 @@ class Ring:
         """Move a cell on: out of 10 s (1), out of 60 s (2), out of the past (3)."""
         if phase == 1:
             self.now.subtract(cell)
+            self.now.subtract_nodes(cell)
             self.inflight.pop(second, None)
         elif phase == 2:
             self.minute.subtract(cell)
@@ -159,6 +191,7 @@ class Ring:
             self.past_n += cell.n
             self.past_errors += cell.errors
         else:
+            # Moves `err_delta` alone, which the next change of the route shows.
             self.past_n -= cell.n
             self.past_errors -= cell.errors
 
@@ -322,27 +355,14 @@ class FleetRings:
         for key, cell in slot.cells.items():
             ring = self.rings[key]
             ring.leave(phase, at, cell)
-            if phase == 1:
-                cell.nodes = []
-        self.changed.update(slot.cells)
+        if phase < 3:
+            self.changed.update(slot.cells)
 
     def forget(self, keep: frozenset[str]) -> None:
         """Drop routes without a call in the minute that no release declares."""
         for key, ring in list(self.rings.items()):
             if self.second - ring.seen > _PAST_S and key not in keep:
                 del self.rings[key]
-
-    def by_node(self, key: str) -> dict[str, tuple[int, int]]:
-        """Return node -> (n, errors) of one route over the last 10 s."""
-        out: dict[str, tuple[int, int]] = {}
-        for slot in self._slots.values():
-            cell = slot.cells.get(key) if not slot.phase else None
-            flat = cell.nodes if cell else []
-            for i in range(0, len(flat), 3):
-                node, n, errors = str(flat[i]), int(flat[i + 1]), int(flat[i + 2])
-                n0, errors0 = out.get(node, (0, 0))
-                out[node] = (n0 + n, errors0 + errors)
-        return out
 
     def flag_counts(self) -> dict[str, int]:
         """Return evaluations of each flag over the last 10 s."""

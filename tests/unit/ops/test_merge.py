@@ -1,0 +1,384 @@
+"""What an operator reads off the merged picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+import pytest
+
+from failsoft.controls.records import FlagDoc, KillDoc, ModeDoc, encode_doc
+from failsoft.ops.merge import FleetMerge
+from failsoft.ops.sources.source import Batch
+from failsoft.ops.views import FleetView, Link, RouteRow
+from failsoft.store.protocols import Entry, Observed
+from failsoft.telemetry import (
+    Definitions,
+    Flight,
+    Frame,
+    Heartbeat,
+    ModeDef,
+    RouteTick,
+    Tick,
+    encode,
+)
+
+T0 = 1_800_000_000_000
+EPOCH = "e" * 32
+DEFINITIONS = Definitions(
+    routes=(
+        ("GET /cheap", "sheddable", ()),
+        ("POST /pay", "critical_plus", ("money",)),
+        ("GET /never", "critical", ()),
+    ),
+    flags=(("new", "false"),),
+    modes=(ModeDef("calm", "Calm", ("tag:money",), "cached answers"),),
+)
+
+
+def beat(node: str, **changed: Any) -> bytes:
+    fields: dict[str, Any] = {
+        "host": "h",
+        "pid": 1,
+        "epoch": EPOCH,
+        "rev": 7,
+        "state": "live",
+        "defs": "d1",
+        "started_ms": T0 - 60_000,
+    }
+    return encode(Heartbeat(node=node, **(fields | changed)))
+
+
+class Fleet:
+    """Feeds a merge second by second."""
+
+    def __init__(self) -> None:
+        self.merge = FleetMerge()
+        self.at_ms = T0
+        self.nodes = {"n1": beat("n1")}
+        self.seen: dict[str, int] = {}
+        self.rev, self.epoch = 7, EPOCH
+        self.controls: dict[tuple[str, str], bytes] | None = {}
+        self.entries: tuple[Entry, ...] = ()
+        self.flights: tuple[Flight, ...] = ()
+        self.seq = 0
+
+    def second(
+        self, ticks: Mapping[str, Iterable[RouteTick]] | None = None
+    ) -> FleetView:
+        self.at_ms += 1000
+        self.seq += 1
+        blobs = [
+            (f"{self.at_ms}-{i}", encode(Tick(n, self.seq, 1000, routes=tuple(r))))
+            for i, (n, r) in enumerate((ticks or {}).items())
+        ]
+        observed = Observed(
+            self.at_ms,
+            self.rev,
+            self.epoch,
+            "shop-prod",
+            nodes=self.nodes,
+            seen={node: self.seen.get(node, self.at_ms) for node in self.nodes},
+            ticks=blobs,
+            flights=[
+                (f"{self.at_ms}-{i}", encode(f)) for i, f in enumerate(self.flights)
+            ],
+        )
+        batch = Batch(
+            Link("up"),
+            True,
+            observed,
+            self.controls,
+            self.entries,
+            {"d1": encode(DEFINITIONS)},
+        )
+        self.controls, self.entries, self.flights = None, (), ()
+        self.merge.begin(batch)
+        for tick_id, blob in blobs:
+            self.merge.take_tick(tick_id, blob)
+        self.merge.settle()
+        return self.merge.view(self.seq, Link("up"), 1.0)
+
+    def run(self, seconds: int, *routes: RouteTick) -> FleetView:
+        for _ in range(seconds):
+            view = self.second({"n1": routes})
+        return view
+
+
+def row(view: FleetView, key: str) -> RouteRow:
+    return next(r for r in view.routes if r.key == key)
+
+
+def stored(rev: int, until_ms: int, doc: msgspec.Struct) -> bytes:
+    return b"%d %d %d " % (rev, T0, until_ms) + encode_doc(doc)
+
+
+def test_rates_and_percentiles_are_those_of_all_nodes_together() -> None:
+    fleet = Fleet()
+    fleet.nodes = {"n1": beat("n1"), "n2": beat("n2")}
+
+    for _ in range(12):
+        view = fleet.second(
+            {
+                "n1": [RouteTick("POST /pay", 10, errors=1, hist={100: 10})],
+                "n2": [RouteTick("POST /pay", 30, errors=3, hist={200: 30})],
+            }
+        )
+
+    pay = row(view, "POST /pay")
+    assert (pay.rps, pay.n, pay.err_rate, pay.few) == (40.0, 400, 0.1, False)
+    assert pay.by_node == (("n1", 0.1), ("n2", 0.1))
+    assert pay.p50 == pay.p99
+    assert (view.totals.rps, view.totals.err_rate) == (40.0, 0.1)
+    assert view.totals.p50 == pay.p50
+
+
+def test_impact_weighs_errors_by_criticality_and_ranks_first() -> None:
+    fleet = Fleet()
+
+    view = fleet.run(
+        10,
+        RouteTick("GET /cheap", 90, errors=5, hist={100: 90}),
+        RouteTick("POST /pay", 10, errors=1, hist={100: 10}),
+    )
+
+    assert [r.key for r in view.routes] == ["POST /pay", "GET /cheap", "GET /never"]
+    assert [r.impact for r in view.routes] == [8.0, 5.0, 0.0]
+
+
+def test_few_calls_show_no_ratio_and_no_latency() -> None:
+    fleet = Fleet()
+
+    view = fleet.run(10, RouteTick("POST /pay", 1, errors=1, hist={100: 1}))
+
+    pay = row(view, "POST /pay")
+    assert (pay.few, pay.n, pay.err_rate, pay.p50) == (True, 10, None, None)
+    assert pay.err_per_s == 1.0
+
+
+def test_below_thirty_calls_the_minute_speaks() -> None:
+    fleet = Fleet()
+
+    view = fleet.run(40, RouteTick("POST /pay", 1, errors=1, hist={100: 1}))
+
+    pay = row(view, "POST /pay")
+    assert (pay.few, pay.n, pay.err_rate, pay.p99) == (True, 40, 1.0, None)
+    assert pay.p95 is not None
+
+
+def test_refused_requests_are_neither_calls_nor_errors() -> None:
+    fleet = Fleet()
+
+    view = fleet.run(10, RouteTick("POST /pay", 0, refused={"kill": 20, "shed": 4}))
+
+    pay = row(view, "POST /pay")
+    assert (pay.n, pay.rps, pay.refused_per_s) == (0, 0.0, 24.0)
+    assert (view.totals.refused_per_s, view.totals.shed_per_s) == (24.0, 4.0)
+    assert pay.state_text == "SHEDDING 4.0/s"
+
+
+def test_the_change_of_the_error_ratio_is_against_a_minute_ago() -> None:
+    fleet = Fleet()
+    fleet.run(60, RouteTick("POST /pay", 10, hist={100: 10}))
+
+    view = fleet.run(10, RouteTick("POST /pay", 10, errors=5, hist={100: 10}))
+
+    assert row(view, "POST /pay").err_delta == 0.5
+    assert row(view, "POST /pay").spark[-5:] == (5.0,) * 5
+    assert row(view, "POST /pay").spark[0] == 0.0
+
+
+def test_a_kill_and_a_mode_give_their_routes_a_state() -> None:
+    fleet = Fleet()
+    fleet.controls = {
+        ("kill", "route:POST /pa*"): stored(1, T0 + 60_000, KillDoc("ana", "x")),
+        ("mode", "calm"): stored(2, 0, ModeDoc("bob", "y")),
+    }
+
+    view = fleet.run(3, RouteTick("POST /pay", 0, refused={"kill": 6}))
+
+    pay = row(view, "POST /pay")
+    assert (pay.state, pay.state_text) == ("K", "KILLED 6.0/s refused")
+    assert row(view, "GET /never").state == "?"
+    assert [c.target for c in view.controls if c.active] == [
+        "route:POST /pa*",
+        "mode:calm",
+    ]
+    assert view.controls[0].rps == 6.0
+
+
+def test_a_kill_ends_on_the_stores_clock_without_any_entry() -> None:
+    fleet = Fleet()
+    fleet.controls = {
+        ("kill", "route:POST /pay"): stored(1, T0 + 3000, KillDoc("ana", "x"))
+    }
+    assert row(fleet.run(2, RouteTick("POST /pay", 1)), "POST /pay").state == "K"
+
+    view = fleet.run(1, RouteTick("POST /pay", 1))
+
+    assert row(view, "POST /pay").state == "."
+    kill = next(c for c in view.controls if c.kind == "kill")
+    assert (kill.now, kill.active) == ("ended", False)
+    assert view.totals.controls_active == 0
+
+
+def test_a_silent_node_leaves_the_totals_and_is_told() -> None:
+    fleet = Fleet()
+    fleet.nodes = {"n1": beat("n1"), "n2": beat("n2")}
+    calls = [RouteTick("POST /pay", 10, hist={100: 10})]
+    for _ in range(10):
+        fleet.second({"n1": calls, "n2": calls})
+    fleet.seen = {"n2": fleet.at_ms}
+
+    for _ in range(4):
+        view = fleet.second({"n1": calls})
+
+    assert [(n.short, n.state) for n in view.nodes] == [
+        ("w1", "LIVE"),
+        ("w2", "SILENT"),
+    ]
+    assert (view.totals.nodes_live, view.totals.nodes_known) == (1, 2)
+    assert view.totals.rps == 10.0
+    assert view.notices[0].text == "w2 SILENT 4.0s: left out of totals"
+
+
+def test_a_node_that_left_is_gone_and_then_forgotten() -> None:
+    fleet = Fleet()
+    fleet.second()
+    fleet.nodes = {}
+
+    assert [n.state for n in fleet.second().nodes] == ["GONE"]
+    assert fleet.second().totals.nodes_known == 0
+    fleet.at_ms += 60_000
+
+    assert fleet.second().nodes == ()
+
+
+def test_a_heartbeat_of_a_newer_schema_is_counted_as_old() -> None:
+    fleet = Fleet()
+    fleet.nodes = {"n1": beat("n1", v=2), "n2": b"\xc1"}
+
+    view = fleet.second()
+
+    assert [n.state for n in view.nodes] == ["OLD", "OLD"]
+
+
+@pytest.mark.parametrize(
+    ("rev", "epoch", "state"),
+    [
+        (7, EPOCH, "known"),
+        (0, "", "missing"),
+        (1, "f" * 32, "rewound"),
+        (3, EPOCH, "rewound"),
+    ],
+)
+def test_the_stores_history_is_compared_with_what_nodes_enforce(
+    rev: int, epoch: str, state: str
+) -> None:
+    fleet = Fleet()
+    fleet.rev, fleet.epoch = rev, epoch
+
+    assert fleet.second().controls_state == state
+
+
+def test_an_unreadable_tick_is_counted_not_fatal() -> None:
+    fleet = Fleet()
+    fleet.merge.take_tick("1-1", b"\xc1")
+
+    assert "1 ticks could not be read: newer nodes?" in [
+        n.text for n in fleet.second().notices
+    ]
+
+
+def test_groups_count_exactly_and_show_the_newest_stack() -> None:
+    fleet = Fleet()
+    frames = (
+        Frame("lib/http.py", 10, "send", in_app=False),
+        Frame("shop/pay.py", 88, "charge"),
+    )
+    fleet.flights = tuple(
+        Flight(
+            id=f"f{i}",
+            group="g1",
+            route="POST /pay",
+            node="n1",
+            at_ms=T0 + i,
+            status=500,
+            duration_us=9,
+            exception="PayError",
+            frames=frames,
+        )
+        for i in range(3)
+    )
+
+    view = fleet.run(5, RouteTick("POST /pay", 9, errors=9, groups={"g1": 9, "g2": 1}))
+
+    first, second = view.groups
+    assert (first.group, first.count, first.exception) == ("g1", 45, "PayError")
+    assert (first.frame, first.flights[0]) == ("shop/pay.py:88 charge", "f2")
+    assert (second.group, second.count, second.route) == ("g2", 5, "POST /pay")
+    assert [f.id for f in view.flights] == ["f2", "f1", "f0"]
+
+
+def entry(rev: int, kind: str, name: str, op: str, **values: Any) -> Entry:
+    return Entry(
+        id=f"{T0 + rev}-0",
+        rev=rev,
+        epoch=EPOCH,
+        kind=kind,
+        name=name,
+        op=op,
+        value=values.get("value"),
+        was=values.get("was"),
+        who=values.get("who", "ana"),
+        why="INC-1",
+        via="ana@desk",
+        op_id=f"op{rev}",
+    )
+
+
+def test_flags_show_who_edited_them_and_lifted_kills_stay_listed() -> None:
+    fleet = Fleet()
+    doc = FlagDoc(
+        variants={"on": True, "off": False},
+        defaultVariant="off",
+        targeting={"fractional": [["on", 25], ["off", 75]]},
+    )
+    value = stored(2, 0, doc)
+    killed = stored(1, T0 + 60_000, KillDoc("bob", "x"))
+    fleet.controls = {("flag", "new"): value}
+    fleet.entries = (
+        entry(1, "kill", "route:POST /pay", "del", was=killed, who="bob"),
+        entry(2, "flag", "new", "put", value=value),
+    )
+
+    view = fleet.second()
+
+    rows = {c.target: c for c in view.controls}
+    flag, kill = rows["flag:new"], rows["route:POST /pay"]
+    assert (flag.now, flag.default, flag.rollout, flag.by) == (
+        "25%",
+        "off",
+        25.0,
+        "ana",
+    )
+    assert (kill.now, kill.by, kill.active) == ("ended", "bob", False)
+    assert [(e.action, e.before, e.after) for e in view.log] == [
+        ("flag-edit", "-", "25%"),
+        ("unkill", "KILLED", "on"),
+    ]
+
+
+def test_a_control_without_a_log_entry_is_told() -> None:
+    fleet = Fleet()
+    fleet.controls = {("flag", "new"): stored(2, 0, FlagDoc(defaultVariant="off"))}
+
+    view = fleet.second()
+
+    assert next(c for c in view.controls if c.target == "flag:new").by == "?"
+    assert "flag:new was set without a log entry" in [n.text for n in view.notices]
+
+
+def test_the_environments_name_says_production() -> None:
+    assert Fleet().second().production is True
