@@ -15,6 +15,7 @@ from pathlib import Path
 from time import perf_counter_ns
 from typing import Any
 
+from failsoft.errors import DefinitionError, FailsoftError
 from failsoft.pipeline import CURRENT, Exchange, Rejection, Scope
 from failsoft.problem import answer_http, answer_websocket
 from failsoft.routes.discover import find_routes, walk
@@ -44,12 +45,22 @@ class Failsoft:
     app: the application.  With no arguments it is configured by
     FAILSOFT_REDIS_URL, FAILSOFT_ENV and failsoft.toml; `redis_url`, `env`,
     `config` and sections as dicts (`store={...}`) win over both.
-    Raises DefinitionError listing every setting that cannot be used.
+
+    Settings that cannot be used, and `store.require` without a store, stop the
+    server at its start with the whole list.  Where no lifespan is run each request
+    raises the same DefinitionError.
     """
 
     def __init__(self, app: ASGIApp, /, **overrides: Any) -> None:
         self.app = app
-        settings = load_settings(overrides, os.environ, Path.cwd())
+        self._fault: DefinitionError | None = None
+        try:
+            settings = load_settings(overrides, os.environ, Path.cwd())
+        except DefinitionError as fault:
+            # Starlette builds its middleware inside the lifespan, where servers
+            # take an exception for "no lifespan here" and go on; so it waits.
+            self._fault = fault
+            return
         self._policies = settings.routes
         self._headers = settings.tracing
         self.runtime = Runtime(settings, self._discover(app))
@@ -62,12 +73,14 @@ class Failsoft:
         kind = scope["type"]
         if _MARK in scope or kind not in ("http", "websocket", "lifespan"):
             await self.app(scope, receive, send)
+        elif kind == "lifespan":
+            await self._lifespan(scope, receive, send)
+        elif self._fault is not None:
+            raise self._fault
         elif kind == "http":
             await self._http(scope, receive, send)
-        elif kind == "websocket":
-            await self._websocket(scope, receive, send)
         else:
-            await self._lifespan(scope, receive, send)
+            await self._websocket(scope, receive, send)
 
     # --- routes -------------------------------------------------------------
 
@@ -91,7 +104,14 @@ class Failsoft:
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[_MARK] = True
-        await self.runtime.ensure()
+        try:
+            if self._fault is not None:
+                raise self._fault
+            await self.runtime.ensure()
+        except FailsoftError as fault:
+            await receive()
+            await send({"type": "lifespan.startup.failed", "message": str(fault)})
+            return
         try:
             await self.app(scope, receive, send)
         finally:

@@ -38,6 +38,7 @@ __all__ = ["Runtime", "current_runtime"]
 _log = logging.getLogger("failsoft")
 _REPUBLISH_S = 300.0
 _LOG_EVERY_S = 60.0
+_REQUIRE = "store.require = true"
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 _HOST = socket.gethostname()
 
@@ -187,7 +188,8 @@ class Runtime:
         synced = await watcher.first_sync(store_settings.start_deadline_s)
         if not synced and store_settings.require:
             await self.stop()
-            raise StoreUnavailable("no control set at start and store.require is set")
+            reason = watcher.fault or "the store did not answer"
+            raise StoreUnavailable(f"no controls at start: {reason}", where=_REQUIRE)
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         assert self.loop is not None

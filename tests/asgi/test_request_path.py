@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket
 from asgi.controls import enter, kill
 from asgi.drive import Answer, drive, get, http_scope, post
 from failsoft import Failsoft
+from failsoft.errors import DefinitionError
 
 pytestmark = pytest.mark.anyio
 
@@ -390,3 +391,31 @@ async def test_posted_bodies_reach_the_handler_untouched(guard: Any) -> None:
     answer = await post(guarded, "/echo", b"abc")
 
     assert answer.body == b"cba"
+
+
+async def test_settings_that_cannot_be_used_stop_the_server_at_its_start() -> None:
+    app = shop()
+    app.add_middleware(Failsoft, redis_url="http://nowhere", env="UPPER")
+
+    answer = await drive(app, {"type": "lifespan"}, [{"type": "lifespan.startup"}])
+
+    (failed,) = answer.messages
+    assert failed["type"] == "lifespan.startup.failed"
+    assert "http://" in failed["message"]
+    assert "UPPER" in failed["message"]
+
+
+async def test_a_required_store_that_is_away_stops_the_server_at_its_start() -> None:
+    away = {"url": "redis://127.0.0.1:1/0", "require": True}
+    guarded = Failsoft(shop(), store=away)
+
+    answer = await drive(guarded, {"type": "lifespan"}, [{"type": "lifespan.startup"}])
+
+    assert answer.messages[0]["type"] == "lifespan.startup.failed"
+    assert "store.require" in answer.messages[0]["message"]
+
+
+async def test_without_a_lifespan_wrong_settings_fail_each_request() -> None:
+    answer = await get(Failsoft(shop(), env="UPPER"), "/hello")
+
+    assert isinstance(answer.raised, DefinitionError)
