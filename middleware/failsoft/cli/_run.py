@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "app", "main"]
 
 _APP = "FAILSOFT_APP"
-_IS_FACTORY = "FAILSOFT_APP_FACTORY"
+_CALL = "()"  # ends the name of an app that is a factory
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,8 +40,7 @@ def main(values: argparse.Namespace) -> int:
         raise MissingExtraError("failsoft run", "uvicorn", "demo")
     import uvicorn.main
 
-    os.environ[_APP] = values.app
-    os.environ[_IS_FACTORY] = "1" if values.factory else ""
+    os.environ[_APP] = values.app + (_CALL if values.factory else "")
     chosen = {"FAILSOFT_REDIS_URL": values.url, "FAILSOFT_ENV": values.env}
     os.environ.update({key: value for key, value in chosen.items() if value})
     uvicorn.main.main(
@@ -57,5 +56,6 @@ def app() -> Failsoft:
 
     from failsoft.asgi import Failsoft
 
-    inner: Any = import_from_string(os.environ[_APP])
-    return Failsoft(inner() if os.environ.get(_IS_FACTORY) else inner)
+    name = os.environ[_APP]
+    inner: Any = import_from_string(name.removesuffix(_CALL))
+    return Failsoft(inner() if name.endswith(_CALL) else inner)
