@@ -177,6 +177,7 @@ class Failsoft:
                 exchange.sent_bytes += len(message.get("body", b""))
                 if not message.get("more_body"):
                     exchange.phase = 2
+                    exchange.ended_ns = perf_counter_ns()
             elif kind == "http.response.start":
                 exchange.status = message["status"]
                 exchange.phase = 1
@@ -184,6 +185,7 @@ class Failsoft:
                 message = {**message, "headers": self._headers_of(exchange, message)}
             elif kind == "http.response.pathsend":
                 exchange.phase = 2
+                exchange.ended_ns = perf_counter_ns()
             return send(message)
 
         return forward
@@ -253,7 +255,9 @@ class Failsoft:
 
     def _count(self, exchange: Exchange) -> None:
         cell = exchange.plan.cell
-        duration_us = (perf_counter_ns() - exchange.started_ns) // 1000
+        # The answer's end, not the application's: background tasks come after it.
+        ended_ns = exchange.ended_ns or perf_counter_ns()
+        duration_us = (ended_ns - exchange.started_ns) // 1000
         rejection = exchange.rejection
         if rejection is not None and rejection.is_refusal:
             cell.inflight -= 1
@@ -289,6 +293,8 @@ def _note_handshake(exchange: Exchange, message: Message) -> None:
     elif kind == "websocket.http.response.start":
         exchange.status = message["status"]
     exchange.phase = 1
+    # The handshake is what is timed: a connection may stay for hours.
+    exchange.ended_ns = perf_counter_ns()
 
 
 def _request_id(exchange: Exchange) -> bytes:

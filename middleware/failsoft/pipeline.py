@@ -87,6 +87,7 @@ class Exchange:
 
     __slots__ = (
         "_context",
+        "ended_ns",
         "exception",
         "flags",
         "phase",
@@ -111,6 +112,7 @@ class Exchange:
         self.runtime = runtime
         self.snapshot: Snapshot = runtime.snapshot
         self.started_ns = started_ns
+        self.ended_ns = 0
         self.status = 0
         self.phase = 0
         self.sent_bytes = 0

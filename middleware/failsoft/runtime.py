@@ -37,6 +37,7 @@ __all__ = ["Runtime", "current_runtime"]
 
 _log = logging.getLogger("failsoft")
 _REPUBLISH_S = 300.0
+_STOP_S = 1.0
 _LOG_EVERY_S = 60.0
 _REQUIRE = "store.require = true"
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -220,10 +221,12 @@ class Runtime:
             vitals.stop()
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
         if watcher is not None:
-            with contextlib.suppress(StoreError, OSError, asyncio.TimeoutError):
-                await asyncio.wait_for(watcher.stop(), 1.0)
+            tasks = [*tasks, asyncio.ensure_future(watcher.stop())]
+        if tasks:
+            # Not gather: before Python 3.12 a cancellation can get lost inside
+            # wait_for, and a stop must end.
+            await asyncio.wait(tasks, timeout=_STOP_S)
         if self.store is not None and self.settings.store.url:
             store, self.store = self.store, None
             with contextlib.suppress(StoreError, OSError):

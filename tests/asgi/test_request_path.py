@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -17,6 +18,7 @@ from asgi.controls import enter, kill
 from asgi.drive import Answer, drive, get, http_scope, post
 from failsoft import Failsoft
 from failsoft.errors import DefinitionError
+from failsoft.telemetry import percentile_us
 
 pytestmark = pytest.mark.anyio
 
@@ -215,6 +217,22 @@ async def test_background_tasks_run(guard: Any) -> None:
     await get(guarded, "/later")
 
     assert done == ["yes"]
+
+
+async def test_a_background_task_is_not_in_the_latency(guard: Any) -> None:
+    async def pack() -> None:
+        await asyncio.to_thread(threading.Event().wait, 0.05)
+
+    async def later(request: Request) -> PlainTextResponse:
+        return PlainTextResponse("ok", background=BackgroundTask(pack))
+
+    guarded = await guard(shop(Route("/later", later)))
+
+    await get(guarded, "/later")
+
+    slowest_us = percentile_us(ticks(guarded)["GET /later"].hist, 1.0)
+    assert slowest_us is not None
+    assert slowest_us < 45_000
 
 
 async def test_installed_twice_it_works_once(guard: Any) -> None:

@@ -21,7 +21,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.opentelemetry import OpenTelemetryMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from asgi.controls import kill
 from asgi.drive import Answer, get
@@ -72,7 +72,7 @@ async def broken(request: Request) -> None:
     raise ValueError("no")
 
 
-ROUTES = [Route("/ids/{n}", ids), Route("/broken", broken)]
+ROUTES: list[BaseRoute] = [Route("/ids/{n}", ids), Route("/broken", broken)]
 
 
 def starlette_outside() -> Any:
