@@ -114,7 +114,7 @@ class StoreConflict(StoreError):
 
     code = "store-conflict"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - carries the whole newer record
         self,
         target: str,
         *,
