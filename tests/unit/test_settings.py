@@ -1,3 +1,4 @@
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -175,6 +176,15 @@ def test_every_key_can_be_said_in_the_file(tmp_path: Path) -> None:
     assert settings.endpoints.enabled == ("status",)
     assert settings.routes["POST /orders"].criticality == "critical_plus"
     assert settings.never == ("tag:auth", "POST /webhooks/*")
+
+
+def test_the_example_of_the_readme_can_be_used(tmp_path: Path) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    (example,) = re.findall(r"^```toml\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+
+    settings = load(example, cwd=tmp_path)
+
+    assert set(settings.modes) == {"browse-only"}
 
 
 def test_the_actions_of_a_mode_keep_their_order_and_have_checked_values(
