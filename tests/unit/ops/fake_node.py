@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable
-from contextlib import suppress
 
 from failsoft.ops.sources.store import FleetStore
 from failsoft.store.protocols import TickBatch
@@ -41,7 +39,7 @@ def busy_routes() -> tuple[RouteTick, ...]:
 
 
 class FakeNode:
-    """One node; `follow()` beats each 50 ms until it is told to stop."""
+    """One node, which beats and ticks when it is told to."""
 
     def __init__(self, store: FleetStore, name: str = "n1", *, held: int = -1) -> None:
         self.store = store
@@ -79,15 +77,3 @@ class FakeNode:
     async def declare(self, definitions: Definitions = DEFINITIONS) -> None:
         """Publish what this release declares."""
         await self.store.publish_definitions("d1", encode(definitions))
-
-    async def follow(self) -> None:
-        """Live: beat each 50 ms and tick each second."""
-        turns = 0
-        await self.declare()
-        with suppress(asyncio.CancelledError):
-            while True:
-                await self.beat()
-                if turns % 20 == 0:
-                    await self.tick()
-                turns += 1
-                await asyncio.sleep(0.05)
