@@ -308,3 +308,12 @@ async def test_without_a_server_it_stays_cold_and_stops_at_once() -> None:
 
     assert time.monotonic() - began < 1.0
     assert not seen.states
+
+
+async def test_it_stops_at_any_moment(redis_url: str) -> None:
+    """redis-py may forget a cancellation on Python 3.11; `stop` would never end."""
+    for n in range(60):
+        async with watching(redis_url) as (watcher, _, _):
+            await watcher.first_sync(1.0)
+            await asyncio.sleep(n % 20 / 1000)
+            await asyncio.wait_for(watcher.stop(), 2.0)

@@ -123,7 +123,8 @@ class Watcher:
         self._rearm = asyncio.Event()  # the timer looks again
         self._synced = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._viewed = (0, 0)  # what `current.records` was made of
+        self._viewed: Held | None = None  # what `current.records` was made of
+        self._viewed_rev = 0
         self.current = ControlState(0, "", "cold", {}, {}, False, self.clock)
 
     def start(self) -> None:
@@ -321,9 +322,9 @@ class Watcher:
         """Return the present records; the last object while nothing differs."""
         now_ms = self.clock.now_ms()
         ended = self._next_end_ms is not None and self._next_end_ms <= now_ms
-        if self._viewed == (id(held), held.rev) and not ended:
+        if self._viewed is held and self._viewed_rev == held.rev and not ended:
             return self.current.records
-        self._viewed = (id(held), held.rev)
+        self._viewed, self._viewed_rev = held, held.rev
         records, self._next_end_ms = held.view(now_ms)
         return records
 

@@ -122,6 +122,9 @@ class FaultProxy:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        # An aborted transport closes its socket in a later turn of the loop.
+        for _ in range(5):
+            await asyncio.sleep(0)
 
     def _serve(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter

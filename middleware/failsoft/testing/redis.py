@@ -63,13 +63,17 @@ class RedisServer:
             self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         deadline = time.monotonic() + _START_S
-        while self.ask("PING") != "PONG":
+        while not self._is_ready():
             if time.monotonic() > deadline or self._process.poll() is not None:
                 self.kill()
                 log = self.folder / "redis.log"
                 text = log.read_text() if log.exists() else "no log"
                 raise RuntimeError(f"redis-server did not start: {text[-2000:]}")
             time.sleep(0.01)
+
+    def _is_ready(self) -> bool:
+        reply = self.ask("PING")  # NOAUTH is an answer as well
+        return reply != "" and not reply.startswith("-LOADING")
 
     def ask(self, *words: str) -> str:
         """Send one command on a connection of its own; return a one-line reply.

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from redis import exceptions as redis_errors
 from redis.asyncio import Redis
@@ -41,11 +41,10 @@ def mask_url(url: str) -> str:
         parts = urlsplit(url)
     except ValueError:
         return "(unreadable URL)"
-    if parts.password is None:
-        return urlunsplit(parts._replace(query="", fragment=""))
-    _, _, place = parts.netloc.rpartition("@")
-    masked = f"{parts.username or ''}:***@{place}"
-    return urlunsplit(parts._replace(netloc=masked, query="", fragment=""))
+    place = parts.netloc
+    if parts.password is not None:
+        place = f"{parts.username or ''}:***@{place.rpartition('@')[2]}"
+    return f"{parts.scheme}://{place}{parts.path}"
 
 
 class Server:
@@ -88,12 +87,19 @@ class Server:
         self, what: str, *, passing: type[Exception] = StoreError
     ) -> Iterator[None]:
         """Turn the client's errors into `StoreError`s; let `passing` through."""
+        task = asyncio.current_task()
+        cancels = task.cancelling() if task else 0
         try:
             yield
         except (passing, StoreError):
             raise
         except (redis_errors.RedisError, OSError) as error:
             raise self.translate(error, what) from error
+        finally:
+            # redis-py sends under asyncio.wait_for, which on Python 3.11 forgets a
+            # cancellation that meets a finished send: the task would run for ever.
+            if task is not None and task.cancelling() > cancels:
+                raise asyncio.CancelledError
 
     async def ask(
         self,

@@ -38,6 +38,7 @@ __all__ = ["RedisControls"]
 _HEARTBEAT_S = 15
 _NODES_KEPT_MS = 3_600_000
 _APPLY_TRIES = 3
+_LOAD_TRIES = 4
 _BLAME_ENTRIES = 500  # newest log entries searched for who caused a conflict
 
 
@@ -60,17 +61,26 @@ class RedisControls:
         self._send_text = False
 
     async def load(self) -> ControlSet:
-        """Read the whole control set consistently with its log tail."""
-        pipe = self.server.commands.pipeline(transaction=True)
-        pipe.time()
-        pipe.hgetall(self.keys.meta)
-        pipe.xrevrange(self.keys.log, count=1)
-        for key in self.keys.kinds.values():
-            pipe.hgetall(key)
+        """Read the whole control set consistently with its log tail.
+
+        One pipeline between two readings of the revision; a full server refuses
+        MULTI even for reads, so that comes only after writers got in between.
+        """
         what = "loading the controls"
-        deadline_s = self.server.timeouts.load_s
-        replies = await self.server.run(pipe, what, deadline_s=deadline_s)
-        time, meta, tail, *hashes = self.server.checked(replies, what)
+        for attempt in range(_LOAD_TRIES):
+            last = attempt == _LOAD_TRIES - 1
+            pipe = self.server.commands.pipeline(transaction=last)
+            pipe.time()
+            pipe.hgetall(self.keys.meta)
+            pipe.xrevrange(self.keys.log, count=1)
+            for key in self.keys.kinds.values():
+                pipe.hgetall(key)
+            pipe.hmget(self.keys.meta, "rev", "epoch")
+            deadline_s = self.server.timeouts.load_s
+            replies = await self.server.run(pipe, what, deadline_s=deadline_s)
+            time, meta, tail, *hashes, after = self.server.checked(replies, what)
+            if after == [meta.get(b"rev"), meta.get(b"epoch")]:
+                break
         return ControlSet(
             rev=int(meta.get(b"rev", 0)),
             epoch=meta.get(b"epoch", b"").decode(),
