@@ -13,6 +13,7 @@ from textual.widgets import Input
 
 from failsoft.ops.operator import Operator
 from failsoft_tui.app import FailsoftApp
+from failsoft_tui.dialogs.preview import PreviewDialog
 from tui.fleet import ManualClock, PaperOperator
 
 __all__ = ["Desk", "open_app", "screen_text"]
@@ -39,11 +40,12 @@ class Desk:
     async def press(self, *keys: str) -> None:
         """Press keys; a dialog that just opened is past its deaf moment."""
         for key in keys:
-            typing = isinstance(self.app.focused, Input)
+            typing = isinstance(self.app.focused, Input) and len(key) == 1
             await self.pilot.press(key)
             await self.pilot.pause()
             if not typing:
                 self.clock.advance(0.2)
+        await self.settle()
 
     async def until(self, check: Callable[[], bool]) -> None:
         """Let the app run until a condition holds."""
@@ -54,9 +56,26 @@ class Desk:
             await asyncio.sleep(0)
         raise AssertionError("\n".join(self.lines()))
 
+    def recompute(self) -> None:
+        """Let the open preview make its next dry run now."""
+        dialog = self.app.screen
+        assert isinstance(dialog, PreviewDialog)
+        dialog.recompute()
+
     def lines(self) -> list[str]:
         self.app.tick()
+        self.app.screen.refresh()  # else a dialog keeps what it painted behind it
         return screen_text(self.app)
+
+    async def settle(self) -> None:
+        """Let layout and painting come to rest."""
+        before: list[str] = []
+        for _ in range(50):
+            await self.pilot.pause()
+            lines = self.lines()
+            if lines == before:
+                return
+            before = lines
 
     def text(self) -> str:
         return "\n".join(self.lines())
@@ -79,5 +98,5 @@ async def open_app(
     async with app.run_test(size=size) as pilot:
         desk = Desk(app, pilot, operator or paper, clock)
         await desk.until(lambda: app.desk.has_data())
-        await pilot.pause()
+        await desk.settle()
         yield desk

@@ -24,7 +24,9 @@ COLUMNS = (
 
 
 def order_of(*rows: Row, now: float = 0.0) -> RowOrder[Row]:
-    order = RowOrder(COLUMNS, lambda r: r.key, lambda r: r.rank, lambda r: r.rank < 0)
+    order: RowOrder[Row] = RowOrder(
+        COLUMNS, lambda r: r.key, lambda r: r.rank, lambda r: r.rank < 0
+    )
     order.take(rows, now)
     return order
 

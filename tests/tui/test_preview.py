@@ -45,7 +45,7 @@ async def test_the_code_shown_first_stays_although_each_dry_run_has_its_own() ->
     async with open_app() as desk:
         await kill_dialog(desk, 2)
         desk.operator.code = "99"
-        desk.app.screen.recompute()
+        desk.recompute()
         await desk.press("4", "7", "enter")
 
         assert len(desk.operator.applied) == 1
@@ -69,7 +69,7 @@ async def test_a_tier_that_rises_drops_what_was_typed() -> None:
         await kill_dialog(desk, 2)
         await desk.press("4", "7")
         desk.operator.tiers = [3]
-        desk.app.screen.recompute()
+        desk.recompute()
         risen = desk.text()
         await desk.press("enter")
 
@@ -81,7 +81,7 @@ async def test_a_tier_never_falls_while_the_dialog_is_open() -> None:
     async with open_app() as desk:
         await kill_dialog(desk, 2)
         desk.operator.tiers = [1]
-        desk.app.screen.recompute()
+        desk.recompute()
         await desk.press("enter")
 
         assert "tier 2" in desk.text()

@@ -27,16 +27,17 @@ class AskDialog(ModalScreen[str | None]):
         super().__init__()
         self._desk = desk
         self._lines = lines
+        self.text = Lines(id="text", panel=True, ascii_only=desk.ascii_only)
 
     def compose(self) -> ComposeResult:
         """Lay out question and input."""
         with Vertical(id="panel", classes=self._desk.border_class):
-            yield Lines(id="text", panel=True, ascii_only=self._desk.ascii_only)
+            yield self.text
             yield Input(id="input", compact=True, max_length=500)
 
     def on_mount(self) -> None:
         """Show the question."""
-        text = self.query_one("#text", Lines)
+        text = self.text
         text.styles.height = len(self._lines)
         text.set_lines(self._lines)
 

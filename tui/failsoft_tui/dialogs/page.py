@@ -26,24 +26,25 @@ class PageDialog(ModalScreen[None]):
         super().__init__()
         self._desk = desk
         self._lines = lines
+        self.text = Lines(id="text", panel=True, ascii_only=desk.ascii_only)
 
     def compose(self) -> ComposeResult:
         """Lay out the text."""
         with Vertical(id="panel", classes=self._desk.border_class):
-            yield Lines(id="text", panel=True, ascii_only=self._desk.ascii_only)
+            yield self.text
 
     def on_mount(self) -> None:
         """Show the lines."""
-        self.query_one("#text", Lines).set_lines(self._lines)
+        self.text.set_lines(self._lines)
 
     def on_resize(self) -> None:
         """Fit the page."""
-        text = self.query_one("#text", Lines)
+        text = self.text
         text.styles.height = min(len(self._lines), max(1, self.size.height - 4))
 
     def action_go(self, where: str) -> None:
         """Scroll a line up or down."""
-        self.query_one("#text", Lines).scroll_by(-1 if where == "up" else 1)
+        self.text.scroll_by(-1 if where == "up" else 1)
 
     def action_cancel(self) -> None:
         """Close."""

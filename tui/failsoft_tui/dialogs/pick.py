@@ -30,19 +30,22 @@ class PickDialog(ModalScreen[str | None]):
         self._title = title
         self._entries = entries
         self._index = 0
+        names = ("title", "text", "keys")
+        self.parts = {
+            name: Lines(id=name, panel=True, ascii_only=desk.ascii_only)
+            for name in names
+        }
 
     def compose(self) -> ComposeResult:
         """Lay out title and entries."""
         with Vertical(id="panel", classes=self._desk.border_class):
-            yield Lines(id="title", panel=True, ascii_only=self._desk.ascii_only)
-            yield Lines(id="text", panel=True, ascii_only=self._desk.ascii_only)
-            yield Lines(id="keys", panel=True, ascii_only=self._desk.ascii_only)
+            yield from self.parts.values()
 
     def on_mount(self) -> None:
         """Show the entries."""
-        self.query_one("#title", Lines).set_lines([((f" {self._title}", "bold"),)])
+        self.parts["title"].set_lines([((f" {self._title}", "bold"),)])
         keys = ((" ENTER", "key"), (" take it   ", ""), ("esc", "key"), (" cancel", ""))
-        self.query_one("#keys", Lines).set_lines([keys])
+        self.parts["keys"].set_lines([keys])
         self._paint()
 
     def on_resize(self) -> None:
@@ -50,7 +53,7 @@ class PickDialog(ModalScreen[str | None]):
         self._paint()
 
     def _paint(self) -> None:
-        text = self.query_one("#text", Lines)
+        text = self.parts["text"]
         height = max(1, min(len(self._entries), self.size.height - 6))
         text.styles.height = height
         text.top = min(max(0, self._index - height + 1), len(self._entries) - height)

@@ -42,6 +42,9 @@ class PreviewDialog(ModalScreen[Applied | None]):
         super().__init__()
         self._desk = desk
         self._plan = plan
+        self.text = Lines(id="text", panel=True, ascii_only=desk.ascii_only)
+        self.entry = Input(id="input", compact=True)
+        self.entry.display = False
         self._opened = desk.clock()
         self._asks = Confirmation()
         self._reason = ""
@@ -54,12 +57,11 @@ class PreviewDialog(ModalScreen[Applied | None]):
     def compose(self) -> ComposeResult:
         """Lay out text and the one input."""
         with Vertical(id="panel", classes=self._desk.border_class):
-            yield Lines(id="text", panel=True, ascii_only=self._desk.ascii_only)
-            yield Input(id="input", compact=True)
+            yield self.text
+            yield self.entry
 
     def on_mount(self) -> None:
         """Start the dry run."""
-        self.query_one(Input).display = False
         self.recompute()
         self.set_interval(1.0, self.recompute)
 
@@ -142,15 +144,14 @@ class PreviewDialog(ModalScreen[Applied | None]):
 
     def _ask(self, what: str, value: str = "") -> None:
         self._asked = what
-        entry = self.query_one(Input)
-        entry.value = value
-        entry.display = True
-        entry.focus()
+        self.entry.value = value
+        self.entry.display = True
+        self.entry.focus()
         self._paint()
 
     def _close_input(self) -> None:
         self._asked = ""
-        self.query_one(Input).display = False
+        self.entry.display = False
         self.set_focus(None)
         self._paint()
 
@@ -200,13 +201,10 @@ class PreviewDialog(ModalScreen[Applied | None]):
     # -- painting --------------------------------------------------------------
 
     def _paint(self) -> None:
-        panel = self.query_one("#panel")
         width = max(30, min(self.size.width, _WIDEST) - 2)
-        text = self.query_one("#text", Lines)
         lines = self._lines(width)
-        text.styles.height = min(len(lines), max(3, self.size.height - 4))
-        panel.styles.width = width + 2
-        text.set_lines(lines)
+        self.text.styles.height = min(len(lines), max(3, self.size.height - 4))
+        self.text.set_lines(lines)
 
     def _lines(self, width: int) -> list[Line]:
         lines: list[Line] = []

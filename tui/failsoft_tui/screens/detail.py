@@ -21,7 +21,6 @@ from failsoft_tui.flights import (
 )
 from failsoft_tui.paint import Line
 from failsoft_tui.screens.fleet import FleetScreen
-from failsoft_tui.widgets.lines import Lines
 
 __all__ = ["DetailScreen"]
 
@@ -44,10 +43,11 @@ class DetailScreen(FleetScreen):
         self._stack_at = 0
         self._flight = ""  # id on screen
         self._all_frames = False
+        self.page = self.lines("page")
 
     def body(self) -> Iterable[Widget]:
         """Return the page."""
-        yield Lines(id="page", ascii_only=self.desk.ascii_only)
+        yield self.page
 
     def title_ends(self) -> tuple[str, str]:
         """Return the route and how much of it is kept."""
@@ -56,7 +56,7 @@ class DetailScreen(FleetScreen):
 
     def take_view(self, view: FleetView) -> None:
         """Paint the route anew."""
-        page = self.query_one("#page", Lines)
+        page = self.page
         lines = self._lines(view)
         page.set_lines(lines)
         if self._jump:
@@ -127,7 +127,7 @@ class DetailScreen(FleetScreen):
 
     def action_go(self, where: str) -> None:
         """Scroll: up, down, page_up, page_down."""
-        page = self.query_one("#page", Lines)
+        page = self.page
         count = page.size.height if where.startswith("page") else 1
         page.scroll_by(-count if where.endswith("up") else count)
 

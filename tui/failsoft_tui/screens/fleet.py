@@ -34,7 +34,8 @@ from failsoft_tui.widgets.lines import Lines
 __all__ = ["FleetScreen"]
 
 LOW = 16
-_AROUND = ("header", "tabs", "notice", "title", "status", "footer", "small")
+_ABOVE = ("header", "tabs", "notice", "title")
+_BELOW = ("status", "footer", "small")
 
 
 class FleetScreen(Screen[None]):
@@ -53,15 +54,17 @@ class FleetScreen(Screen[None]):
     def __init__(self, desk: Desk) -> None:
         super().__init__()
         self.desk = desk
+        # Held, not queried: ticks come before compose and after removal, too.
+        self.around = {name: self.lines(name) for name in (*_ABOVE, *_BELOW)}
 
     def compose(self) -> ComposeResult:
         """Lay out the lines around the body."""
-        lines = {name: self._line(name) for name in _AROUND}
-        yield from (lines[name] for name in ("header", "tabs", "notice", "title"))
+        yield from (self.around[name] for name in _ABOVE)
         yield from self.body()
-        yield from (lines[name] for name in ("status", "footer", "small"))
+        yield from (self.around[name] for name in _BELOW)
 
-    def _line(self, name: str) -> Lines:
+    def lines(self, name: str) -> Lines:
+        """Return a widget of lines for this terminal."""
         return Lines(id=name, ascii_only=self.desk.ascii_only)
 
     def body(self) -> Iterable[Widget]:
@@ -101,8 +104,6 @@ class FleetScreen(Screen[None]):
 
     def tick(self) -> None:
         """Paint what changes with time alone; twice a second."""
-        if not self.is_mounted:
-            return
         desk, view, width = self.desk, self.desk.view, self.size.width
         session = desk.session()
         armed = desk.armed_s() is not None and not desk.is_stale()
@@ -120,7 +121,7 @@ class FleetScreen(Screen[None]):
         self._set("small", too_small_line(desk.newest, session))
 
     def _set(self, name: str, line: Line) -> None:
-        self.query_one(f"#{name}", Lines).set_lines([line])
+        self.around[name].set_lines([line])
 
     # -- writes ----------------------------------------------------------------
 

@@ -30,18 +30,18 @@ class ListScreen(FleetScreen):
     def __init__(self, desk: Desk, order: RowOrder[Any]) -> None:
         super().__init__(desk)
         self.table = LiveTable(order, clock=desk.clock, ascii_only=desk.ascii_only)
-
-    def body(self) -> Iterable[Widget]:
-        """Return the table and the filter's input."""
-        yield self.table
-        entry = Input(
+        self.entry = Input(
             id="filter",
             placeholder="filter: words, * any text, !not",
             compact=True,
             max_length=FILTER_LIMIT,
         )
-        entry.display = False
-        yield entry
+        self.entry.display = False
+
+    def body(self) -> Iterable[Widget]:
+        """Return the table and the filter's input."""
+        yield self.table
+        yield self.entry
 
     def rows(self, view: FleetView) -> tuple[Any, ...]:
         """Return the rows of a view."""
@@ -57,8 +57,6 @@ class ListScreen(FleetScreen):
 
     def take_view(self, view: FleetView) -> None:
         """Hand the rows to the table."""
-        if not self.table.is_mounted:
-            return
         self.table.empty = self._empty()
         self.table.set_rows(self.rows(view), view.seq)
 
@@ -101,15 +99,14 @@ class ListScreen(FleetScreen):
 
     def action_filter(self) -> None:
         """Type a filter."""
-        entry = self.query_one("#filter", Input)
-        entry.value = self.table.order.filter_text
-        entry.display = True
-        entry.focus()
+        self.entry.value = self.table.order.filter_text
+        self.entry.display = True
+        self.entry.focus()
 
     @on(Input.Changed, "#filter")
     def filter_changed(self, event: Input.Changed) -> None:
         """Filter while typing."""
-        if self.query_one("#filter", Input).display:
+        if self.entry.display:
             self._filter(event.value)
 
     @on(Input.Submitted, "#filter")
@@ -122,7 +119,7 @@ class ListScreen(FleetScreen):
         self.table.rearrange()
 
     def _close_filter(self) -> None:
-        self.query_one("#filter", Input).display = False
+        self.entry.display = False
         self.table.focus()
 
     def action_back(self) -> None:

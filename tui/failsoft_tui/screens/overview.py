@@ -18,7 +18,6 @@ from failsoft_tui.paint import Line
 from failsoft_tui.rows import route_order
 from failsoft_tui.screens.detail import DetailScreen
 from failsoft_tui.screens.listing import ListScreen
-from failsoft_tui.widgets.lines import Lines
 from failsoft_tui.widgets.live_table import LiveTable
 
 __all__ = ["OverviewScreen"]
@@ -38,11 +37,12 @@ class OverviewScreen(ListScreen):
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk, route_order())
+        self.pane = self.lines("pane")
 
     def body(self) -> Iterable[Widget]:
         """Return the table and the detail pane."""
         yield from super().body()
-        yield Lines(id="pane", ascii_only=self.desk.ascii_only)
+        yield self.pane
 
     def rows(self, view: FleetView) -> tuple[Any, ...]:
         """Return the routes."""
@@ -73,7 +73,7 @@ class OverviewScreen(ListScreen):
         self._paint_pane()
 
     def _paint_pane(self) -> None:
-        pane = self.query_one("#pane", Lines)
+        pane = self.pane
         # A short table leaves its room to the stack.
         spare = self.size.height - AROUND - len(self.table.order.listed)
         pane.styles.height = min(PANE_MOST, max(PANE_LEAST, spare))
