@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -21,10 +24,13 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-def server_or_skip(*config: tuple[str, str]) -> Iterator[RedisServer]:
+@contextmanager
+def server_or_skip(
+    *config: tuple[str, str], persist: bool = False, own: bool = False
+) -> Iterator[RedisServer]:
     """Yield a running server; skip without one, unless that is forbidden."""
     try:
-        with redis_server(*config) as server:
+        with redis_server(*config, persist=persist, own=own) as server:
             yield server
     except RedisServerMissing as error:
         if os.environ.get("FAILSOFT_REQUIRE_REDIS") == "1":
@@ -32,15 +38,22 @@ def server_or_skip(*config: tuple[str, str]) -> Iterator[RedisServer]:
         pytest.skip(f"needs redis-server: {error}")
 
 
+@pytest.fixture(scope="session")
+def own_redis() -> Callable[..., AbstractContextManager[RedisServer]]:
+    """Make a server for one test, to be stopped, killed or configured."""
+    return partial(server_or_skip, own=True)
+
+
 @pytest.fixture(name="redis_server", scope="session")
 def redis_server_fixture() -> Iterator[RedisServer]:
-    yield from server_or_skip()
+    with server_or_skip() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def redis_cluster() -> Iterator[RedisServer]:
     """A real server as a cluster of one node: it answers CROSSSLOT."""
-    for server in server_or_skip(("cluster-enabled", "yes")):
+    with server_or_skip(("cluster-enabled", "yes")) as server:
         server.ask("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
         for _ in range(200):
             if "cluster_state:ok" in server.ask("CLUSTER", "INFO"):
@@ -52,7 +65,7 @@ def redis_cluster() -> Iterator[RedisServer]:
 @pytest.fixture
 def redis_url(redis_server: RedisServer) -> str:
     """Address of the session's server, its database emptied."""
-    redis_server.ask("FLUSHALL")
+    flush(redis_server.url)
     return redis_server.url
 
 
@@ -73,8 +86,8 @@ def fake_redis_url() -> Iterator[str]:
 
 def flush(url: str) -> None:
     """Empty the server at `redis://host:port/0`."""
-    host, port = url.removeprefix("redis://").removesuffix("/0").split(":")
-    with socket.create_connection((host, int(port)), timeout=2) as link:
+    parts = urlsplit(url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=2) as link:
         link.sendall(b"*1\r\n$8\r\nFLUSHALL\r\n")
         assert link.recv(64) == b"+OK\r\n"
 

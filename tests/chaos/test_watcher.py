@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 
 import pytest
 
 from failsoft.controls.watcher import ControlState, Watcher
 from failsoft.store.protocols import Call, Change, ControlStore
 from failsoft.store.redis.store import RedisStore
-from failsoft.testing import FaultProxy, RedisServer, redis_server
+from failsoft.testing import FaultProxy, RedisServer
 
 pytestmark = pytest.mark.anyio
+
+OwnRedis = Callable[..., AbstractContextManager[RedisServer]]
 
 _ids = iter(range(10**9))
 
@@ -99,10 +101,12 @@ async def test_an_empty_store_is_live_at_revision_0(redis_url: str) -> None:
         assert seen.words == ["live"]
 
 
+@pytest.mark.parametrize("kind", ["redis_url", "fake_redis_url"])
 async def test_a_flip_is_seen_within_100_ms(
-    redis_url: str, writer: ControlStore
+    kind: str, request: pytest.FixtureRequest
 ) -> None:
-    async with watching(redis_url) as (watcher, seen, _):
+    url = request.getfixturevalue(kind)
+    async with watching(url) as (watcher, seen, writer):
         await watcher.first_sync(1.0)
         took = []
         for n in range(20):
@@ -173,8 +177,10 @@ async def test_a_black_hole_makes_it_stale_and_healing_live(
     assert ("kill", "x") in held
 
 
-async def test_kills_hold_and_end_on_time_while_redis_is_dead() -> None:
-    with redis_server(persist=True, own=True) as server:
+async def test_kills_hold_and_end_on_time_while_redis_is_dead(
+    own_redis: OwnRedis,
+) -> None:
+    with own_redis(persist=True) as server:
         writer = RedisStore(server.url, "test")
         await writer.apply(call(kill("stays"), kill("ends", until_in(1.5))))
         async with watching(server.url, stale_after_s=0.5, block_s=0.3) as (
@@ -206,8 +212,8 @@ def until_in(seconds: float) -> str:
     return str(int(END["at"] * 1000))
 
 
-async def test_a_frozen_server_never_raises_and_comes_back() -> None:
-    with redis_server(own=True) as server:
+async def test_a_frozen_server_never_raises_and_comes_back(own_redis: OwnRedis) -> None:
+    with own_redis() as server:
         async with watching(server.url, stale_after_s=1.0, block_s=0.5) as (
             watcher,
             seen,

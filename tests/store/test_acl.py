@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractContextManager
 
 import pytest
 
@@ -11,7 +12,7 @@ from failsoft.errors import DefinitionError, StoreRefused
 from failsoft.store.protocols import Call, Change, TickBatch
 from failsoft.store.redis.acl import ROLES, Role, acl_line, acl_rules
 from failsoft.store.redis.store import RedisStore
-from failsoft.testing import RedisServer, RedisServerMissing, redis_server
+from failsoft.testing import RedisServer
 
 Login = Callable[[Role], Awaitable[RedisStore]]
 
@@ -21,15 +22,14 @@ KILL = Call("op", "ana", "a test", (Change("kill", "x", "put", json=b"{}"),))
 
 
 @pytest.fixture(scope="module")
-def guarded() -> object:
+def guarded(
+    own_redis: Callable[[], AbstractContextManager[RedisServer]],
+) -> Iterator[RedisServer]:
     """A server with one user a role, named like the role."""
-    try:
-        with redis_server(own=True) as server:
-            for role in ROLES:
-                add_user(server, role, role)
-            yield server
-    except RedisServerMissing as error:
-        pytest.skip(str(error))
+    with own_redis() as server:
+        for role in ROLES:
+            add_user(server, role, role)
+        yield server
 
 
 def add_user(server: RedisServer, role: Role, user: str) -> None:

@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, asynccontextmanager
 
 import pytest
 
@@ -17,9 +17,11 @@ from failsoft.store.open import open_store
 from failsoft.store.protocols import Call, Change
 from failsoft.store.redis.connect import Timeouts, mask_url
 from failsoft.store.redis.store import RedisStore
-from failsoft.testing import FaultProxy, RedisServer, redis_server
+from failsoft.testing import FaultProxy, RedisServer
 
 pytestmark = pytest.mark.anyio
+
+OwnRedis = Callable[..., AbstractContextManager[RedisServer]]
 
 _ids = iter(range(10**9))
 QUICK = Timeouts(connect_s=0.2, command_s=0.2)
@@ -93,8 +95,10 @@ async def test_lost_replies_never_apply_a_write_twice(proxy: FaultProxy) -> None
     assert (held.rev, len(held.records), len(log)) == (20, 20, 20)
 
 
-async def test_a_frozen_server_ends_every_call_in_bounded_time() -> None:
-    with redis_server(own=True) as server:
+async def test_a_frozen_server_ends_every_call_in_bounded_time(
+    own_redis: OwnRedis,
+) -> None:
+    with own_redis() as server:
         async with opened(server.url) as store:
             await store.load()
             server.stop()
@@ -108,8 +112,8 @@ async def test_a_frozen_server_ends_every_call_in_bounded_time() -> None:
     assert took_s < 0.6
 
 
-async def test_a_replica_is_refused_as_read_only() -> None:
-    with redis_server(own=True) as server:
+async def test_a_replica_is_refused_as_read_only(own_redis: OwnRedis) -> None:
+    with own_redis() as server:
         server.ask("REPLICAOF", "127.0.0.1", "1")
         async with opened(server.url) as store:
             with pytest.raises(StoreRefused) as caught:
@@ -119,8 +123,10 @@ async def test_a_replica_is_refused_as_read_only() -> None:
     assert "point store.url at the primary" in str(caught.value)
 
 
-async def test_a_wrong_password_is_refused_without_showing_it() -> None:
-    with redis_server(("requirepass", "right"), own=True) as server:
+async def test_a_wrong_password_is_refused_without_showing_it(
+    own_redis: OwnRedis,
+) -> None:
+    with own_redis(("requirepass", "right")) as server:
         async with opened(server.url.replace("//", "//:wr0ng@")) as store:
             with pytest.raises(StoreRefused) as caught:
                 await store.load()
@@ -132,16 +138,16 @@ async def test_a_wrong_password_is_refused_without_showing_it() -> None:
     assert "wr0ng" not in str(caught.value)
 
 
-async def test_a_full_server_is_refused_as_out_of_memory() -> None:
-    with redis_server(("maxmemory", "1"), own=True) as server:
+async def test_a_full_server_is_refused_as_out_of_memory(own_redis: OwnRedis) -> None:
+    with own_redis(("maxmemory", "1")) as server:
         async with opened(server.url) as store:
             with pytest.raises(StoreRefused, match="is out of memory"):
                 await store.apply(kill())
             assert (await store.load()).rev == 0
 
 
-async def test_a_restarted_server_needs_the_script_again() -> None:
-    with redis_server(persist=True, own=True) as server:
+async def test_a_restarted_server_needs_the_script_again(own_redis: OwnRedis) -> None:
+    with own_redis(persist=True) as server:
         async with opened(server.url) as store:
             await store.apply(kill("a"))
             server.kill()

@@ -94,6 +94,14 @@ async def test_attempts_come_newest_first(store: AnyStore) -> None:
     assert [dict(fields) for _, fields in newest] == [{"who": "bö", "what": "second"}]
 
 
+async def test_without_proof_everybody_is_an_operator_with_a_question_mark(
+    store: AnyStore,
+) -> None:
+    user, role = await store.identify()
+
+    assert (user in ("default?", "local?"), role) == (True, "operator")
+
+
 async def test_a_wait_ends_with_the_first_entry(store: AnyStore) -> None:
     waiting = asyncio.create_task(store.wait("0-0", 5.0))
     await asyncio.sleep(0)

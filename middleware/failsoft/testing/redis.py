@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 __all__ = ["RedisServer", "RedisServerMissing", "redis_server"]
 
@@ -33,6 +34,7 @@ class RedisServer:
         self, binary: str, folder: Path, config: Sequence[tuple[str, str]] = ()
     ) -> None:
         self.folder = folder
+        self.host = "127.0.0.1"
         self.port = _free_port()
         self.socket_path = folder / "redis.sock"
         self._command = [binary, "--bind", "127.0.0.1", "--port", str(self.port)]
@@ -83,7 +85,7 @@ class RedisServer:
         parts = [f"${len(word.encode())}\r\n{word}\r\n" for word in words]
         request = f"*{len(words)}\r\n{''.join(parts)}".encode()
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as link:
+            with socket.create_connection((self.host, self.port), timeout=1) as link:
                 link.sendall(request)
                 return link.recv(4096).decode().strip().lstrip("+:")
         except OSError:
@@ -110,10 +112,13 @@ class RedisServer:
 
 
 class _OtherServer(RedisServer):
-    """A server somebody else runs: usable, never ended by a test."""
+    """A server somebody else runs for tests: emptied by them, never ended."""
 
     def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
         self._url = url
+        self._process = None
+        self.host, self.port = parts.hostname or "127.0.0.1", parts.port or 6379
 
     @property
     def url(self) -> str:
@@ -137,8 +142,9 @@ def redis_server(
 ) -> Iterator[RedisServer]:
     """Run a server for the block: `redis-server` or `valkey-server` on PATH.
 
-    FAILSOFT_TEST_REDIS_URL names a running one instead, unless `own` or `config`
-    asks for a process of its own.  persist: every write survives `kill`.
+    FAILSOFT_TEST_REDIS_URL names a running one instead (without password; tests
+    empty it), unless `own`, `persist` or `config` asks for a process of its own.
+    persist: every write survives `kill`.
     Raises RedisServerMissing when there is none.
     """
     url = os.environ.get("FAILSOFT_TEST_REDIS_URL")
