@@ -1,0 +1,122 @@
+"""Strings of strangers: shown, never obeyed."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from rich.cells import cell_len
+
+from failsoft.ops.views import Notice
+from tui.fleet import CONTROLS, FLIGHTS, GROUPS, LOG, ROUTES, incident
+from tui.paper import Desk, open_app
+
+ROOT = Path(__file__).parents[2] / "tui" / "failsoft_tui"
+HOSTILE = [
+    "GET /items/[/foo]",
+    "GET /v1/[id]/x[bold red]",
+    "GET /\x1b]0;owned\x07\x1b[2J/x",
+    "GET /\u202etxt.exe\u2066",
+    "GET /商品/検索/とても長い名前/" + "界" * 60,
+    "GET /e\u0301" + "\u0301" * 40,
+    "GET /line\nbreak\ttab\r",
+    "GET /\x9b31m\udcff",
+    "GET /" + "a" * 5_000,
+    "",
+]
+
+
+def hostile_view(now: float, text: str) -> object:
+    return incident(
+        now,
+        2,
+        routes=(msgspec.structs.replace(ROUTES[0], key=text, state_text=text),),
+        groups=(msgspec.structs.replace(GROUPS[0], route=text, exception=text),),
+        flights=(
+            msgspec.structs.replace(
+                FLIGHTS[0], route=text, message=text, consumer=text, causes=(text,)
+            ),
+        ),
+        controls=(
+            msgspec.structs.replace(CONTROLS[0], target=text, why=text, by=text),
+        ),
+        log=(msgspec.structs.replace(LOG[0], target=text, why=text, who=text),),
+        notices=(Notice(2, text, text),),
+    )
+
+
+def check_lines(desk: Desk) -> None:
+    width, height = desk.app.size
+    lines = desk.lines()
+    assert len(lines) == height
+    for line in lines:
+        assert cell_len(line) <= width
+        assert line.isprintable(), line
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("text", HOSTILE)
+async def test_hostile_text_is_shown_and_breaks_nothing(text: str) -> None:
+    async with open_app((120, 40)) as desk:
+        desk.operator.push(hostile_view(desk.clock(), text))
+        await desk.until(lambda: desk.app.desk.newest.seq == 2)
+        for keys in ((), ("e",), ("escape", "3"), ("9",), ("d",)):
+            await desk.press(*keys)
+            check_lines(desk)
+        await desk.press("escape", "1", "K")
+        check_lines(desk)
+
+
+@pytest.mark.anyio
+async def test_markup_in_a_route_is_printed_as_it_is() -> None:
+    async with open_app((120, 40)) as desk:
+        desk.operator.push(hostile_view(desk.clock(), "GET /items/[/foo]"))
+        await desk.until(lambda: "/items/[/foo]" in desk.text())
+
+
+# Calls whose text arguments Textual parses as markup.
+PARSED = {"Static", "Label", "Button", "Checkbox", "Option", "Tab", "notify", "Select"}
+PARSED |= {"from_markup", "OptionList", "DataTable", "Markdown", "Tooltip"}
+PARSED_ATTRIBUTES = {"border_title", "border_subtitle", "tooltip", "placeholder"}
+PARSED_NAMES = {"help", "placeholder", "tooltip", "title", "label"}
+
+
+def parsed_texts(source: str) -> Iterator[int]:
+    """Yield lines that hand anything but a literal to something that parses markup."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            parsed = list(node.args) if name in PARSED else []
+            if name in PARSED or name in ("Input", "Hit", "DiscoveryHit"):
+                parsed += [k.value for k in node.keywords if k.arg in PARSED_NAMES]
+            if not all(isinstance(value, ast.Constant) for value in parsed):
+                yield node.lineno
+        if isinstance(node, ast.Assign):
+            names = {getattr(target, "attr", "") for target in node.targets}
+            if names & PARSED_ATTRIBUTES and not isinstance(node.value, ast.Constant):
+                yield node.lineno
+
+
+def test_only_literals_go_where_markup_is_parsed() -> None:
+    found = {
+        str(path.relative_to(ROOT)): lines
+        for path in ROOT.rglob("*.py")
+        if (lines := list(parsed_texts(path.read_text())))
+    }
+
+    assert found == {}
+
+
+def test_a_planted_markup_text_is_found() -> None:
+    planted = (
+        "Static(name)\n"
+        "Static('literal')\n"
+        "self.notify(f'{name}')\n"
+        "self.border_title = name\n"
+        "Input(placeholder=name)\n"
+    )
+
+    assert sorted(parsed_texts(planted)) == [1, 3, 4, 5]
