@@ -24,7 +24,7 @@ SEGMENTS = [
     "{x}.json",
     "a.json",
 ]
-REQUESTED = ["", "a", "b", "7", "7.5", "va", "a.json", "7.json", "x\n", "é"]
+REQUESTED = ["", "a", "b", "7", "7.5", "va", "a.json", "7.json", "é"]
 METHODS = [["GET"], ["POST"], ["GET", "POST"], None]
 
 
