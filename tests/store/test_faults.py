@@ -190,11 +190,22 @@ async def clients(store: RedisStore) -> str:
         ("redis://:pw@host/0", "redis://:***@host/0"),
         ("rediss://host:6380/1?password=pw", "rediss://host:6380/1"),
         ("unix:///run/redis.sock?db=1&password=pw", "unix:///run/redis.sock"),
-        ("redis://[::1/0", "(unreadable URL)"),
+        ("localhost:6379", "localhost:6379"),
     ],
 )
 def test_a_shown_url_has_no_password(url: str, shown: str) -> None:
     assert mask_url(url) == shown
+
+
+@pytest.mark.parametrize(
+    "url", ["redis://[::1/0", "redis://ana:s/3@h", "redis://ana:s#3@h", "ana:s3@h"]
+)
+def test_a_url_whose_password_cannot_be_told_apart_is_not_shown(url: str) -> None:
+    with pytest.raises(DefinitionError, match="is not a Redis URL") as caught:
+        open_store(url, "test")
+
+    assert "not shown" in str(caught.value)
+    assert "ana" not in str(caught.value)
 
 
 @pytest.mark.parametrize("url", ["localhost:6379", "http://host/", "redis://h:port/0"])

@@ -26,6 +26,9 @@ from failsoft.errors import DefinitionError, StoreError, StoreRefused, StoreUnav
 __all__ = ["Server", "Timeouts", "mask_url"]
 
 
+_UNREADABLE = "(not shown: quote / and # in its password as %2F and %23)"
+
+
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """Limits in seconds: to connect, for a command or pipeline, for a full load."""
@@ -36,11 +39,18 @@ class Timeouts:
 
 
 def mask_url(url: str) -> str:
-    """Return the URL with its password replaced by `***` and without its query."""
+    """Return the URL with its password replaced by `***` and without its query.
+
+    One whose password cannot be told apart is not shown at all.
+    """
     try:
         parts = urlsplit(url)
     except ValueError:
-        return "(unreadable URL)"
+        return _UNREADABLE
+    if "@" in url.partition("?")[0] and "@" not in parts.netloc:
+        return _UNREADABLE  # a password with an unquoted / or #
+    if not parts.netloc and parts.scheme != "unix":
+        return url.partition("?")[0]
     place = parts.netloc
     if parts.password is not None:
         place = f"{parts.username or ''}:***@{place.rpartition('@')[2]}"
@@ -73,9 +83,10 @@ class Server:
                 max_connections=16,
             )
         except ValueError as error:
+            why = "" if self.shown == _UNREADABLE else f" ({error})"
             raise DefinitionError(
                 [
-                    f"store.url {self.shown!r} is not a Redis URL ({error}); write "
+                    f"store.url {self.shown!r} is not a Redis URL{why}; write "
                     "e.g. redis://user:password@host:6379/0, rediss://... or "
                     "unix:///path/to/redis.sock"
                 ]
