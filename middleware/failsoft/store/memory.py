@@ -40,28 +40,34 @@ _HEARTBEAT_MS = 15_000
 _Key = tuple[str, str]
 
 
-class MemoryStore:
-    """`ControlStore` and `ObservationStore` within one process.
+class _Process:
+    """What both halves share: clock, ids, revision and the nodes of this process."""
 
-    now: Unix seconds, the clock that decides when records end.
-    """
-
-    local = True
-
-    def __init__(self, env: str, now: Callable[[], float] = clock.unix) -> None:
+    def __init__(self, env: str, now: Callable[[], float]) -> None:
         self.env = check_env(env)
         self._now = now
         self._rev = 0
         self._epoch = ""
-        self._records: dict[_Key, bytes] = {}
-        self._log: deque[Entry] = deque(maxlen=_LOG_KEPT)
-        self._answers: dict[str, Answer] = {}
         self._ids = itertools.count(1)
-        self._waiting: set[asyncio.Future[None]] = set()
-        self._observed = _Observations()
+        self._nodes: dict[str, tuple[int, bytes]] = {}
+        self._watched_until_ms = 0
 
     def _now_ms(self) -> int:
         return int(self._now() * 1000)
+
+    def _next_id(self) -> str:
+        return f"{self._now_ms()}-{next(self._ids)}"
+
+
+class _Controls(_Process):
+    local = True
+
+    def __init__(self, env: str, now: Callable[[], float]) -> None:
+        super().__init__(env, now)
+        self._records: dict[_Key, bytes] = {}
+        self._log: deque[Entry] = deque(maxlen=_LOG_KEPT)
+        self._answers: dict[str, Answer] = {}
+        self._waiting: set[asyncio.Future[None]] = set()
 
     async def load(self) -> ControlSet:
         """Read the whole control set consistently with its log tail."""
@@ -220,7 +226,7 @@ class MemoryStore:
         who, why, via, op_id = blame
         self._log.append(
             Entry(
-                id=f"{self._now_ms()}-{next(self._ids)}",
+                id=self._next_id(),
                 rev=self._rev,
                 epoch=self._epoch,
                 kind=key[0],
@@ -238,31 +244,39 @@ class MemoryStore:
     async def beat(self, node: str, heartbeat: bytes) -> Beat:
         """Say that `node` lives and read revision, epoch and whether it is watched."""
         now_ms = self._now_ms()
-        self._observed.nodes[node] = (now_ms, heartbeat)
-        watched = now_ms < self._observed.watched_until_ms
+        self._nodes[node] = (now_ms, heartbeat)
+        watched = now_ms < self._watched_until_ms
         return Beat(now_ms, self._rev, self._epoch, watched)
 
     async def leave(self, node: str) -> None:
         """Remove the node's heartbeat on a clean stop."""
-        self._observed.nodes.pop(node, None)
+        self._nodes.pop(node, None)
 
     async def identify(self) -> tuple[str, str]:
         """Return an unproven operator: whoever runs this process."""
         return "local?", "operator"
 
+
+class _Observations(_Process):
+    def __init__(self, env: str, now: Callable[[], float]) -> None:
+        super().__init__(env, now)
+        self._ticks: deque[tuple[str, bytes]] = deque(maxlen=_TICKS_KEPT)
+        self._flights: deque[tuple[str, bytes]] = deque(maxlen=_FLIGHTS_KEPT)
+        self._attempts: deque[tuple[str, dict[str, str]]] = deque(maxlen=_ATTEMPTS_KEPT)
+        self._definitions: dict[str, bytes] = {}
+
     async def write(self, batch: TickBatch) -> None:
         """Keep one node's second."""
-        kept, at_ms = self._observed, self._now_ms()
         if batch.tick is not None:
-            kept.ticks.append((f"{at_ms}-{next(self._ids)}", batch.tick))
+            self._ticks.append((self._next_id(), batch.tick))
         for flight in batch.flights:
-            kept.flights.append((f"{at_ms}-{next(self._ids)}", flight))
+            self._flights.append((self._next_id(), flight))
 
     async def read(self, *, ticks_after: str, flights_after: str) -> Observed:
         """Read what a view needs; marks the ticks as watched for 10 s."""
-        kept, now_ms = self._observed, self._now_ms()
-        kept.watched_until_ms = now_ms + _WATCH_S * 1000
-        seen = kept.nodes.items()
+        now_ms = self._now_ms()
+        self._watched_until_ms = now_ms + _WATCH_S * 1000
+        seen = self._nodes.items()
         return Observed(
             now_ms=now_ms,
             rev=self._rev,
@@ -271,44 +285,40 @@ class MemoryStore:
             nodes={n: blob for n, (at, blob) in seen if at > now_ms - _HEARTBEAT_MS},
             silent={n: at for n, (at, _) in seen if at <= now_ms - _HEARTBEAT_MS},
             seen={n: at for n, (at, _) in seen},
-            ticks=_newer(kept.ticks, ticks_after or f"{now_ms - 60_000}-0"),
-            flights=_newer(kept.flights, flights_after or "0-0"),
+            ticks=_newer(self._ticks, ticks_after or f"{now_ms - 60_000}-0"),
+            flights=_newer(self._flights, flights_after or "0-0"),
         )
 
     async def publish_definitions(self, digest: str, blob: bytes) -> None:
         """Keep encoded definitions under their digest."""
-        self._observed.definitions = {digest: blob}
+        self._definitions = {digest: blob}
 
     async def definitions(self, digest: str) -> bytes | None:
         """Return what `publish_definitions` stored last, None for another digest."""
-        return self._observed.definitions.get(digest)
+        return self._definitions.get(digest)
 
     async def attempt(self, fields: Mapping[str, str]) -> None:
         """Record a refused write or an arming."""
-        self._observed.attempts.append(
-            (f"{self._now_ms()}-{next(self._ids)}", dict(fields))
-        )
+        self._attempts.append((self._next_id(), dict(fields)))
 
     async def attempts(
         self, count: int = 200
     ) -> Sequence[tuple[str, Mapping[str, str]]]:
         """Return the newest attempts as (stream id, fields), newest first."""
-        return list(itertools.islice(reversed(self._observed.attempts), count))
+        return list(itertools.islice(reversed(self._attempts), count))
+
+
+class MemoryStore(_Controls, _Observations):
+    """`ControlStore` and `ObservationStore` within one process.
+
+    now: Unix seconds, the clock that decides when records end.
+    """
+
+    def __init__(self, env: str, now: Callable[[], float] = clock.unix) -> None:
+        super().__init__(env, now)
 
     async def aclose(self) -> None:
         """Nothing to close."""
-
-
-class _Observations:
-    """What nodes of this process reported, bounded."""
-
-    def __init__(self) -> None:
-        self.nodes: dict[str, tuple[int, bytes]] = {}
-        self.ticks: deque[tuple[str, bytes]] = deque(maxlen=_TICKS_KEPT)
-        self.flights: deque[tuple[str, bytes]] = deque(maxlen=_FLIGHTS_KEPT)
-        self.attempts: deque[tuple[str, dict[str, str]]] = deque(maxlen=_ATTEMPTS_KEPT)
-        self.definitions: dict[str, bytes] = {}
-        self.watched_until_ms = 0
 
 
 def _finish(grown: asyncio.Future[None]) -> None:
