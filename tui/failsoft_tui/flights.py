@@ -41,11 +41,16 @@ def route_line(view: FleetView, key: str) -> Line:
     if row is None:
         return _rule(f"{safe(key)} -- GONE: no node reports this route")
     names = _node_names(view)
-    shown = " ".join(
-        f"{safe(names.get(node, node), 12)} {percent(err)}" for node, err in row.by_node
-    )
-    counts = f"{rate(row.refused_per_s)}/s refused, {rate(row.gone_per_s)}/s gone"
-    return _rule(f"{safe(row.key)} -- err% by node: {shown or '-'} -- {counts}")
+    by_node = sorted((safe(names.get(n, n), 12), err) for n, err in row.by_node)
+    shown = " ".join(f"{name} {percent(err)}" for name, err in by_node)
+    parts = [
+        safe(row.key),
+        f"err% by node: {shown}" if shown else "",
+        f"{rate(row.refused_per_s)}/s refused" if row.refused_per_s else "",
+        f"{rate(row.gone_per_s)}/s gone before the answer" if row.gone_per_s else "",
+        safe(row.criticality, 20),
+    ]
+    return _rule(" -- ".join(part for part in parts if part))
 
 
 def group_lines(view: FleetView, key: str, count: int, now_ms: int) -> list[Line]:

@@ -62,9 +62,13 @@ def _totals(view: FleetView) -> Line:
     err = totals.err_rate or 0.0
     return (
         (f"{rate(totals.rps)} rps ", ""),
-        (f"err {percent(totals.err_rate)}%", "bad" if err >= 0.01 else ""),
-        (f" p95 {millis(totals.p95)}ms shed {_shed(view)}", ""),
+        (f"err {_with(percent(totals.err_rate), '%')}", "bad" if err >= 0.01 else ""),
+        (f" p95 {_with(millis(totals.p95), 'ms')} shed {_shed(view)}", ""),
     )
+
+
+def _with(figure: str, unit: str) -> str:
+    return figure if figure == "-" else f"{figure}{unit}"
 
 
 def _shed(view: FleetView) -> str:

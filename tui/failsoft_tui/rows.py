@@ -36,32 +36,37 @@ __all__ = [
 _STATE_STYLES = {"K": "kill", "B": "bad", "D": "degraded", "S": "warn", "L": "limited"}
 _STATE_STYLES |= {"W": "warn", "?": "dim", ".": "dim"}
 _RANK = "KBDSLW.?"  # of states, when impact is the same
-_SPARK = 20
+_SPARK = 15
 _FAILING_RATIO = 0.05
 _FULL_RATIO = 0.05  # errors of requests that fill a bar at least
 _BAR = 12
 
 
 def method_of(key: str) -> str:
-    """Return the method of `POST /v1/checkout`."""
-    return safe(key.partition(" ")[0])
+    """Return the method of `POST /v1/checkout`, "" when the key has none."""
+    head, _, path = key.partition(" ")
+    return safe(head) if path and head.isupper() and head.isalpha() else ""
 
 
 def path_of(key: str) -> str:
     """Return the path of `POST /v1/checkout`, or the whole key without a method."""
-    return safe(key.partition(" ")[2] or key)
+    return safe(key.partition(" ")[2] if method_of(key) else key)
+
+
+def _too_few(row: RouteRow) -> bool:
+    return row.few and row.n > 0
 
 
 def _err(row: RouteRow) -> Piece:
     warns = (row.err_rate or 0.0) >= 0.01
     style = "bad" if is_failing(row) else "warn" if warns else ""
-    return percent(row.err_rate, few=row.few), style
+    return percent(row.err_rate, few=_too_few(row)), style
 
 
 def _err_delta(row: RouteRow) -> Piece:
     value = row.err_delta or 0.0
     style = "bad" if value >= 0.05 else "warn" if value >= 0.005 else "dim"
-    return delta(row.err_delta, few=row.few), style
+    return delta(row.err_delta, few=_too_few(row)), style
 
 
 def _spark(row: RouteRow) -> Piece:
@@ -105,11 +110,11 @@ _ROUTE_COLUMNS = (
     Column("err", "ERR%", 5, _err, ">", 0, lambda r: r.err_rate),
     Column("d1m", "d1m", 6, _err_delta, ">", 8, lambda r: r.err_delta),
     Column(
-        "p50", "p50", 5, lambda r: (millis(r.p50, few=r.few), "dim"), ">", 7,
+        "p50", "p50", 5, lambda r: (millis(r.p50, few=_too_few(r)), "dim"), ">", 7,
         lambda r: r.p50,
     ),
     Column(
-        "p95", "p95", 5, lambda r: (millis(r.p95, few=r.few), ""), ">", 5,
+        "p95", "p95", 5, lambda r: (millis(r.p95, few=_too_few(r)), ""), ">", 5,
         lambda r: r.p95,
     ),
     Column("p99", "p99", 5, lambda r: (millis(r.p99), "dim"), ">", 6, lambda r: r.p99),

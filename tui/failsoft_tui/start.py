@@ -14,6 +14,8 @@ from failsoft_tui.process import LOST_TERMINAL, watch_terminal
 
 __all__ = ["is_ascii_locale", "start"]
 
+_ENDINGS = (signal.SIGTERM, signal.SIGHUP)
+
 
 def is_ascii_locale(environ: dict[str, str]) -> bool:
     """Whether the locale names an encoding that is not UTF-8.
@@ -40,7 +42,13 @@ def start(
         return 2
     if ascii_only is None:
         ascii_only = is_ascii_locale(dict(os.environ))
-    return asyncio.run(_run(operator_factory, ascii_only, mouse))
+    # The loop takes the handlers away when it closes; the caller gets its own back.
+    before = {number: signal.getsignal(number) for number in _ENDINGS}
+    try:
+        return asyncio.run(_run(operator_factory, ascii_only, mouse))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 async def _run(
@@ -55,8 +63,9 @@ async def _run(
     def lost() -> None:
         loop.call_soon_threadsafe(leave, LOST_TERMINAL)
 
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, leave, 128 + number)
+    for number in _ENDINGS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
+            loop.add_signal_handler(number, leave, 128 + number)
     stop = watch_terminal(sys.stdin.fileno(), lost)
     try:
         await app.run_async(mouse=mouse)

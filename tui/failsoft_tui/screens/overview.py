@@ -49,7 +49,9 @@ class OverviewScreen(ListScreen):
         return view.routes
 
     def empty_text(self) -> str:
-        """Say since when nobody called."""
+        """Say why no route is listed."""
+        if not self.desk.view.nodes:
+            return "no node reports to this environment yet"
         return "no request since this view began; the nodes report only what is called"
 
     def title_right(self) -> str:
