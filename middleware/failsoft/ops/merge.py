@@ -47,6 +47,13 @@ class _Spans:
         self.minute_s = rings.span_s(MINUTE_S)
 
 
+class _Controls(msgspec.Struct, frozen=True):
+    """Raw records and the history they belong to."""
+
+    records: Mapping[tuple[str, str], bytes] = {}
+    epoch: str = ""
+
+
 class FleetMerge:
     """The state between two views."""
 
@@ -55,7 +62,9 @@ class FleetMerge:
         self.nodes = NodeBook()
         self.groups = GroupBook()
         self.definitions = Definitions()
-        self.records: Mapping[tuple[str, str], bytes] = {}
+        self._stored = _Controls()
+        self._good = _Controls()  # what the nodes enforce
+        self._held: frozenset[str] = frozenset()
         self.entries: deque[Entry] = deque(maxlen=_LOG_KEPT)
         self.observed: Observed | None = None
         self.bad_ticks = 0
@@ -73,7 +82,7 @@ class FleetMerge:
     def begin(self, batch: Batch) -> None:
         """Take everything of a batch but its ticks."""
         if batch.controls is not None:
-            self.records = batch.controls
+            self._stored = _Controls(batch.controls, batch.epoch)
             self.has_controls = True
             self._dirty = True
         if batch.entries:
@@ -85,6 +94,8 @@ class FleetMerge:
         if batch.observed is not None:
             self.observed = batch.observed
             self.nodes.take(batch.observed)
+            self._dirty |= self.nodes.held_epochs() != self._held
+            self._held = self.nodes.held_epochs()
             self.groups.take(batch.observed.flights)
             self._choose_definitions()
 
@@ -153,11 +164,19 @@ class FleetMerge:
         ended = 0 < self._next_end_ms <= now_ms
         return self._dirty or ended or len(self.rings.rings) != self._routes_known
 
+    def _records(self) -> Mapping[tuple[str, str], bytes]:
+        """Return the controls; those of a lost history while nodes enforce them."""
+        lost = self._good.epoch and self._good.epoch != self._stored.epoch
+        if lost and self._good.epoch in self._held:
+            return {**self._good.records, **self._stored.records}
+        self._good = self._stored
+        return self._good.records
+
     def _compile_controls(self, now_ms: int) -> None:
         self._dirty = False
         self._routes_known = len(self.rings.rings)
         self._controls = control_rows(
-            self.records, self.entries, self.definitions, now_ms
+            self._records(), self.entries, self.definitions, now_ms
         )
         active = [row for row in self._controls if row.active]
         ends = [row.until_ms for row in active if row.until_ms]

@@ -67,6 +67,11 @@ class NodeBook:
         """Return requests in flight on live nodes."""
         return sum(b.inflight for n, b in self.beats.items() if b and n in self.live)
 
+    def held_epochs(self) -> frozenset[str]:
+        """Return the histories that nodes enforce controls of."""
+        held = (beat for beat in self.beats.values() if beat and beat.rev)
+        return frozenset(beat.epoch for beat in held)
+
     def controls_state(
         self, observed: Observed
     ) -> Literal["known", "missing", "rewound"]:

@@ -92,6 +92,7 @@ class Fleet:
             self.controls,
             self.entries,
             {"d1": encode(DEFINITIONS)},
+            self.epoch,
         )
         self.controls, self.entries, self.flights = None, (), ()
         self.merge.begin(batch)
@@ -280,6 +281,22 @@ def test_the_stores_history_is_compared_with_what_nodes_enforce(
     fleet.rev, fleet.epoch = rev, epoch
 
     assert fleet.second().controls_state == state
+
+
+def test_controls_stay_listed_while_nodes_enforce_a_lost_history() -> None:
+    fleet = Fleet()
+    fleet.controls = {
+        ("kill", "route:POST /pay"): stored(1, T0 + 60_000, KillDoc("ana", "x"))
+    }
+    fleet.second()
+
+    fleet.rev, fleet.epoch, fleet.controls = 0, "", {}
+    empty = fleet.second()
+    fleet.nodes = {"n1": beat("n1", rev=0, epoch="")}
+    agreed = fleet.second()
+
+    assert (empty.controls_state, empty.totals.controls_active) == ("missing", 1)
+    assert (agreed.controls_state, agreed.totals.controls_active) == ("known", 0)
 
 
 def test_an_unreadable_tick_is_counted_not_fatal() -> None:

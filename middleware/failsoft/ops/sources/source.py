@@ -27,6 +27,7 @@ class Batch:
     controls: dict[tuple[str, str], bytes] | None = None
     entries: tuple[Entry, ...] = ()  # new log lines, oldest first
     definitions: Mapping[str, bytes] = field(default_factory=dict)
+    epoch: str = ""  # of `controls`
 
 
 class Source(Protocol):

@@ -193,7 +193,15 @@ class StoreSource:
 
     async def _emit(self, entries: tuple[Entry, ...]) -> None:
         records = dict(self._controls.records)
-        await self._out.put(Batch(self._link, False, None, records, entries))
+        await self._out.put(
+            Batch(
+                self._link,
+                proof=False,
+                controls=records,
+                entries=entries,
+                epoch=self._controls.epoch,
+            )
+        )
 
     async def aclose(self) -> None:
         """Nothing to release: `batches` ends its tasks when it is closed."""
