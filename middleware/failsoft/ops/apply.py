@@ -39,21 +39,15 @@ def new_code() -> str:
     return f"{secrets.randbelow(100):02d}"
 
 
-def check_confirm(
-    now: Preview, shown: Preview | None, confirm: str | None, env: str
-) -> None:
+def check_confirm(now: Preview, confirm: str | None, env: str) -> None:
     """Raise NeedsConfirm unless the change, as it stands now, was confirmed.
 
-    shown: the dry run the operator saw; its code counts only while the tier holds.
-    The environment's name confirms every tier.
+    The environment's name confirms every tier.  A tier that rose since the operator
+    looked asks for more than was typed.
     """
-    if now.tier < 2 or confirm == env:
-        return
-    shown_code = shown.code if shown is not None and shown.tier == now.tier else ""
-    if now.tier == 2 and shown_code and confirm == shown_code:
-        return
-    what = f"type {env}" if now.tier == 3 or not shown_code else f"type {shown_code}"
-    raise NeedsConfirm(now.tier, f"{what} ({now.tier_why})")
+    if now.tier >= 2 and confirm not in (now.code, env):
+        what = f"type {now.code or env} ({now.tier_why})"
+        raise NeedsConfirm(now.tier, what)
 
 
 class Writer:

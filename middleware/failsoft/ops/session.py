@@ -63,6 +63,7 @@ class Session:
         self._writer = Writer(store, identity)
         self._arming = Arming(needed=needs_arming)
         self._writes: list[float] = []
+        self._codes: dict[str, str] = {}  # target -> digits, new after each write
         self._now = reader.now
 
     @property
@@ -122,7 +123,7 @@ class Session:
             self.definitions,
             self._now(),
             me=self.actor,
-            code=new_code(),
+            code=self._codes.setdefault(plan.target, new_code()),
         )
 
     async def apply(
@@ -141,7 +142,7 @@ class Session:
             if preview is not None and plan.if_rev is not None:
                 plan = _as_seen(plan, preview)
             now = self._preview(plan)
-            return await self._write(plan, now, reason, preview, confirm, op_id)
+            return await self._write(plan, now, reason, confirm, op_id)
         except FailsoftError as error:
             action = type(command).__name__.lower()
             await self._refused(action, command.target, reason, error)
@@ -161,7 +162,6 @@ class Session:
         plan: Plan,
         now: Preview,
         reason: str,
-        shown: Preview | None,
         confirm: str | None,
         op_id: str | None,
     ) -> Applied:
@@ -169,7 +169,8 @@ class Session:
         if now.tier == 3 and not own:
             raise Invalid("reason", "tier 3 needs a reason of its own")
         why = check_reason(own or self._arming.reason)
-        check_confirm(now, shown, confirm, self.view().env)
+        check_confirm(now, confirm, self.view().env)
+        self._codes.pop(plan.target, None)
         self._writes.append(self._now())
         return await self._writer.write(plan, why, op_id or new_op_id())
 
@@ -220,7 +221,7 @@ class Session:
             target = plan.target
             now = self._preview_undo(plan, op_id)
             why = reason.strip() or self._arming.reason or f"undo {op_id}"
-            return await self._write(plan, now, why, None, confirm, None)
+            return await self._write(plan, now, why, confirm, None)
         except FailsoftError as error:
             await self._refused("undo", target, reason, error)
             raise

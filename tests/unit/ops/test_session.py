@@ -225,17 +225,15 @@ async def test_lifting_what_another_set_needs_a_confirmation(
     await session.apply(Kill("route:POST /checkout"), reason="INC-1")
     await view_with(bob, lambda v: v.totals.controls_active == 1)
 
-    shown = bob.preview(Unkill("route:POST /checkout"))
-    with pytest.raises(NeedsConfirm):
-        await bob.apply(Unkill("route:POST /checkout"), reason="over")
-    await bob.apply(
-        Unkill("route:POST /checkout"),
-        reason="over",
-        preview=shown,
-        confirm=shown.code,
-    )
+    lift = Unkill("route:POST /checkout")
+    shown, again = bob.preview(lift), bob.preview(lift)
+    for wrong in (None, "", "xx", "TEST"):
+        with pytest.raises(NeedsConfirm):
+            await bob.apply(lift, reason="over", confirm=wrong)
+    await bob.apply(lift, reason="over", preview=shown, confirm=shown.code)
 
     assert (shown.tier, shown.tier_why) == (2, "lifts a control of ana")
+    assert again.code == shown.code  # a dialog that is open keeps its digits
     await bob.reader.aclose()
 
 

@@ -176,7 +176,7 @@ class StoreSource:
         entries = await self._store.log(_LOG_AT_START)
         self._controls.reset(loaded.rev, loaded.epoch, loaded.tail, loaded.records)
         # Written between the two calls: the push brings it with its record.
-        known = [e for e in entries if e.epoch != loaded.epoch or e.rev <= loaded.rev]
+        known = [e for e in entries if _order(e.id) <= _order(loaded.tail)]
         await self._emit(tuple(reversed(known)))
 
     async def _follow(self) -> None:
@@ -205,6 +205,11 @@ class StoreSource:
 
     async def aclose(self) -> None:
         """Nothing to release: `batches` ends its tasks when it is closed."""
+
+
+def _order(entry_id: str) -> tuple[int, int]:
+    at_ms, _, number = entry_id.partition("-")
+    return int(at_ms), int(number or 0)
 
 
 async def _ended(tasks: set[asyncio.Task[None]]) -> None:
