@@ -230,6 +230,8 @@ async def test_more_records_than_a_kind_holds_are_refused(store: ControlStore) -
     [
         (call(put("x"), reason="no"), "reason has 2 characters, allowed are 3-500"),
         (call(put("x"), actor=" "), "actor has 0 characters, allowed are 1-100"),
+        (call(put("x"), reason="why \udcff"), "is not valid text"),
+        (call(put("x"), via="v" * 201), "via has 201 characters, allowed are 0-200"),
         (call(put("x", b"1" * 4097)), "4097 bytes, the limit of a kill is 4096"),
         (call(put("x", b"1" * 32769, "flag")), "the limit of a flag is 32768"),
         (call(put("x" * 201)), "201 characters, allowed are 1-200"),

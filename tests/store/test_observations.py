@@ -173,3 +173,17 @@ async def test_a_silent_node_is_told_by_redis_too(redis_url: str) -> None:
     await store.aclose()
 
     assert (list(seen.nodes), list(seen.silent)) == ([], ["n1"])
+
+
+async def test_what_other_hands_wrote_does_not_stop_a_reader(redis_url: str) -> None:
+    store = RedisStore(redis_url, "test")
+    ask, keys = store.server.ask, store.keys
+    await ask("meddling", "HSET", keys.kinds["kill"], b"\xff", b"what")
+    await ask("meddling", "HSET", keys.meta, "rev", "many", "n:\u00fc", "x")
+    await ask("meddling", "XADD", keys.log, "*", "rev", "x", "name", b"\xff")
+
+    held, log = await store.load(), await store.log()
+    await store.aclose()
+
+    assert (held.rev, list(held.records)) == (0, [("kill", "\ufffd")])
+    assert [(entry.rev, entry.name) for entry in log] == [(0, "\ufffd")]

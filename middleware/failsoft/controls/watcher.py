@@ -34,6 +34,7 @@ _ECHO_S = 0.02  # an applied change is echoed by a heartbeat within this
 _REARM_S = 60.0  # the timer never sleeps longer, should clocks drift
 _SWEEP_AFTER_S = 1.0
 _LEAVE_S = 0.5
+_TELL_EVERY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +163,7 @@ class Watcher:
             LOG.debug("leaving without a word: %s", error)
 
     async def _forever(self, name: str, step: Callable[[], Awaitable[None]]) -> None:
-        pauses = _Pauses(self.rand)
+        pauses, told_at = _Pauses(self.rand), float("-inf")
         while True:
             try:
                 await step()
@@ -171,7 +172,9 @@ class Watcher:
             except StoreError as error:
                 self._note(error)
             except Exception:
-                LOG.exception("%s failed; it goes on", name)
+                if self.elapsed() - told_at > _TELL_EVERY_S:
+                    told_at = self.elapsed()
+                    LOG.exception("%s failed; it goes on", name)
             await asyncio.sleep(pauses.next_s())
 
     def _note(self, error: StoreError) -> None:

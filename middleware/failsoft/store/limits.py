@@ -41,6 +41,7 @@ def check_call(call: Call) -> None:
     """Raise StoreRefused for the first limit of the flags page the call breaks."""
     _check_length("reason", call.reason, 3, 500)
     _check_length("actor", call.actor, 1, 100)
+    _check_length("via", call.via, 0, 200)
     if len(call.changes) > _MAX_CHANGES:
         raise StoreRefused(
             f"{len(call.changes)} changes in one call, the limit is {_MAX_CHANGES}",
@@ -57,6 +58,8 @@ def check_call(call: Call) -> None:
 
 
 def _check_length(what: str, text: str, least: int, most: int) -> None:
+    if not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+        raise StoreRefused(f"{what} {text!a} is not valid text")
     size = len(text.strip())
     if not least <= size <= most:
         raise StoreRefused(f"{what} has {size} characters, allowed are {least}-{most}")

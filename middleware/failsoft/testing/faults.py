@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from collections.abc import Callable, Coroutine
 from types import TracebackType
@@ -15,15 +16,13 @@ __all__ = ["FaultProxy"]
 class _Pair:
     """One client connection and the connection to the target behind it."""
 
-    def __init__(self, client: asyncio.StreamWriter) -> None:
-        self.client = client
-        self.target: asyncio.StreamWriter | None = None
+    def __init__(self) -> None:
+        self.writers: list[asyncio.StreamWriter] = []
         self.asked = b""  # what the client sent last, to tell connections apart
 
     def abort(self) -> None:
-        for writer in (self.client, self.target):
-            if writer is not None:
-                writer.transport.abort()
+        for writer in self.writers:
+            writer.transport.abort()
 
 
 class FaultProxy:
@@ -36,7 +35,7 @@ class FaultProxy:
         self._parts = urlsplit(target)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
-        self._server: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
         self._pairs: set[_Pair] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._swallowing: bytes | None = None
@@ -108,15 +107,17 @@ class FaultProxy:
         asyncio.run_coroutine_threadsafe(act(), self._loop).result(timeout=10)
 
     async def _open_port(self) -> None:
-        self._server = await asyncio.start_server(
-            self._serve, "127.0.0.1", self.port, reuse_address=True
-        )
-        self.port = self._server.sockets[0].getsockname()[1]
+        self._listener = socket.create_server(("127.0.0.1", self.port))
+        self._listener.setblocking(False)
+        self.port = self._listener.getsockname()[1]
+        # Not asyncio.Server: closed amid an accept it forgets the connection.
+        self._loop.add_reader(self._listener, self._take, self._listener)
 
     async def _close_port(self) -> None:
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        if self._listener is not None:
+            self._loop.remove_reader(self._listener)
+            self._listener.close()
+            self._listener = None
 
     async def _finish(self) -> None:
         for task in self._tasks:
@@ -126,29 +127,35 @@ class FaultProxy:
         for _ in range(5):
             await asyncio.sleep(0)
 
-    def _serve(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        task = self._loop.create_task(self._relay(reader, writer))
+    def _take(self, listener: socket.socket) -> None:
+        try:
+            link, _ = listener.accept()
+        except OSError:
+            return  # gone before it was taken
+        task = self._loop.create_task(self._relay(link))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: link.close())  # even if it never ran
 
-    async def _relay(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
-        pair = _Pair(writer)
+    async def _relay(self, link: socket.socket) -> None:
+        pair = _Pair()
         self._pairs.add(pair)
+        host, port = self._parts.hostname or "127.0.0.1", self._parts.port or 6379
         try:
-            host, port = self._parts.hostname or "127.0.0.1", self._parts.port or 6379
-            target_reader, pair.target = await asyncio.open_connection(host, port)
-            up = self._loop.create_task(self._ask(pair, reader, pair.target))
-            down = self._loop.create_task(self._answer(pair, target_reader, writer))
-            self._tasks |= {up, down}
-            await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
-            up.cancel()
-            down.cancel()
-            await asyncio.gather(up, down, return_exceptions=True)
-            self._tasks -= {up, down}
+            reader, writer = await asyncio.open_connection(sock=link)
+            pair.writers.append(writer)
+            answers, target = await asyncio.open_connection(host, port)
+            pair.writers.append(target)
+            both = {
+                self._loop.create_task(self._ask(pair, reader, target)),
+                self._loop.create_task(self._answer(pair, answers, writer)),
+            }
+            try:
+                await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in both:
+                    task.cancel()
+                await asyncio.gather(*both, return_exceptions=True)
         except OSError:
             pass  # the target refuses: so does the proxy, by closing
         finally:

@@ -82,12 +82,12 @@ class RedisControls:
             if after == [meta.get(b"rev"), meta.get(b"epoch")]:
                 break
         return ControlSet(
-            rev=int(meta.get(b"rev", 0)),
-            epoch=meta.get(b"epoch", b"").decode(),
+            rev=_number(meta.get(b"rev")),
+            epoch=_text(meta.get(b"epoch")),
             tail=tail[0][0].decode() if tail else "0-0",
             now_ms=self.server.saw_time(time),
             records={
-                (kind, name.decode()): value
+                (kind, _text(name)): value
                 for kind, held in zip(KINDS, hashes, strict=True)
                 for name, value in held.items()
             },
@@ -219,8 +219,8 @@ class RedisControls:
         time, (rev, epoch), watch = replies[:3]
         return Beat(
             now_ms=self.server.saw_time(time),
-            rev=int(rev or 0),
-            epoch=(epoch or b"").decode(),
+            rev=_number(rev),
+            epoch=_text(epoch),
             watched=watch is not None,
         )
 
@@ -254,13 +254,22 @@ class RedisControls:
         return user if own and not decoy else f"{user}?", role
 
 
+# Whatever hands other than ours put into the store, a node must go on reading it.
+def _text(raw: bytes | None) -> str:
+    return raw.decode(errors="replace") if raw else ""
+
+
+def _number(raw: bytes | None) -> int:
+    return int(raw) if raw and raw.isdigit() else 0
+
+
 def _unknown_counts(meta: dict[bytes, bytes]) -> dict[str, int]:
     counts = {
-        field[2:].decode(): int(count)
+        _text(field[2:]): _number(count)
         for field, count in meta.items()
-        if field.startswith(b"n:") and field[2:].decode() not in KINDS
+        if field.startswith(b"n:")
     }
-    return {kind: count for kind, count in counts.items() if count}
+    return {kind: n for kind, n in counts.items() if n and kind not in KINDS}
 
 
 def _arguments(call: Call) -> list[Any]:
@@ -297,11 +306,11 @@ def _refusal(call: Call, status: str, rest: list[str]) -> StoreError:
 
 def _entry(id_: bytes, fields: dict[bytes, bytes]) -> Entry:
     def text(name: bytes) -> str:
-        return fields.get(name, b"").decode(errors="replace")
+        return _text(fields.get(name))
 
     return Entry(
         id=id_.decode(),
-        rev=int(fields.get(b"rev", 0)),
+        rev=_number(fields.get(b"rev")),
         epoch=text(b"ep"),
         kind=text(b"kind"),
         name=text(b"name"),

@@ -81,7 +81,7 @@ class RedisObservations:
         time, (rev, epoch), seen, ticks, flights, *beats = self.server.checked(
             replies, what
         )
-        seen_ms = {node.decode(): int(score) for node, score in seen}
+        seen_ms = {node.decode(errors="replace"): int(score) for node, score in seen}
         alive = dict(zip(asked, beats[0], strict=True)) if beats else {}
         alive |= await self._heartbeats(tuple(n for n in seen_ms if n not in alive))
         self._known = tuple(seen_ms)
