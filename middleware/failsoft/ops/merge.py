@@ -31,6 +31,7 @@ LOG_SHOWN = 200
 _LOG_KEPT = 1000
 _WEIGHTS = {"critical_plus": 8, "critical": 4, "sheddable_plus": 2, "sheddable": 1}
 _STATE_RANK = {letter: i for i, letter in enumerate("KBDSLW.?")}
+_CLOCK_BACK_S = 5
 _NO_PERCENTILES = (None, None, None)
 
 
@@ -126,8 +127,14 @@ class FleetMerge:
 
     def settle(self) -> None:
         """Count the ticks taken so far, and let old seconds leave the windows."""
-        if self.observed is not None:
-            self.rings.settle(self.observed.now_ms // 1000)
+        if self.observed is None:
+            return
+        second = self.observed.now_ms // 1000
+        if second < self.rings.second - _CLOCK_BACK_S:
+            # Another server with another clock: its seconds cannot be joined to ours.
+            self.rings = FleetRings()
+            self._rows.clear()
+        self.rings.settle(second)
 
     def view(self, seq: int, link: Link, received: float) -> FleetView:
         """Return the picture after `settle`; O(routes that changed)."""

@@ -20,6 +20,7 @@ __all__ = ["MINUTE_S", "WINDOW_S", "Cell", "FleetRings", "NodeWindow", "Ring", "
 WINDOW_S = 10
 MINUTE_S = 60
 _PAST_S = MINUTE_S + WINDOW_S  # the window that ended a minute ago
+_GROUPS_KEPT = 2000
 _PACK = 32
 _COUNT = (1 << _PACK) - 1
 
@@ -359,10 +360,20 @@ class FleetRings:
             self.changed.update(slot.cells)
 
     def forget(self, keep: frozenset[str]) -> None:
-        """Drop routes without a call in the minute that no release declares."""
+        """Drop routes and nodes without a tick in the windows; `keep` names routes."""
         for key, ring in list(self.rings.items()):
             if self.second - ring.seen > _PAST_S and key not in keep:
                 del self.rings[key]
+        for node, window in list(self.nodes.items()):
+            if self.second - window.seconds[-1][0] > _PAST_S:
+                del self.nodes[node]
+        if len(self.group_routes) > _GROUPS_KEPT:
+            counted = self.group_counts()
+            self.group_routes = {
+                group: route
+                for group, route in self.group_routes.items()
+                if group in counted
+            }
 
     def flag_counts(self) -> dict[str, int]:
         """Return evaluations of each flag over the last 10 s."""

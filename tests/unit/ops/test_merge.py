@@ -201,6 +201,17 @@ def test_controls_stay_listed_while_nodes_enforce_a_lost_history() -> None:
     assert (agreed.controls_state, agreed.totals.controls_active) == ("known", 0)
 
 
+def test_a_store_whose_clock_jumps_back_starts_the_windows_anew() -> None:
+    fleet = Fleet()
+    fleet.run(5, RouteTick("POST /pay", 9))
+
+    fleet.at_ms -= 3_600_000
+    fleet.run(1)
+    view = fleet.run(10, RouteTick("POST /pay", 3))
+
+    assert row(view, "POST /pay").n == 30
+
+
 def test_an_unreadable_tick_is_counted_not_fatal() -> None:
     fleet = Fleet()
     fleet.merge.take_tick("1-1", b"\xc1")

@@ -161,3 +161,4 @@ def test_a_route_silent_for_long_is_forgotten_unless_declared() -> None:
     rings.forget(frozenset({"GET /b"}))
 
     assert list(rings.rings) == ["GET /b"]
+    assert rings.nodes == {}
