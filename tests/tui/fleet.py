@@ -265,6 +265,7 @@ class PaperOperator:
         self.error: FailsoftError | None = None
         self.applied: list[dict[str, Any]] = []
         self.undone: list[str | None] = []
+        self.undo_confirms: list[str | None] = []
         self.acks_given: list[tuple[AckState, ...]] = [
             tuple(AckState(n.node, n.short, "enforces", 34) for n in NODES)
         ]
@@ -354,6 +355,7 @@ class PaperOperator:
         confirm: str | None = None,
     ) -> Applied:
         self.undone.append(op_id)
+        self.undo_confirms.append(confirm)
         return Applied(8_414, "e1", "undo", NOW_MS)
 
     async def arm(self, reason: str, *, minutes: float = 30.0) -> None:

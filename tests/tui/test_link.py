@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pty
 import stat
@@ -183,3 +184,17 @@ def test_the_locale_decides_about_ascii(
     environ: dict[str, str], is_ascii: bool
 ) -> None:
     assert is_ascii_locale(environ) is is_ascii
+
+
+def test_log_records_go_to_a_private_file_not_to_the_screen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+    with process.log_file():
+        logging.getLogger("failsoft.ops").warning("reader starts again")
+
+    log = tmp_path / "failsoft" / "top.log"
+    assert "failsoft.ops reader starts again" in log.read_text()
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+    assert capsys.readouterr().err == ""

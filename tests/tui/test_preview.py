@@ -228,3 +228,16 @@ async def test_the_display_goes_on_under_a_dialog() -> None:
         desk.operator.push(incident(desk.clock(), 2, revision=9000, env="shop-live"))
 
         await desk.until(lambda: "shop-live" in desk.lines()[0])
+
+
+async def test_an_undo_of_tier_2_is_confirmed_by_digits_here_and_by_name_in_ops() -> (
+    None
+):
+    async with open_app() as desk:
+        desk.operator.tiers = [2]
+        await desk.press("9", "u", "enter")
+        refused = list(desk.operator.undone)
+        await desk.press("4", "7", "enter")
+
+        assert refused == []
+        assert desk.operator.undo_confirms == ["shop-prod"]

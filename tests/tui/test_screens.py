@@ -18,7 +18,10 @@ from failsoft.ops.command import (
     ModeLeave,
     Unkill,
 )
-from failsoft.ops.views import AckState, Link
+from failsoft.ops.views import AckState, Applied, Link
+from failsoft_tui.acks import ack_line
+from failsoft_tui.actions import ACTIONS
+from failsoft_tui.paint import line_width, plain
 from tui.fleet import NODES, ROUTES, incident
 from tui.paper import Desk, open_app
 
@@ -334,3 +337,54 @@ async def test_a_failing_log_is_said_and_the_screen_lives() -> None:
 
         assert "no answer in 1 s" in desk.text()
         assert "mode-enter" in desk.text()
+
+
+async def test_the_palette_finds_an_action_and_runs_it() -> None:
+    async with open_app(WIDE) as desk:
+        await desk.press("ctrl+p", *"faults")
+        await desk.until(lambda: "faults: only rows" in desk.text())
+        await desk.press("enter")
+        await desk.until(lambda: "faults only" in desk.text())
+
+
+async def test_every_key_of_a_screen_comes_from_the_registry() -> None:
+    known = {action.id for action in ACTIONS}
+    async with open_app(WIDE) as desk:
+        for keys in ((), ("3",), ("9",), ("1", "e"), ("escape", "K")):
+            await desk.press(*keys)
+            live = desk.app.screen.active_bindings.values()
+            own = [b.binding for b in live if b.node.__module__.startswith("failsoft")]
+            assert own
+            assert {binding.id for binding in own} - {None} <= known
+
+
+def test_a_key_is_bound_once_in_each_place() -> None:
+    seen: set[tuple[str, str]] = set()
+    for action in ACTIONS:
+        for key in action.keys.split(","):
+            assert (action.where, key) not in seen
+            seen.add((action.where, key))
+
+
+def test_capitals_write_and_lower_case_reads() -> None:
+    writes = {action.shown for action in ACTIONS if action.write}
+
+    assert writes == {"K", "D", "L", "T", "[", "]", "=", "u"}
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_the_acknowledgement_keeps_its_sum_at_any_width(width: int) -> None:
+    acks = tuple(AckState(f"n{i}", f"w{i}", "enforces", 34) for i in range(1, 30))
+    silent = AckState("n30", "w30", "silent")
+
+    line = ack_line(Applied(8_413, "e", "op", 0), (*acks, silent), width, over=True)
+
+    assert "29 of 30 nodes enforce it" in plain(line)
+    assert line_width(line) <= max(width, 48)
+    assert width < 60 or "w30 SILENT" in plain(line)
+
+
+def test_no_node_yet_is_not_called_applied_alone() -> None:
+    line = ack_line(Applied(8_413, "e", "op", 0), (), 80, over=True)
+
+    assert plain(line) == " applied rev 8,413: no node answers yet"

@@ -161,7 +161,9 @@ def title_line(left: str, right: str, stale_of: str, width: int) -> Line:
 
 
 def footer_line(actions: Sequence[Action], armed: bool, width: int) -> Line:
-    """Return as many keys as fit; writes are dim until the operator is armed."""
+    """Return as many keys as fit; until armed, writes are dim and come last."""
+    if not armed:
+        actions = sorted(actions, key=lambda action: action.write)
     pieces: list[tuple[str, str]] = []
     room = width
     for action in actions:

@@ -7,22 +7,27 @@ orphaned terminal program can burn a core and ignore SIGTERM.
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import TextIOWrapper
+from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from failsoft.clock import monotonic
 from failsoft.ops.text import safe
 
-__all__ = ["LOST_TERMINAL", "state_dir", "watch_terminal", "write_crash"]
+__all__ = ["LOST_TERMINAL", "log_file", "state_dir", "watch_terminal", "write_crash"]
 
 LOST_TERMINAL = 129  # what a shell reports for SIGHUP
 _LOOK_S = 1.0
 _GRACE_S = 3.0
+_LOG_BYTES = 1 << 20
 
 
 def state_dir() -> Path:
@@ -48,6 +53,34 @@ def write_crash(error: BaseException) -> str:
     except OSError as fault:
         return f"failsoft top stopped: {what} (no note written: {fault.strerror})"
     return f"failsoft top stopped: {what}; frames in {path}"
+
+
+class _PrivateFile(RotatingFileHandler):
+    """A log file that only its owner can read."""
+
+    def _open(self) -> TextIOWrapper:
+        file = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        return os.fdopen(file, "a", encoding="utf-8")
+
+
+@contextmanager
+def log_file() -> Iterator[None]:
+    """Send log records to `top.log` in `state_dir`: the screen is not theirs."""
+    handler: logging.Handler
+    try:
+        state_dir().mkdir(parents=True, exist_ok=True, mode=0o700)
+        path = state_dir() / "top.log"
+        handler = _PrivateFile(path, maxBytes=_LOG_BYTES, backupCount=1)
+    except OSError:
+        handler = logging.NullHandler()  # a full or read-only disk is no reason to stop
+    form = "%(asctime)s %(levelname)s %(name)s %(message)s"
+    handler.setFormatter(logging.Formatter(form))
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
 
 
 def _is_lost(parent: int, poll: select.poll) -> bool:

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from failsoft.ops.operator import Operator
 from failsoft_tui.app import FailsoftApp
-from failsoft_tui.process import LOST_TERMINAL, watch_terminal
+from failsoft_tui.process import LOST_TERMINAL, log_file, watch_terminal
 
 __all__ = ["is_ascii_locale", "start"]
 
@@ -45,7 +45,8 @@ def start(
     # The loop takes the handlers away when it closes; the caller gets its own back.
     before = {number: signal.getsignal(number) for number in _ENDINGS}
     try:
-        return asyncio.run(_run(operator_factory, ascii_only, mouse))
+        with log_file():
+            return asyncio.run(_run(operator_factory, ascii_only, mouse))
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
