@@ -1,10 +1,12 @@
 """The whole spine on real parts: four uvicorn nodes, redis-server, load, an operator.
 
-    python tests/bench/spine.py agreement|flips|outage [--seconds 60] [--trials 20]
+    python tests/bench/spine.py agreement|flips|keys|outage [--seconds 60] [--trials 20]
 
 agreement: what operators are shown against what the load generator measured.
 flips: from the operator's write to the first refusal on each node, with the push
-channel and with its connection swallowed.  outage: Redis is killed for 30 s.
+channel and with its connection swallowed.  keys: the same from the key press in the
+terminal UI under tmux, then the end of a kill with the UI closed.  outage: Redis is
+killed for 30 s.
 Prints one JSON object.  Loopback only, bounded in count and time.
 """
 
@@ -13,7 +15,10 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
+import shlex
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -107,7 +112,9 @@ def _compared(report: Report, at: float, totals: Any) -> dict[str, Any]:
 # --- flips --------------------------------------------------------------------
 
 
-async def first_refusal(url: str, line: str, within_s: float = 5.0) -> float:
+async def first_refusal(
+    url: str, line: str, *, every_s: float = 0.002, within_s: float = 5.0
+) -> float:
     """Ask one node again and again; return when (perf_counter) it first refused."""
     node, request = Node(url), Request(line).encoded()
     deadline = time.perf_counter() + within_s
@@ -116,7 +123,7 @@ async def first_refusal(url: str, line: str, within_s: float = 5.0) -> float:
             now = time.perf_counter()
             await node.close()
             return now
-        await asyncio.sleep(0.002)
+        await asyncio.sleep(every_s)
     await node.close()
     return float("inf")
 
@@ -149,12 +156,132 @@ async def _trials(operator: Any, shop: Fleet, trials: int) -> dict[str, float]:
         took_ms += [(at - begun) * 1000 for at in await asyncio.gather(*asking)]
         await operator.apply(Unkill(target), reason="bench", confirm=ENV)
         await asyncio.sleep(1.2)
+    return _spread(took_ms)
+
+
+def _spread(took_ms: list[float]) -> dict[str, float]:
     took_ms.sort()
     return {
         "n": len(took_ms),
         "p50_ms": round(statistics.median(took_ms), 1),
         "p95_ms": round(took_ms[int(len(took_ms) * 0.95) - 1], 1),
         "max_ms": round(took_ms[-1], 1),
+    }
+
+
+# --- keys ---------------------------------------------------------------------
+
+
+class Screen:
+    """`failsoft top` in a real terminal."""
+
+    def __init__(self, url: str) -> None:
+        self.name = f"spine-{os.getpid()}"
+        top = [str(Path(sys.executable).parent / "failsoft"), "top"]
+        command = shlex.join([*top, "--redis", url, "--env", ENV])
+        self._tmux("new-session", "-d", "-x", "120", "-y", "40", command)
+
+    def _tmux(self, *words: str) -> str:
+        command = ["tmux", *words[:1]]
+        command += ["-s" if words[0] == "new-session" else "-t", self.name, *words[1:]]
+        return subprocess.run(command, capture_output=True, text=True).stdout
+
+    def press(self, *keys: str) -> None:
+        self._tmux("send-keys", *keys)
+
+    def text(self) -> str:
+        return self._tmux("capture-pane", "-p")
+
+    async def shows(self, wanted: str, within_s: float = 15.0) -> None:
+        deadline = time.monotonic() + within_s
+        while wanted not in self.text():
+            if time.monotonic() > deadline:
+                raise AssertionError(f"no {wanted!r} on:\n{self.text()}")
+            await asyncio.sleep(0.05)
+
+    def close(self) -> None:
+        self._tmux("kill-session")
+
+
+RARE = [Request("GET /v1/products", weight=32), Request("GET /v1/products/mug")]
+
+
+async def keys(shop: Fleet, trials: int) -> dict[str, Any]:
+    """Kill by K, ENTER and undo by u, ENTER; in ms from ENTER, all nodes."""
+    load = Load(shop.urls, 200.0, 900.0, RARE)
+    run = asyncio.create_task(load.run())
+    screen = Screen(shop.redis.url)
+    await screen.shows("LIVE")
+    await asyncio.sleep(12.0)  # a full window, so that the share is known
+    screen.press("W")
+    await asyncio.sleep(0.5)
+    screen.press("INC-311 bench", "Enter")
+    await screen.shows("ARMED")
+    screen.press("/")
+    await asyncio.sleep(0.5)
+    screen.press("{sku}", "Enter")
+    await asyncio.sleep(1.0)
+    found: dict[str, Any] = {"push": await _pressed(screen, shop, trials, 0.004)}
+    shop.proxy.swallow(b"XREAD")
+    found["push swallowed"] = await _pressed(screen, shop, trials, 0.05)
+    shop.proxy.heal()
+    found["ends by itself"] = await _ending(screen, shop)
+    load.stop()
+    await run
+    return found
+
+
+async def _pressed(
+    screen: Screen, shop: Fleet, trials: int, every_s: float
+) -> dict[str, Any]:
+    line = "GET /v1/products/mug"
+    took_ms, shown_ms = [], []
+    for _ in range(trials):
+        screen.press("K")
+        await screen.shows("ENTER apply")
+        await asyncio.sleep(0.25)
+        # Seldom enough to leave the route's share of traffic below a tenth.
+        asking = [
+            asyncio.create_task(first_refusal(url, line, every_s=every_s))
+            for url in shop.urls
+        ]
+        await asyncio.sleep(0.01)
+        begun = time.perf_counter()
+        screen.press("Enter")
+        took_ms += [(at - begun) * 1000 for at in await asyncio.gather(*asking)]
+        await screen.shows(f"{len(shop.urls)} of {len(shop.urls)} nodes enforce it")
+        shown_ms.append((time.perf_counter() - begun) * 1000)
+        screen.press("u")
+        await screen.shows("ENTER apply")
+        await asyncio.sleep(0.25)
+        screen.press("Enter")
+        await asyncio.sleep(1.5)
+    return {**_spread(took_ms), "all nodes on screen, max_ms": round(max(shown_ms))}
+
+
+async def _ending(screen: Screen, shop: Fleet) -> dict[str, Any]:
+    """Set a kill of 20 s, close the UI, and time its end on every node."""
+    operator = await connect(shop.redis.url, ENV, needs_arming=False)
+    await until(lambda: operator.view().nodes)
+    target = "route:GET /v1/products/{sku}"
+    screen.close()
+    applied = await operator.apply(Kill(target, for_s=20), reason="bench", confirm=ENV)
+    log = (await operator.log(1))[0]
+    await operator.aclose()
+    node, request = Node(shop.urls[0]), Request("GET /v1/products/mug").encoded()
+    begun = time.monotonic()
+    await asyncio.sleep(1.0)
+    for _ in range(2000):
+        if await node.ask(request) != 503:
+            break
+        await asyncio.sleep(0.02)
+    ended_s = time.monotonic() - begun
+    await node.close()
+    return {
+        "asked_s": 20,
+        "ended_after_s": round(ended_s, 2),
+        "revision": applied.revision,
+        "log": [log.who, log.action, log.target, log.before, log.after, log.why],
     }
 
 
@@ -226,7 +353,7 @@ def _quality(part: Report) -> dict[str, Any]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["agreement", "flips", "outage"])
+    parser.add_argument("what", choices=["agreement", "flips", "keys", "outage"])
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--trials", type=int, default=20)
     args = parser.parse_args()
@@ -236,6 +363,8 @@ def main() -> int:
             found = asyncio.run(agreement(shop, args.seconds))
         elif args.what == "flips":
             found = asyncio.run(flips(shop, args.trials))
+        elif args.what == "keys":
+            found = asyncio.run(keys(shop, args.trials))
         else:
             found = asyncio.run(outage(shop, min(args.seconds, 30.0)))
     print(json.dumps(found, indent=1))
