@@ -15,6 +15,7 @@ import os
 import random
 import socket
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -97,8 +98,17 @@ class Runtime:
 
     def _on_change(self, state: ControlState) -> None:
         """Swap the one reference that requests read."""
-        self._state = state
-        self.snapshot = self._compile()
+        before, self._state = self._state, state
+        if before is not None and before.records is state.records:
+            # Only the age or the link differs: what was compiled stays.
+            self.snapshot = replace(
+                self.snapshot,
+                revision=state.rev,
+                epoch=state.epoch,
+                state=state.state,
+            )
+        else:
+            self.snapshot = self._compile()
 
     def _compile(self) -> Snapshot:
         state, settings = self._state, self.settings
