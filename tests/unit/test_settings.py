@@ -443,15 +443,11 @@ def test_a_password_never_reaches_a_finding(url: str) -> None:
     assert "hunter2" not in "\n".join(findings(redis_url=url))
 
 
-@given(
-    st.text(
-        st.characters(exclude_characters='@ "\\', categories=["L", "N"]), min_size=4
-    )
-)
+@given(st.text(min_size=1))
 def test_masking_removes_any_password(password: str) -> None:
-    masked = mask_url(f"redis://u:{password}@h:1/0?password={password}")
+    masked = mask_url(f"redis://u:{password}@h:1/0?db=1&password=pa55")
 
-    assert masked == "redis://u:***@h:1/0?password=***"
+    assert masked == "redis://u:***@h:1/0?db=1&password=***"
 
 
 # --- spans -----------------------------------------------------------------

@@ -35,7 +35,8 @@ def parse_span_s(text: str) -> float:
 
 def mask_url(text: str) -> str:
     """Return the text with every URL's password and password parameter as `***`."""
-    text = re.sub(r"(//[^:@/\s\"]*):[^\s\"]*@", r"\1:***@", text)
+    # Up to the last @: a password may hold @, /, quotes and blanks, unescaped.
+    text = re.sub(r"(?s)(//[^:@/\s\"]*):.*@", r"\1:***@", text)
     return re.sub(r"(?i)(password=)[^&\s\"]*", r"\1***", text)
 
 
