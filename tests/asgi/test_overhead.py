@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[1] / "bench" / "call_count.py"
-WITHOUT_SDK = {"starlette": 55, "fastapi-get": 58, "fastapi-post": 55}
-WITH_SDK = {"starlette": 90, "fastapi-get": 93, "fastapi-post": 90}
+WITHOUT_SDK = {"starlette": 51, "fastapi-get": 54, "fastapi-post": 51}
+WITH_SDK = {"starlette": 62, "fastapi-get": 65, "fastapi-post": 62}
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,10 @@ from opentelemetry.trace import SpanContext, SpanKind, StatusCode, TraceFlags
 
 from failsoft.pipeline import Exchange, Plan, Scope
 from failsoft.tracing._context import parse_traceparent
+from failsoft.tracing._sampling import LOW_64, NEVER, root_bound
 
 __all__ = ["Tracing"]
 
-_RIDES = ("fastapi.telemetry", "starlette.opentelemetry")
 _WANTED = frozenset((b"traceparent", b"tracestate", b"baggage"))
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"}
 _METHODS |= {"CONNECT", "TRACE"}
@@ -73,6 +73,12 @@ class _Decided:
         return True
 
 
+def _unsampled(exchange: Exchange, trace_id: int, state: Any = None) -> _Unsampled:
+    span_id = _bits(64) or 1
+    exchange.trace_id, exchange.span_id = trace_id, span_id
+    return _Unsampled(trace_id, span_id, state)
+
+
 def _started(
     tracer: Any, exchange: Exchange, name: str, parent: Any, attributes: dict[str, Any]
 ) -> trace.Span:
@@ -102,6 +108,7 @@ class Tracing:
     """
 
     __slots__ = (
+        "_bound",
         "_fields",
         "_names",
         "_own",
@@ -118,6 +125,7 @@ class Tracing:
         self._provider: Any = None
         self._tracer: Any = None
         self._should_sample: Any = None
+        self._bound = NEVER
         self._names: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
         self._fields = frozenset(
             name.lower().encode() for name in propagate.get_global_textmap().fields
@@ -149,6 +157,7 @@ class Tracing:
         """Remember the configured provider's tracer; None while there is no SDK."""
         self._provider = provider
         self._tracer = self._should_sample = None
+        self._bound = NEVER
         if isinstance(provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
             return
         tracer = provider.get_tracer("failsoft")
@@ -160,6 +169,8 @@ class Tracing:
         if hasattr(tracer, "id_generator"):
             sampler = getattr(tracer, "sampler", None)
             self._should_sample = getattr(sampler, "should_sample", None)
+            if self._should_sample is not None:
+                self._bound = root_bound(sampler)
 
     def _join(self, exchange: Exchange, carrier: Mapping[bytes, bytes]) -> None:
         parent = self._parent(carrier) if carrier else None
@@ -180,38 +191,41 @@ class Tracing:
 
     def _start(self, exchange: Exchange, carrier: Mapping[bytes, bytes]) -> None:
         parent = self._parent_context(carrier) if carrier else None
-        scope = exchange.scope
-        name, attributes = self._described(exchange.plan, scope["method"])
-        attributes["url.path"] = scope["path"]
-        attributes["url.scheme"] = scope.get("scheme", "http")
-        span = self._sampled(exchange, name, parent, attributes)
-        if span.is_recording():
-            exchange.span = span
-            span.set_attributes(_details(scope))
+        trace_id = _trace_id_of(parent) if parent is not None else 0
+        if not trace_id:
+            trace_id = _bits(128) or 1
+        span: trace.Span
+        if parent is None and trace_id & LOW_64 >= self._bound:
+            span = _unsampled(exchange, trace_id)
+        else:
+            span = self._decide(exchange, parent, trace_id)
+            if span.is_recording():
+                exchange.span = span
+                span.set_attributes(_details(exchange.scope))
         # Also when not sampled: a child must see that, and propagate these ids.
         exchange.token = otel_context.attach(trace.set_span_in_context(span, parent))
 
-    def _sampled(
-        self, exchange: Exchange, name: str, parent: Any, attributes: dict[str, Any]
-    ) -> trace.Span:
-        """Start the span; a request that is not sampled gets a cheap stand-in.
+    def _decide(self, exchange: Exchange, parent: Any, trace_id: int) -> trace.Span:
+        """Ask the sampler; a request that is not sampled gets a cheap stand-in.
 
         The SDK's own non-recording span costs 3.7 us, asking its sampler and
         making the stand-in 1.7 us (medians of 20,000).
         """
+        scope = exchange.scope
+        name, attributes = self._described(exchange.plan, scope["method"])
+        attributes["url.path"] = scope["path"]
+        attributes["url.scheme"] = scope.get("scheme", "http")
         if self._should_sample is None:
             return _started(self._tracer, exchange, name, parent, attributes)
-        trace_id = _trace_id_of(parent) or _bits(128) or 1
-        span_id = _bits(64) or 1
         result = self._should_sample(
             parent, trace_id, name, SpanKind.SERVER, attributes, ()
         )
         if not result.decision.is_recording():
-            exchange.trace_id, exchange.span_id = trace_id, span_id
-            return _Unsampled(trace_id, span_id, result.trace_state)
+            return _unsampled(exchange, trace_id, result.trace_state)
         # A copy, so that decision and ids belong to this one span.
         tracer = copy(self._tracer)
-        tracer.sampler = tracer.id_generator = _Decided(trace_id, span_id, result)
+        decided = _Decided(trace_id, _bits(64) or 1, result)
+        tracer.sampler = tracer.id_generator = decided
         return _started(tracer, exchange, name, parent, attributes)
 
     def _described(self, plan: Plan, method: str) -> tuple[str, dict[str, Any]]:
@@ -239,7 +253,8 @@ class Tracing:
 
     def started(self, exchange: Exchange) -> None:
         """Read the span an application opened inside us, as the answer starts."""
-        if exchange.token is None and any(key in exchange.scope for key in _RIDES):
+        scope = exchange.scope
+        if "fastapi.telemetry" in scope or "starlette.opentelemetry" in scope:
             current = trace.get_current_span()
             context = current.get_span_context()
             if context.is_valid:
