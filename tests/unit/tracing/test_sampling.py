@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from opentelemetry.sdk.trace.sampling import (
     ALWAYS_OFF,
     ALWAYS_ON,
+    Decision,
     ParentBased,
     Sampler,
     SamplingResult,
@@ -20,7 +21,7 @@ from failsoft.tracing._sampling import LOW_64, NEVER, root_bound
 
 def is_sampled(sampler: Sampler, trace_id: int) -> bool:
     result = sampler.should_sample(None, trace_id, "", SpanKind.SERVER, {}, ())
-    return bool(result.decision.is_recording())
+    return result.decision is Decision.RECORD_AND_SAMPLE
 
 
 @given(st.floats(0, 1), st.integers(1, (1 << 128) - 1), st.booleans())
