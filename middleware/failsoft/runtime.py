@@ -94,24 +94,30 @@ class Runtime:
             for route, cell in zip(table.routes, self._cells, strict=True)
         )
         self._define()
-        self.snapshot = self._compile()
+        self.snapshot = self._compile(self._state)
 
     def _on_change(self, state: ControlState) -> None:
         """Swap the one reference that requests read."""
-        before, self._state = self._state, state
-        if before is not None and before.records is state.records:
-            # Only the age or the link differs: what was compiled stays.
-            self.snapshot = replace(
-                self.snapshot,
-                revision=state.rev,
-                epoch=state.epoch,
-                state=state.state,
-            )
-        else:
-            self.snapshot = self._compile()
+        before = self._state
+        try:
+            if before is not None and before.records is state.records:
+                # Only the age or the link differs: what was compiled stays.
+                snapshot = replace(
+                    self.snapshot,
+                    revision=state.rev,
+                    epoch=state.epoch,
+                    state=state.state,
+                )
+            else:
+                snapshot = self._compile(state)
+        except Exception as error:  # noqa: BLE001 - border: the old plans go on
+            # And so does the old revision: nobody is told that this one is enforced.
+            self.failed(f"controls at revision {state.rev}", error)
+            return
+        self._state, self.snapshot = state, snapshot
 
-    def _compile(self) -> Snapshot:
-        state, settings = self._state, self.settings
+    def _compile(self, state: ControlState | None) -> Snapshot:
+        settings = self.settings
         declared = {key: d.default for key, d in settings.flags.declare.items()}
         if state is None:
             flags = compile_flags(0, (), declared, ())

@@ -16,6 +16,7 @@ from starlette.websockets import WebSocket
 
 from asgi.controls import enter, kill
 from asgi.drive import Answer, drive, get, http_scope, post
+from asgi.eventually import eventually
 from failsoft import Failsoft
 from failsoft.errors import DefinitionError
 from failsoft.telemetry import percentile_us
@@ -322,6 +323,24 @@ async def test_a_killed_websocket_is_denied_or_closed_with_try_again(
     assert closed.messages == [{"type": "websocket.close", "code": 1013}]
     assert denied.messages[0]["status"] == 503
     assert json.loads(denied.body)["status"] == 503
+
+
+async def test_controls_that_cannot_be_compiled_leave_plans_and_revision_as_they_were(
+    guard: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guarded = await guard(shop())
+    before = await kill(guarded, "route:GET /hello")
+
+    def fails(*args: Any) -> None:
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr("failsoft.runtime.read_acting", fails)
+    waiting = asyncio.create_task(kill(guarded, "route:GET /orders*"))
+    await eventually(lambda: "unforeseen" in guarded.runtime.own_error)
+    waiting.cancel()
+
+    assert guarded.runtime.snapshot.revision == before
+    assert (await get(guarded, "/hello")).status == 503
 
 
 async def test_a_mode_leaves_its_notice_on_answers(guard: Any) -> None:

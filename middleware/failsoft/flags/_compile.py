@@ -95,7 +95,7 @@ def _weights(key: str, doc: FlagDoc) -> tuple[list[str], list[int]]:
         if not isinstance(arm, list) or not 1 <= len(arm) <= 2:
             raise FlagError("must be [variant, weight]", where=where)
         weight = arm[1] if len(arm) == 2 else 1
-        if arm[0] not in doc.variants:
+        if not isinstance(arm[0], str) or arm[0] not in doc.variants:
             raise FlagError(f"{arm[0]!r} is no variant", where=where)
         if not isinstance(weight, int) or isinstance(weight, bool):
             raise FlagError(f"weight {weight!r} must be a whole number", where=where)

@@ -6,6 +6,7 @@ its first use in a snapshot and kept.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,7 +71,9 @@ def compile_flags(
     bad: list[str] = []
     for record in records:
         if record.kind == "kill" and record.name.startswith("flag:"):
-            kills.append((record.name[5:], record.doc()))
+            # One that cannot be read is told by whoever reads all kills.
+            with contextlib.suppress(msgspec.DecodeError):
+                kills.append((record.name[5:], record.doc()))
         elif record.kind == "flag":
             try:
                 edits[record.name] = _edited(record)

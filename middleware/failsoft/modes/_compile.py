@@ -49,6 +49,7 @@ def read_acting(
             elif record.kind == "mode":
                 modes.append(_active(record, defined))
         except (msgspec.DecodeError, DefinitionError):
+            # Never raised: one bad control would keep all others from taking effect.
             bad.append(_target(record))
     kills.sort(key=lambda kill: literal_weight(kill[0].name), reverse=True)
     modes.sort(key=lambda mode: mode.since_ms)

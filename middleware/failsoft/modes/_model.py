@@ -52,8 +52,7 @@ def activate(
     params: `routes` (glob or list), `share` 0..1, `class`, `text`.
     """
     params = dict(doc.params)
-    routes = params.pop("routes", definition.routes)
-    routes = (routes,) if isinstance(routes, str) else tuple(routes)
+    routes = _globs(name, params.pop("routes", definition.routes))
     actions = tuple((n, _with(n, value, params)) for n, value in definition.actions)
     unknown = set(params) - {"share", "class", "text"}
     if unknown:
@@ -65,6 +64,13 @@ def activate(
             ]
         )
     return ActiveMode(name, definition, routes, actions, since_ms, until_ms)
+
+
+def _globs(name: str, routes: Any) -> tuple[str, ...]:
+    globs = [routes] if isinstance(routes, str) else routes
+    if isinstance(globs, list | tuple) and all(isinstance(g, str) for g in globs):
+        return tuple(globs)
+    raise DefinitionError([f"mode {name}: routes = {routes!r} must be globs"])
 
 
 def _with(action: str, value: Any, params: Mapping[str, Any]) -> Any:

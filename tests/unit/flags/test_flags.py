@@ -95,6 +95,21 @@ def test_an_edit_that_is_not_understood_leaves_the_layer_below() -> None:
     assert (state.bad, evaluate(state, "f", False, None).value) == (("f",), False)
 
 
+@pytest.mark.parametrize("arm", [[["on"], 5], [{"if": []}, 5], [5, 5], [None]])
+def test_an_arm_that_is_no_variant_leaves_the_layer_below(arm: list[object]) -> None:
+    state = state_of(edit("f", boolean(targeting={"fractional": [arm]})))
+
+    assert (state.bad, evaluate(state, "f", False, None).value) == (("f",), False)
+
+
+def test_a_kill_that_cannot_be_read_does_not_hold_up_the_others() -> None:
+    broken = Record("kill", "flag:g", 1, 0, 0, b'{"status": "no"}')
+
+    state = state_of(broken, edit("f", boolean()), kill("flag:f"))
+
+    assert evaluate(state, "f", True, None).reason == "KILLED"
+
+
 def test_without_a_targeting_key_a_rollout_serves_the_default_variant() -> None:
     details = evaluate(state_of(edit("f", rollout(100))), "f", True, None)
 

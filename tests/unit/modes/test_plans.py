@@ -171,6 +171,9 @@ def test_the_operator_may_narrow_a_mode_to_routes() -> None:
         activation("nobody.knows"),
         activation("fs.shed", share=7),
         activation("fs.read-only", colour="red"),
+        activation("fs.read-only", routes=5),
+        activation("fs.read-only", routes=["GET /x", 5]),
+        activation("fs.read-only", routes=None),
         Record("kill", "route:* *", 1, 0, 0, b"{broken"),
     ],
 )
