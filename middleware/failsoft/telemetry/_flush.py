@@ -14,9 +14,9 @@ from collections.abc import Callable
 from failsoft import clock
 from failsoft.errors import StoreError
 from failsoft.store.protocols import ObservationStore, TickBatch
-from failsoft.telemetry._groups import FlightDeck
+from failsoft.telemetry._groups import FlightDeck, with_sources
 from failsoft.telemetry._window import Window
-from failsoft.telemetry._wire import encode
+from failsoft.telemetry._wire import Flight, encode
 
 __all__ = ["Flusher", "Vitals"]
 
@@ -96,6 +96,10 @@ class Flusher:
         It is not sent again: late ticks would show as a burst of traffic, and a
         write of unknown outcome would count twice.  Kept failures do wait.
         """
+        kept = self._deck.take()
+        if kept:
+            # Source lines are read from files: not on the loop.
+            self._flights.extend(await asyncio.to_thread(_encoded, kept))
         batch = self._collect()
         if batch is None:
             return
@@ -112,8 +116,11 @@ class Flusher:
         interval_ms, self._last = int((now - self._last) * 1000), now
         lag_ms = self._vitals.take_lag_ms()
         tick, slo = self._window.flush(self._deck.node, interval_ms, lag_ms)
-        self._flights.extend(encode(flight) for flight in self._deck.take())
         wanted = encode(tick) if self._is_watched() else None
         if wanted is None and not slo and not self._flights:
             return None
         return TickBatch(self._deck.node, wanted, slo, tuple(self._flights))
+
+
+def _encoded(kept: list[Flight]) -> list[bytes]:
+    return [encode(with_sources(flight)) for flight in kept]

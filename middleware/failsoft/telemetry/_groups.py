@@ -16,10 +16,12 @@ from collections.abc import Iterator
 from functools import lru_cache
 from types import TracebackType
 
+from msgspec.structs import replace
+
 from failsoft.pipeline import Exchange
 from failsoft.telemetry._wire import Flight, Frame
 
-__all__ = ["FlightDeck", "group_id", "redact"]
+__all__ = ["FlightDeck", "group_id", "redact", "with_sources"]
 
 _MAX_FRAMES = 50
 _MAX_CAUSES = 5
@@ -117,7 +119,7 @@ class FlightDeck:
         self._minute = 0
 
     def take(self) -> list[Flight]:
-        """Return what was kept since the last call."""
+        """Return what was kept since the last call; see `with_sources`."""
         taken, self.flights = self.flights, []
         return taken
 
@@ -177,7 +179,10 @@ class FlightDeck:
             duration_us=duration_us,
             exception=_type_name(error) if error else "",
             message=_message_of(error) if error else "",
-            frames=tuple(_frame(*f) for f in frames[:_MAX_FRAMES]),
+            frames=tuple(
+                Frame(file, line, function, in_app=_is_in_app(file))
+                for file, line, function in frames[:_MAX_FRAMES]
+            ),
             causes=tuple(f"{_type_name(c)}: {_message_of(c)}" for c in causes),
             trace_id=exchange.trace_id_hex,
             span_id=exchange.span_id_hex,
@@ -190,14 +195,19 @@ class FlightDeck:
         )
 
 
-def _frame(file: str, line: int, function: str) -> Frame:
-    source = linecache.getline(file, line).strip()[:200]
-    return Frame(_short(file), line, function, source, _is_in_app(file))
+def with_sources(flight: Flight) -> Flight:
+    """Return the flight with short paths and source lines.  Reads files."""
+    return replace(flight, frames=tuple(_shown(frame) for frame in flight.frames))
+
+
+def _shown(frame: Frame) -> Frame:
+    source = linecache.getline(frame.file, frame.line).strip()[:200]
+    return replace(frame, file=_short(frame.file), source=source)
 
 
 @lru_cache(maxsize=4096)
 def _short(file: str) -> str:
     """Return the path below the import root it was found under."""
-    roots = [p for p in sys.path if p and file.startswith(os.path.join(p, ""))]
-    root = max(roots, key=len, default="")
-    return os.path.relpath(file, root) if root else file
+    roots = [os.path.join(path, "") for path in sys.path if path]
+    root = max((r for r in roots if file.startswith(r)), key=len, default="")
+    return file[len(root) :]

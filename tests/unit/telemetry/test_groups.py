@@ -8,7 +8,7 @@ import pytest
 
 from failsoft.pipeline import Exchange, Plan
 from failsoft.telemetry import Flight
-from failsoft.telemetry._groups import FlightDeck, redact
+from failsoft.telemetry._groups import FlightDeck, redact, with_sources
 
 NOW_MS = 1_790_000_000_000
 
@@ -64,7 +64,7 @@ def test_an_answered_5xx_is_grouped_by_its_status() -> None:
 
 
 def test_frames_come_newest_first_with_their_source_line() -> None:
-    frame = keep(raised(divides)).frames[0]
+    frame = with_sources(keep(raised(divides))).frames[0]
 
     assert (frame.function, frame.source, frame.in_app) == (
         "divides",
