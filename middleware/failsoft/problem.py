@@ -76,7 +76,7 @@ async def answer_websocket(
         {
             "type": "websocket.http.response.start",
             "status": rejection.status,
-            "headers": list(rejection.headers),
+            "headers": [*rejection.headers, *exchange.plan.notices],
         }
     )
     body = _body_of(rejection, exchange)

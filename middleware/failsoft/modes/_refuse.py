@@ -30,11 +30,13 @@ _HOUR_MS = 3_600_000
 
 def kill_hook(doc: KillDoc, until_ms: int, now_ms: Now) -> Hook:
     """Refuse every request with the kill's status and public text."""
+    # A status that is no refusal must not let the kill through, nor break the server.
+    status = doc.status if 400 <= doc.status <= 599 else 503
 
     def refuse(exchange: Exchange) -> Rejection:
         return problem(
             "kill",
-            doc.status,
+            status,
             title="Paused by the operator",
             type_uri="urn:failsoft:problem:killed",
             detail=doc.public,
@@ -58,16 +60,15 @@ def mode_hook(
     mode: ActiveMode, action: str, value: Any, now_ms: Now, dice: Dice
 ) -> Hook | None:
     """Return the hook of an answering action, None for the others."""
-    notice = notice_of(mode, "degraded")
     if action == "maintenance":
         return _paused(mode, "maintenance", str(value), now_ms)
     if action == "read_only":
         refuse = _paused(mode, "read-only", "Only reading works now", now_ms)
         return lambda ex: None if _method(ex) in _SAFE_METHODS else refuse(ex)
     if action == "shed":
-        return _shed(value, notice, now_ms, dice)
+        return _shed(value, now_ms, dice)
     if action == "static":
-        return _static(value, notice)
+        return _static(value)
     return None
 
 
@@ -78,21 +79,20 @@ def _method(exchange: Exchange) -> str:
 
 def _paused(mode: ActiveMode, slug: str, title: str, now_ms: Now) -> Hook:
     def refuse(exchange: Exchange) -> Rejection:
-        retry = _retry_after(300, mode.until_ms, now_ms())
         return problem(
             slug.replace("-", "_"),
             503,
             title=title,
             type_uri=f"urn:failsoft:problem:{slug}",
-            headers=(*retry, notice_of(mode, "degraded")),
+            headers=_retry_after(300, mode.until_ms, now_ms()),
         )
 
     return refuse
 
 
-def _shed(shed: Shed, notice: tuple[bytes, bytes], now_ms: Now, dice: Dice) -> Hook:
+def _shed(shed: Shed, now_ms: Now, dice: Dice) -> Hook:
     def refuse(exchange: Exchange) -> Rejection | None:
-        if shed.share < 1 and shed_rank(exchange, now_ms()) >= shed.share:
+        if shed.share < 1 and shed_rank(exchange, now_ms(), dice) >= shed.share:
             return None
         retry = str(1 + int(dice() * 2.999)).encode()
         return problem(
@@ -100,17 +100,16 @@ def _shed(shed: Shed, notice: tuple[bytes, bytes], now_ms: Now, dice: Dice) -> H
             503,
             title="Less important requests are refused for now",
             type_uri=_CAPACITY,
-            headers=((b"retry-after", retry), notice),
+            headers=((b"retry-after", retry),),
         )
 
     return refuse
 
 
-def _static(answer: StaticAnswer, notice: tuple[bytes, bytes]) -> Hook:
+def _static(answer: StaticAnswer) -> Hook:
     headers = (
         (b"content-type", answer.media_type.encode("latin-1", "replace")),
         (b"cache-control", b"no-store"),
-        notice,
     )
     prepared = Rejection(
         "static",
@@ -123,12 +122,15 @@ def _static(answer: StaticAnswer, notice: tuple[bytes, bytes]) -> Hook:
     return lambda exchange: prepared
 
 
-def shed_rank(exchange: Exchange, now_ms: float) -> float:
+def shed_rank(exchange: Exchange, now_ms: float, dice: Dice) -> float:
     """Return 0..1 for the caller: the same ones are shed together for an hour.
 
-    The caller is its API key or authorization, else its /24 or /64 network.
+    The caller is its API key or authorization, else its /24 or /64 network; the
+    dice decide where neither is known, as behind a Unix socket.
     """
     caller = _caller(exchange.scope)
+    if not caller:  # or all of them would share one rank: all shed, or none
+        return dice()
     hour = str(int(now_ms // _HOUR_MS)).encode()
     return mmh3.hash(caller + b"|" + hour, signed=False) / 4294967296.0
 

@@ -76,6 +76,14 @@ def test_the_most_literal_kill_decides_the_answer() -> None:
     assert found.status == 410
 
 
+@pytest.mark.parametrize("status", [-5, 0, 100, 200, 204, 304, 600, 99_999])
+def test_a_kill_whose_status_is_no_refusal_refuses_with_503(status: int) -> None:
+    found = answer(plan_of(CHECKOUT, kill("tag:pay", status=status)))
+
+    assert found is not None
+    assert (found.status, b'"status":503' in found.body) == (503, True)
+
+
 def test_retry_after_never_goes_beyond_the_end_of_the_kill() -> None:
     plan = plan_of(CHECKOUT, kill("tag:pay", until_ms=NOW_MS + 7_200, retry_after=30))
 
@@ -139,6 +147,17 @@ def test_shedding_a_share_always_takes_the_same_callers() -> None:
 
     assert first == again
     assert 500 <= first.count("shed") <= 700
+
+
+def test_a_share_of_callers_that_cannot_be_told_apart_is_shed_by_dice() -> None:
+    definition = ModeDefinition("Fewer", actions=(("shed", Shed(0.3)),))
+    acting = read_acting([activation("few")], {"few": definition}, ())
+    rolls = iter([0.1, 0.9, 0.9, 0.29, 0.9])
+    plan = compile_plan(REVIEWS, None, acting, lambda: NOW_MS, lambda: next(rolls))
+
+    found = [reason(plan, client=None) for _ in range(3)]
+
+    assert found == ["shed", None, "shed"]
 
 
 def test_a_static_answer_is_no_refusal() -> None:
