@@ -68,12 +68,12 @@ def test_an_argument_of_none_and_an_empty_variable_are_not_given() -> None:
 
 
 def test_one_key_or_a_whole_section_can_be_an_argument() -> None:
-    arguments: dict[str, Any] = {"store.beat": 0.5, "kill": {"max_ttl": "7d"}}
+    arguments: dict[str, Any] = {"store.beat": 0.5, "telemetry": {"app": "shop"}}
 
     settings = load(**arguments)
 
     assert settings.store.beat_s == 0.5
-    assert settings.kill.max_ttl_s == 7 * 86_400
+    assert settings.telemetry.app == "shop"
 
 
 def test_the_file_is_the_one_that_is_named(tmp_path: Path) -> None:
@@ -131,17 +131,12 @@ start_deadline = "0s"
 default = false
 owner = "pay"
 expires = 2027-01-31
-[kill]
-default_ttl = "15m"
 [tracing]
 request_id = true
 traceresponse = false
 [telemetry]
 app = "shop"
 release = "1.2.3"
-[endpoints]
-prefix = "/_ops"
-enabled = ["status"]
 [routes."POST /orders"]
 criticality = "critical_plus"
 tags = ["revenue"]
@@ -170,10 +165,8 @@ def test_every_key_can_be_said_in_the_file(tmp_path: Path) -> None:
     assert settings.flags.declare["checkout.new-pricing"] == FlagDeclaration(
         default=False, owner="pay", expires="2027-01-31"
     )
-    assert settings.kill.default_ttl_s == 900.0
     assert settings.tracing.request_id
     assert settings.telemetry.release == "1.2.3"
-    assert settings.endpoints.enabled == ("status",)
     assert settings.routes["POST /orders"].criticality == "critical_plus"
     assert settings.never == ("tag:auth", "POST /webhooks/*")
 
@@ -242,7 +235,7 @@ def test_settings_cannot_be_changed(tmp_path: Path) -> None:
         ),
         ("[store]\nstael_after = 1", "store.stael_after is not known; did you mean"),
         ("[stoer]\n", "stoer is not known; did you mean store?"),
-        ("[zebra]\n", "zebra is not known; known: endpoints, flags, kill, mode"),
+        ("[zebra]\n", "zebra is not known; known: flags, mode"),
         ("store = 1", "store = 1 must be a table; put its keys below [store]"),
         (
             '[store]\nrewind = "hodl"',
@@ -256,9 +249,7 @@ def test_settings_cannot_be_changed(tmp_path: Path) -> None:
         ('[store]\nrequire = "yes"', 'store.require = "yes" must be true or false'),
         ('[telemetry]\napp = " "', 'telemetry.app = " " must be text that is not'),
         ('[telemetry]\napp = "a\\nb"', "holds control characters"),
-        ('[endpoints]\nprefix = "ops"', 'write it like "/_failsoft"'),
-        ('[endpoints]\nenabled = "live"', 'must be a list; write ["live"]'),
-        ('[endpoints]\nenabled = ["lvie"]', "did you mean live?"),
+        ('[modes]\nnever = "tag:a"', 'must be a list; write ["tag:a"]'),
         (
             '[routes."post /x"]',
             "routes.\"post /x\" holds 'post /x', which is no METHOD /path; "
@@ -361,7 +352,6 @@ def test_all_sources_are_answered_at_once(tmp_path: Path) -> None:
     "arguments",
     [
         {"store": {"beat": 2.0, "stale_after": 1.5}},
-        {"kill": {"default_ttl": "2h", "max_ttl": "1h"}},
         {
             "mode": {
                 "m": {"title": "t", "routes": ["tag:a"], "actions": [{"banner": "b"}]}
@@ -388,9 +378,9 @@ def test_the_environment_spells_booleans_as_text(text: str, value: bool) -> None
 
 
 def test_the_environment_separates_lists_by_commas() -> None:
-    settings = load(environ={"FAILSOFT_ENDPOINTS_ENABLED": "live, ready"})
+    settings = load(environ={"FAILSOFT_MODES_NEVER": "tag:a, tag:b"})
 
-    assert settings.endpoints.enabled == ("live", "ready")
+    assert settings.never == ("tag:a", "tag:b")
 
 
 # --- URLs and secrets ------------------------------------------------------

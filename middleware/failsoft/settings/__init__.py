@@ -10,11 +10,8 @@ from failsoft.settings._readers import mask_url, parse_span_s
 from failsoft.settings._sources import load_settings
 from failsoft.settings._values import (
     CRITICALITIES,
-    ENDPOINTS,
-    EndpointSettings,
     FlagDeclaration,
     FlagSettings,
-    KillSettings,
     ModeDefinition,
     RoutePolicy,
     Settings,
@@ -27,11 +24,8 @@ from failsoft.settings._values import (
 
 __all__ = [
     "CRITICALITIES",
-    "ENDPOINTS",
-    "EndpointSettings",
     "FlagDeclaration",
     "FlagSettings",
-    "KillSettings",
     "ModeDefinition",
     "RoutePolicy",
     "Settings",

@@ -18,7 +18,6 @@ from failsoft.settings._readers import (
     read_env,
     read_fields,
     read_file,
-    read_prefix,
     read_scope,
     read_share,
     read_status,
@@ -26,11 +25,9 @@ from failsoft.settings._readers import (
     read_text,
     read_texts,
     read_url,
-    some_of,
 )
 from failsoft.settings._values import (
     CRITICALITIES,
-    ENDPOINTS,
     FlagDeclaration,
     ModeDefinition,
     RoutePolicy,
@@ -147,13 +144,8 @@ SECTIONS: dict[str, dict[str, Reader] | Reader] = {
         "start_deadline": Span("0s", "30s"),
     },
     "flags": {"declare": _read_declarations},
-    "kill": {
-        "default_ttl": Span("10s", "30d"),
-        "max_ttl": Span("10s", "30d"),
-    },
     "tracing": {"request_id": read_bool, "traceresponse": read_bool},
     "telemetry": {"app": read_text, "release": read_text},
-    "endpoints": {"prefix": read_prefix, "enabled": some_of(*ENDPOINTS)},
     "routes": _read_policy,
     "mode": _read_mode,
     "modes": {"never": read_scope},

@@ -160,16 +160,6 @@ def one_of(*choices: str) -> Reader:
     return read
 
 
-def some_of(*choices: str) -> Reader:
-    """Return a reader of a list of the words."""
-    one = one_of(*choices)
-
-    def read(raw: object, at: At) -> tuple[str, ...]:
-        return tuple(one(item, at) for item in read_texts(raw, at))
-
-    return read
-
-
 @dataclass(frozen=True, slots=True)
 class Span:
     """Reads a span within bounds given as text, so that findings can quote them."""
@@ -238,14 +228,6 @@ def read_env(raw: object, at: At) -> str:
         todo = f'write it in a-z, 0-9 and -, at most 63, such as "{fixed}"'
         raise Fault("is no name of an environment", todo)
     return name
-
-
-def read_prefix(raw: object, at: At) -> str:
-    """Read the path prefix of our own endpoints."""
-    text = read_text(raw, at)
-    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", text):
-        raise Fault("is no path prefix", 'write it like "/_failsoft"')
-    return text
 
 
 def read_date(raw: object, at: At) -> str:

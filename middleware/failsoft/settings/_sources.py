@@ -14,9 +14,7 @@ from failsoft.errors import DefinitionError
 from failsoft.settings._keys import ENVIRONMENT, SECTIONS
 from failsoft.settings._readers import ABSENT, At, Span, read_fields
 from failsoft.settings._values import (
-    EndpointSettings,
     FlagSettings,
-    KillSettings,
     Settings,
     StoreSettings,
     TelemetrySettings,
@@ -141,10 +139,8 @@ def _build(values: _Values) -> Settings:
     return Settings(
         store=StoreSettings(**_part(values, "store")),
         flags=FlagSettings(MappingProxyType(values.get(("flags", "declare"), {}))),
-        kill=KillSettings(**_part(values, "kill")),
         tracing=TracingSettings(**_part(values, "tracing")),
         telemetry=TelemetrySettings(**_part(values, "telemetry")),
-        endpoints=EndpointSettings(**_part(values, "endpoints")),
         routes=MappingProxyType(_part(values, "routes")),
         modes=MappingProxyType(_part(values, "mode")),
         never=values.get(("modes", "never"), ()),
@@ -167,17 +163,12 @@ def _part(values: _Values, section: str) -> dict[str, Any]:
 
 def _contradictions(settings: Settings) -> list[str]:
     """Return what is wrong between settings that are fine one by one."""
-    store, kill = settings.store, settings.kill
+    store = settings.store
     findings = []
     if store.stale_after_s <= store.beat_s:
         findings.append(
             f"settings: store.stale_after = {store.stale_after_s:g}s is not longer "
             f"than store.beat = {store.beat_s:g}s; a node would always look stale"
-        )
-    if kill.default_ttl_s > kill.max_ttl_s:
-        findings.append(
-            f"settings: kill.default_ttl = {kill.default_ttl_s:g}s is longer than "
-            f"kill.max_ttl = {kill.max_ttl_s:g}s; raise max_ttl or lower default_ttl"
         )
     findings += [
         f"settings: mode.{name}.routes names {glob!r}, which modes.never protects; "

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 CRITICALITIES = ("critical_plus", "critical", "sheddable_plus", "sheddable")
-ENDPOINTS = ("live", "ready", "status")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +40,6 @@ class FlagSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class KillSettings:
-    """How long a kill holds, in seconds."""
-
-    default_ttl_s: float = 3600.0
-    max_ttl_s: float = 30 * 86_400.0
-
-
-@dataclass(frozen=True, slots=True)
 class TracingSettings:
     """Headers of the answer: X-Request-ID, traceresponse."""
 
@@ -62,14 +53,6 @@ class TelemetrySettings:
 
     app: str = ""
     release: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class EndpointSettings:
-    """Own answers.  enabled: names of `ENDPOINTS`."""
-
-    prefix: str = "/_failsoft"
-    enabled: tuple[str, ...] = ENDPOINTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,10 +106,8 @@ class Settings:
 
     store: StoreSettings = StoreSettings()
     flags: FlagSettings = FlagSettings()
-    kill: KillSettings = KillSettings()
     tracing: TracingSettings = TracingSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
-    endpoints: EndpointSettings = EndpointSettings()
     routes: Mapping[str, RoutePolicy] = field(default_factory=dict)
     modes: Mapping[str, ModeDefinition] = field(default_factory=dict)
     never: tuple[str, ...] = ()
