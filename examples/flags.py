@@ -2,7 +2,7 @@
 
 What breaks: the new price list is wrong for product 13, and only there.
 What to watch: with the flag off (its default) nobody meets the fault; with Redis
-configured, `failsoft flag on pricing.new -m "first customers"` turns it on for
+configured, `failsoft flags on pricing.new -m "first customers"` turns it on for
 everybody, `failsoft kill flag:pricing.new -m "wrong price"` takes it back.
 
 Start: python examples/flags.py   (--port 8000, FAILSOFT_REDIS_URL for operators)
