@@ -198,6 +198,7 @@ class Runtime:
             self.deck,
             self._vitals,
             is_watched=lambda: watcher.current.watched,
+            failed=self.failed,
         )
         watcher.start()
         self._spawn(flusher.run(), "flush")

@@ -409,6 +409,17 @@ async def test_a_fault_of_ours_is_told_and_does_not_fail_the_request(
     assert "GET /hello" in guarded.runtime.own_error
 
 
+async def test_a_second_that_cannot_be_sent_does_not_end_telemetry(guard: Any) -> None:
+    guarded = await guard(shop())
+    guarded.runtime.deck.flights.append(object())  # no wire takes it
+
+    await eventually(lambda: guarded.runtime.own_errors)
+
+    (flush,) = [t for t in guarded.runtime._tasks if t.get_name() == "failsoft-flush"]
+    assert "telemetry" in guarded.runtime.own_error
+    assert not flush.done()
+
+
 async def test_routes_added_while_serving_are_found(guard: Any) -> None:
     app = shop()
     guarded = await guard(app)

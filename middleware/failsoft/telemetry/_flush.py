@@ -75,20 +75,25 @@ class Flusher:
         vitals: Vitals,
         *,
         is_watched: Callable[[], bool],
+        failed: Callable[[str, BaseException], None],
     ) -> None:
         self._store = store
         self._window = window
         self._deck = deck
         self._vitals = vitals
         self._is_watched = is_watched
+        self._failed = failed
         self._flights: deque[bytes] = deque(maxlen=_WAITING)
         self._last = clock.monotonic()
 
     async def run(self) -> None:
-        """Flush each second until cancelled."""
+        """Flush each second until cancelled; a fault of ours costs one second."""
         while True:
             await asyncio.sleep(1.0)
-            await self.flush()
+            try:
+                await self.flush()
+            except Exception as error:  # noqa: BLE001 - border: the next second comes
+                self._failed("telemetry", error)
 
     async def flush(self) -> None:
         """Send this second; one that cannot be written is lost, and counted.

@@ -12,8 +12,10 @@ import os
 import re
 import sys
 import sysconfig
+from collections import deque
 from collections.abc import Iterator
 from functools import lru_cache
+from itertools import islice
 from types import TracebackType
 
 from msgspec.structs import replace
@@ -48,8 +50,12 @@ _OURS = os.path.join(os.path.dirname(os.path.dirname(__file__)), "")
 
 
 def redact(text: str) -> str:
-    """Replace e-mail addresses, bearer tokens and key-like words; cut at 512."""
-    return _SECRETS.sub("(redacted)", text[: 2 * _MAX_MESSAGE])[:_MAX_MESSAGE]
+    """Replace e-mail addresses, bearer tokens and key-like words; cut at 512.
+
+    Lone surrogates, which a JSON body can carry, become `?`: no wire takes them.
+    """
+    found = _SECRETS.sub("(redacted)", text[: 2 * _MAX_MESSAGE])[:_MAX_MESSAGE]
+    return found.encode("utf-8", "replace").decode()
 
 
 @lru_cache(maxsize=4096)
@@ -90,16 +96,29 @@ def _message_of(error: BaseException) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen = {id(error)}
-    while True:
-        cause = error.__cause__
-        if cause is None and not error.__suppress_context__:
-            cause = error.__context__
-        if cause is None or id(cause) in seen:
-            return
-        seen.add(id(cause))
-        yield cause
-        error = cause
+    """Yield what is below an exception, breadth first: a group's members, causes."""
+    seen, waiting = {id(error)}, deque(_below(error))
+    while waiting:
+        cause = waiting.popleft()
+        if id(cause) not in seen:
+            seen.add(id(cause))
+            yield cause
+            waiting += _below(cause)
+
+
+def _below(error: BaseException) -> list[BaseException]:
+    found = list(error.exceptions) if isinstance(error, BaseExceptionGroup) else []
+    cause = error.__cause__
+    if cause is None and not error.__suppress_context__:
+        cause = error.__context__
+    return found if cause is None else [*found, cause]
+
+
+def _origin(error: BaseException) -> BaseException:
+    """Return what failed: a group of one (a task group's) stands for its member."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
 
 
 class FlightDeck:
@@ -125,12 +144,12 @@ class FlightDeck:
 
     def fail(self, exchange: Exchange, duration_us: int, at_ms: int) -> str:
         """Return the failure's group, and keep it as an example if there is room."""
-        error = exchange.exception
+        error = exchange.exception and _origin(exchange.exception)
         frames = list(_walk(error.__traceback__))[::-1] if error else []
         group = self._group(exchange, error, frames)
         if self._has_room(group, at_ms):
             self.flights.append(
-                self._flight(exchange, group, frames, duration_us, at_ms)
+                self._flight(exchange, error, group, frames, duration_us, at_ms)
             )
         return group
 
@@ -162,13 +181,13 @@ class FlightDeck:
     def _flight(
         self,
         exchange: Exchange,
+        error: BaseException | None,
         group: str,
         frames: list[tuple[str, int, str]],
         duration_us: int,
         at_ms: int,
     ) -> Flight:
-        error = exchange.exception
-        causes = list(_causes(error))[:_MAX_CAUSES] if error else []
+        causes = islice(_causes(error), _MAX_CAUSES) if error else ()
         return Flight(
             id=f"{exchange.span_id & 0xFFFFFFFF:08x}",
             group=group,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from failsoft.pipeline import Exchange, Plan
-from failsoft.telemetry import Flight
+from failsoft.telemetry import Flight, decode_flight, encode
 from failsoft.telemetry._groups import FlightDeck, redact, with_sources
 
 NOW_MS = 1_790_000_000_000
@@ -133,6 +133,30 @@ def test_a_deep_stack_is_cut_and_says_so() -> None:
 )
 def test_what_looks_like_a_secret_or_a_person_is_redacted(text: str, kept: str) -> None:
     assert redact(text) == kept
+
+
+def test_a_message_that_utf8_cannot_hold_still_goes_over_the_wire() -> None:
+    """A JSON body may say "\\ud800", and an exception may repeat it."""
+    flight = keep(ValueError("no \ud800 here"))
+
+    assert decode_flight(encode(flight)).message == "no ? here"
+
+
+def test_a_group_of_one_is_kept_as_its_member() -> None:
+    alone = raised(divides)
+
+    wrapped = keep(BaseExceptionGroup("two", [BaseExceptionGroup("one", [alone])]))
+
+    assert (wrapped.exception, wrapped.group) == (
+        "ZeroDivisionError",
+        keep(alone).group,
+    )
+
+
+def test_a_group_of_several_names_its_members_as_causes() -> None:
+    both = ExceptionGroup("tasks", [KeyError("one"), ValueError("two")])
+
+    assert keep(both).causes == ("KeyError: 'one'", "ValueError: two")
 
 
 def test_a_long_message_is_cut() -> None:
