@@ -16,7 +16,7 @@ from time import perf_counter_ns
 from typing import Any
 
 from failsoft.errors import DefinitionError, FailsoftError
-from failsoft.pipeline import CURRENT, Exchange, Rejection, Scope
+from failsoft.pipeline import CURRENT, SETTLED, Exchange, Rejection, Scope
 from failsoft.problem import answer_http, answer_websocket
 from failsoft.routes.discover import find_routes, walk
 from failsoft.routes.table import RouteTable, build_table
@@ -252,6 +252,7 @@ class Failsoft:
             self.runtime.failed("settle", error)
         # Else the exception, its frames and the exchange keep each other alive.
         exchange.exception = None
+        exchange.phase = SETTLED
 
     def _count(self, exchange: Exchange) -> None:
         cell = exchange.plan.cell

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from failsoft.controls.targets import covers
 from failsoft.flags import FlagDetails, FlagState, evaluate
-from failsoft.pipeline import CURRENT, Exchange
+from failsoft.pipeline import CURRENT, SETTLED, Exchange
 from failsoft.runtime import Runtime, current_runtime
 
 __all__ = ["current", "flag", "flag_details"]
@@ -23,7 +23,8 @@ def current() -> Exchange | None:
 def flag(key: str, default: _T, *, targeting_key: str | None = None) -> _T:
     """Return the value of a flag, typed by `default`; never waits, never raises.
 
-    targeting_key: who is asked for, at rollouts; else the request's.  An unknown
+    targeting_key: who is asked for, at rollouts; else the request's.  Numbers and
+    UUIDs are turned into text.  An unknown
     key gives the default.  About a microsecond.
     """
     value: _T = flag_details(key, default, targeting_key=targeting_key).value
@@ -36,17 +37,34 @@ def flag_details(
     """Return the value of a flag with variant, reason and revision.
 
     Outside of a request the newest snapshot of the process decides; without one
-    the coded default is served with error PROVIDER_NOT_READY.
+    the coded default is served with error PROVIDER_NOT_READY, after a fault of
+    ours with error GENERAL.
     """
     exchange = CURRENT.get()
     runtime: Runtime | None = exchange.runtime if exchange else current_runtime()
     if runtime is None:
         return FlagDetails(default, error="PROVIDER_NOT_READY")
+    try:
+        return _details(exchange, runtime, key, default, targeting_key)
+    except Exception as error:  # noqa: BLE001 - border: the handler must go on
+        runtime.failed(f"flag {key!r}", error)
+        return FlagDetails(default, None, "ERROR", "GENERAL")
+
+
+def _details(
+    exchange: Exchange | None,
+    runtime: Runtime,
+    key: str,
+    default: Any,
+    targeting_key: str | None,
+) -> FlagDetails:
     if exchange is None:
         state = runtime.flags
     else:
         state = _pinned(exchange, runtime, key)
         targeting_key = targeting_key or exchange.targeting_key
+    if targeting_key is not None and type(targeting_key) is not str:
+        targeting_key = str(targeting_key)  # numbers, UUIDs
     details = evaluate(state, key, default, targeting_key)
     runtime.saw_flag(key, default, details.variant)
     if exchange is not None:
@@ -55,9 +73,14 @@ def flag_details(
 
 
 def _pinned(exchange: Exchange, runtime: Runtime, key: str) -> FlagState:
-    """A request keeps its snapshot, but a kill set meanwhile goes through."""
-    pinned: FlagState = exchange.snapshot.flags
+    """A request keeps its snapshot, but a kill set meanwhile goes through.
+
+    A task that outlives its request is pinned no longer.
+    """
     newest = runtime.flags
+    if exchange.phase == SETTLED:
+        return newest
+    pinned: FlagState = exchange.snapshot.flags
     if newest is not pinned and any(covers(glob, key) for glob, _ in newest.kills):
         return newest
     return pinned

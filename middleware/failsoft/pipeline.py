@@ -13,9 +13,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from failsoft.controls.snapshot import Snapshot
 
-__all__ = ["CURRENT", "Exchange", "Plan", "Rejection", "Scope"]
+__all__ = ["CURRENT", "SETTLED", "Exchange", "Plan", "Rejection", "Scope"]
 
 Scope = MutableMapping[str, Any]
+
+# The phase of an Exchange that a task may still hold after its request.
+SETTLED = 3
 
 CURRENT: ContextVar[Exchange | None] = ContextVar("failsoft.exchange", default=None)
 
@@ -82,7 +85,7 @@ class Exchange:
 
     Handlers reach it as `failsoft.current()` and may set `targeting_key` (str) and
     add to `context` (dict) for flags.  status is 0 until the response starts;
-    phase is 0 before, 1 during and 2 after the response.
+    phase is 0 before, 1 during and 2 after the response, 3 when all is done.
     """
 
     __slots__ = (

@@ -40,6 +40,7 @@ _log = logging.getLogger("failsoft")
 _REPUBLISH_S = 300.0
 _STOP_S = 1.0
 _LOG_EVERY_S = 60.0
+_MAX_FLAGS = 1000
 _REQUIRE = "store.require = true"
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 _HOST = socket.gethostname()
@@ -81,6 +82,7 @@ class Runtime:
         self._state: ControlState | None = None
         self._published_at = -_REPUBLISH_S
         self.seen_flags: dict[str, str] = {}
+        self._has_new_flags = False
         self.install(table)
 
     # --- the snapshot -------------------------------------------------------
@@ -159,10 +161,18 @@ class Runtime:
 
     def saw_flag(self, key: str, default: Any, variant: str | None) -> None:
         """Count an evaluation; a key first met here is published to operators."""
+        if key not in self.seen_flags and not self._meet(key, default):
+            key = "(other)"
         self.window.saw_flag(key, variant or "(default)")
-        if key not in self.seen_flags and len(self.seen_flags) < 1000:
-            self.seen_flags[key] = _as_json(default)
-            self._define()
+
+    def _meet(self, key: str, default: Any) -> bool:
+        if len(self.seen_flags) >= _MAX_FLAGS:
+            return False
+        key.encode()  # what the wire cannot take fails here, before it is kept
+        self.seen_flags[key] = _as_json(default)
+        # Described by the next second's task: a handler does not wait for it.
+        self._has_new_flags = True
+        return True
 
     # --- start and stop -----------------------------------------------------
 
@@ -279,6 +289,7 @@ class Runtime:
 
     def _define(self) -> None:
         """Describe this release's routes, flags and modes, under their digest."""
+        self._has_new_flags = False
         declared = self.settings.flags.declare
         flags = {key: _as_json(d.default) for key, d in declared.items()}
         modes = {**BUILT_IN, **self.settings.modes}
@@ -296,6 +307,8 @@ class Runtime:
 
     async def _publish(self) -> None:
         while True:
+            if self._has_new_flags:
+                self._define()
             if clock.monotonic() - self._published_at > _REPUBLISH_S:
                 with contextlib.suppress(StoreError):
                     await self.store.publish_definitions(self._digest, self._blob)
@@ -331,5 +344,5 @@ def _version() -> str:
 def _as_json(value: Any) -> str:
     try:
         return msgspec.json.encode(value).decode()[:200]
-    except (TypeError, msgspec.MsgspecError):
+    except Exception:  # noqa: BLE001 - any object may stand as a default
         return "null"

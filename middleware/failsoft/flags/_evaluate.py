@@ -29,7 +29,7 @@ class FlagDetails:
 
     variant: None when the coded default is served.  reason: KILLED STATIC DEFAULT
     TARGETING_MATCH DISABLED ERROR.  error: "" or TYPE_MISMATCH,
-    PROVIDER_NOT_READY.  revision: of the snapshot that decided.
+    PROVIDER_NOT_READY, GENERAL.  revision: of the snapshot that decided.
     """
 
     value: Any
