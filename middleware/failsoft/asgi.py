@@ -12,6 +12,7 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from pathlib import Path
+from random import getrandbits
 from time import perf_counter_ns
 from typing import Any
 
@@ -19,7 +20,7 @@ from failsoft.errors import DefinitionError, FailsoftError
 from failsoft.pipeline import CURRENT, SETTLED, Exchange, Rejection, Scope
 from failsoft.problem import answer_http, answer_websocket
 from failsoft.routes.discover import find_routes, walk
-from failsoft.routes.table import RouteTable, build_table
+from failsoft.routes.table import build_table
 from failsoft.routes.trie import WEBSOCKET
 from failsoft.runtime import Runtime
 from failsoft.settings import load_settings
@@ -35,7 +36,18 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # Marks a scope that an outer Failsoft already serves.
 _MARK = "failsoft"
-_GONE = ("ClientDisconnect", "ClientDisconnected", "WebSocketDisconnect")
+_SENT_BY_SERVER = ("http.response.pathsend", "http.response.zerocopysend")
+_GONE = (
+    "ClientDisconnect",
+    "ClientDisconnected",
+    "WebSocketDisconnect",
+    "CancelledError",
+)
+_LAST_WORDS = (
+    "lifespan.startup.failed",
+    "lifespan.shutdown.complete",
+    "lifespan.shutdown.failed",
+)
 _REDISCOVER_NS = 1_000_000_000
 
 
@@ -63,10 +75,11 @@ class Failsoft:
             return
         self._policies = settings.routes
         self._headers = settings.tracing
-        self.runtime = Runtime(settings, self._discover(app))
-        self._tracing = Tracing(_opens_inside(app))
+        self.runtime = Runtime(settings, build_table((), self._policies))
+        self._tracing = Tracing()
         self._looked_at = 0
-        self._route_count = _count_routes(app)
+        self._route_count = 0
+        self._look()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope; unknown types pass through untouched."""
@@ -84,46 +97,80 @@ class Failsoft:
 
     # --- routes -------------------------------------------------------------
 
-    def _discover(self, app: Any) -> RouteTable:
-        found = walk(find_routes(app) or ())
-        return build_table(found, self._policies, _root_path_of(app))
+    def _look(self) -> None:
+        """Read the application's routes, and who in it opens a server span.
+
+        Again at the start, as both may be added after the application was wrapped.
+        """
+        app = self.app
+        try:
+            self._tracing.opens_inside = _opens_inside(app)
+            self._route_count = _count_routes(app)
+            found = walk(find_routes(app) or ())
+            table = build_table(found, self._policies, _root_path_of(app))
+            self.runtime.install(table)
+        except Exception as error:  # noqa: BLE001 - border: it serves without names
+            self.runtime.failed("routes of the application", error)
 
     def _rediscover(self, method: str, scope: Scope, now_ns: int) -> int:
         """Look again for routes added while serving, at most once a second."""
         if now_ns - self._looked_at < _REDISCOVER_NS:
             return 0
         self._looked_at = now_ns
-        count = _count_routes(self.app)
-        if count == self._route_count:
+        if _count_routes(self.app) == self._route_count:
             return 0
-        self._route_count = count
-        self.runtime.install(self._discover(self.app))
+        self._look()
         return self.runtime.table.find(method, scope)
 
     # --- lifespan -----------------------------------------------------------
 
+    async def _start(self) -> None:
+        """Start the runtime on this loop; only what a setting demands is raised."""
+        if self._fault is not None:
+            raise self._fault
+        self._look()
+        try:
+            await self.runtime.ensure()
+        except FailsoftError:
+            raise
+        except Exception as error:  # noqa: BLE001 - border: it serves without a store
+            self.runtime.failed("start", error)
+
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[_MARK] = True
         try:
-            if self._fault is not None:
-                raise self._fault
-            await self.runtime.ensure()
+            await self._start()
         except FailsoftError as fault:
             await receive()
             await send({"type": "lifespan.startup.failed", "message": str(fault)})
             return
+        has_lifespan = False
+
+        async def forward(message: Message) -> None:
+            nonlocal has_lifespan
+            has_lifespan = True
+            if message["type"] in _LAST_WORDS:
+                # Before it is said: a server may end the loop once it heard it.
+                await self.runtime.stop()
+            await send(message)
+
         try:
-            await self.app(scope, receive, send)
+            await self.app(scope, receive, forward)
         finally:
-            await self.runtime.stop()
+            if has_lifespan:  # else the server goes on to serve without one
+                await self.runtime.stop()
 
     # --- requests -----------------------------------------------------------
 
     def _open(self, scope: Scope, method: str, now_ns: int) -> Exchange:
         runtime = self.runtime
-        index = runtime.table.find(method, scope)
-        if not index:
-            index = self._rediscover(method, scope, now_ns)
+        try:
+            index = runtime.table.find(method, scope)
+            if not index:
+                index = self._rediscover(method, scope, now_ns)
+        except Exception as error:  # noqa: BLE001 - a route's own `matches` may raise
+            index = 0
+            runtime.failed("finding the route", error)
         exchange = Exchange(scope, runtime, now_ns)
         exchange.plan = exchange.snapshot.plans[index]
         scope[_MARK] = exchange
@@ -131,6 +178,8 @@ class Failsoft:
             self._tracing.open(exchange)
         except Exception as error:  # noqa: BLE001 - border: a request must go on
             runtime.failed("tracing", error)
+            exchange.trace_id = exchange.trace_id or getrandbits(128) or 1
+            exchange.span_id = exchange.span_id or getrandbits(64) or 1
         return exchange
 
     def _admit(self, exchange: Exchange) -> Rejection | None:
@@ -147,7 +196,7 @@ class Failsoft:
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         started_ns = perf_counter_ns()
         if self.runtime.loop is not asyncio.get_running_loop():
-            await self.runtime.ensure()
+            await self._start()
         exchange = self._open(scope, scope["method"], started_ns)
         token = CURRENT.set(exchange)
         cell = exchange.plan.cell
@@ -163,7 +212,7 @@ class Failsoft:
             else:
                 await answer_http(exchange, exchange.rejection, outgoing)
         except BaseException as error:
-            exchange.exception = error
+            _note_end(exchange, error)
             raise
         finally:
             CURRENT.reset(token)
@@ -183,7 +232,7 @@ class Failsoft:
                 exchange.phase = 1
                 # A copy: a response object may be sent more than once.
                 message = {**message, "headers": self._headers_of(exchange, message)}
-            elif kind == "http.response.pathsend":
+            elif kind in _SENT_BY_SERVER and not message.get("more_body"):
                 exchange.phase = 2
                 exchange.ended_ns = perf_counter_ns()
             return send(message)
@@ -192,13 +241,16 @@ class Failsoft:
 
     def _headers_of(self, exchange: Exchange, message: Message) -> list[Any]:
         if exchange.token is None:
-            self._tracing.started(exchange)
+            try:
+                self._tracing.started(exchange)
+            except Exception as error:  # noqa: BLE001 - border: the answer must go out
+                self.runtime.failed("tracing", error)
         headers = [*message.get("headers", ()), *exchange.plan.notices]
         wanted = self._headers
         if wanted.traceresponse and exchange.trace_id:
             ids = exchange.trace_id, exchange.span_id, exchange.trace_flags
             headers.append((b"traceresponse", format_response(*ids)))
-        if wanted.request_id:
+        if wanted.request_id and not _has(headers, b"x-request-id"):
             headers.append((b"x-request-id", _request_id(exchange)))
         return headers
 
@@ -208,7 +260,7 @@ class Failsoft:
         if exchange.phase == 0:
             try:
                 message = await asyncio.wait_for(receive(), 0.05)
-            except (TimeoutError, RuntimeError):
+            except Exception:  # noqa: BLE001 - late, or a server that refuses to say
                 return  # the server will answer 500 for the application
             if message["type"] != "http.disconnect":
                 return
@@ -217,7 +269,7 @@ class Failsoft:
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         started_ns = perf_counter_ns()
         if self.runtime.loop is not asyncio.get_running_loop():
-            await self.runtime.ensure()
+            await self._start()
         exchange = self._open(scope, WEBSOCKET, started_ns)
         token = CURRENT.set(exchange)
         exchange.plan.cell.enter()
@@ -234,7 +286,7 @@ class Failsoft:
             else:
                 await answer_websocket(exchange, exchange.rejection, receive, forward)
         except BaseException as error:
-            exchange.exception = error
+            _note_end(exchange, error)
             raise
         finally:
             CURRENT.reset(token)
@@ -245,11 +297,14 @@ class Failsoft:
 
     def _settle(self, exchange: Exchange) -> None:
         try:
-            if exchange.span is not None or exchange.token is not None:
-                self._tracing.close(exchange)
             self._count(exchange)
         except Exception as error:  # noqa: BLE001 - border: the answer is out
-            self.runtime.failed("settle", error)
+            self.runtime.failed("counting", error)
+        try:
+            if exchange.span is not None or exchange.token is not None:
+                self._tracing.close(exchange)
+        except Exception as error:  # noqa: BLE001 - processors and exporters are foreign
+            self.runtime.failed("closing the span", error)
         # Else the exception, its frames and the exchange keep each other alive.
         exchange.exception = None
         exchange.phase = SETTLED
@@ -264,8 +319,9 @@ class Failsoft:
             cell.inflight -= 1
             cell.refuse(rejection.reason)
             return
-        is_plain = exchange.exception is None and exchange.status
-        status = exchange.status if is_plain else _outcome(exchange)
+        # What raised, or never answered, is a 500: by the server if not by the app.
+        status = exchange.status if exchange.exception is None else 500
+        status = status or 500
         cell.leave(status, duration_us, exchange.sent_bytes)
         if status >= 500:
             runtime = self.runtime
@@ -273,16 +329,30 @@ class Failsoft:
             cell.fail(group, is_exception=exchange.exception is not None)
 
 
-def _outcome(exchange: Exchange) -> int:
-    """Return the status that counts: 499 client gone, 500 for what never answered."""
-    error = exchange.exception
-    if error is None:
-        return exchange.status or 500
-    if type(error).__name__ in _GONE:
-        return 101 if exchange.scope["type"] == "websocket" else 499
-    if isinstance(error, asyncio.CancelledError):
-        return 499 if exchange.phase != 2 else exchange.status
-    return 500
+def _note_end(exchange: Exchange, error: BaseException) -> None:
+    """Keep what failed; a client that left before the end (499) is no failure."""
+    if not _is_gone(error):
+        exchange.exception = error
+    elif exchange.scope["type"] == "websocket":
+        exchange.status = exchange.status or 499
+    elif exchange.phase != 2 or _is_late(exchange, error):
+        exchange.status = 499
+
+
+def _is_late(exchange: Exchange, error: BaseException) -> bool:
+    """Whether a framework answered 500 to a client that was not there any more."""
+    return exchange.status >= 500 and isinstance(error, Exception)
+
+
+def _is_gone(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_gone(member) for member in error.exceptions)
+    names = (kind.__name__ for kind in type(error).__mro__)
+    return any(name in _GONE for name in names)
+
+
+def _has(headers: list[Any], wanted: bytes) -> bool:
+    return any(name.lower() == wanted for name, _ in headers)
 
 
 def _note_handshake(exchange: Exchange, message: Message) -> None:

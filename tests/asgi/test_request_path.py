@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from fastapi import APIRouter, FastAPI
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect, Request
@@ -17,6 +18,7 @@ from starlette.websockets import WebSocket
 from asgi.controls import enter, kill
 from asgi.drive import Answer, drive, get, http_scope, post
 from asgi.eventually import eventually
+from asgi.lifespan import started
 from failsoft import Failsoft
 from failsoft.errors import DefinitionError
 from failsoft.telemetry import percentile_us
@@ -126,6 +128,40 @@ async def test_outcomes_are_told_apart(guard: Any) -> None:
     assert (seen["GET /leaves"].gone, seen["GET /leaves"].errors) == (1, 0)
     assert seen["(no route)"].client_errors == 1
     assert seen["GET /hello"].n == 1
+
+
+class Gone(ClientDisconnect):
+    pass
+
+
+@pytest.mark.parametrize(
+    "error", [Gone(), ExceptionGroup("tasks", [ClientDisconnect()])]
+)
+async def test_a_client_that_left_is_known_by_kind_and_in_groups(
+    guard: Any, error: Exception
+) -> None:
+    async def leaves(request: Request) -> None:
+        raise error
+
+    guarded = await guard(shop(Route("/leaves", leaves)))
+
+    await get(guarded, "/leaves")
+
+    seen = ticks(guarded)["GET /leaves"]
+    assert (seen.gone, seen.errors, seen.groups) == (1, 0, {})
+
+
+async def test_a_file_sent_by_the_server_is_a_complete_answer(guard: Any) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": f"http.response.{scope['path'][1:]}", "file": 1})
+
+    guarded = await guard(app)
+
+    await get(guarded, "/pathsend")
+    await get(guarded, "/zerocopysend")
+
+    assert ticks(guarded)["(no route)"].gone == 0
 
 
 async def test_a_failure_is_kept_with_its_stack_and_without_personal_data(
@@ -310,6 +346,23 @@ async def test_a_websocket_passes_through(guard: Any) -> None:
     assert ticks(guarded)["WS /ws"].n == 1
 
 
+async def test_an_open_websocket_that_is_cancelled_is_not_a_client_that_left(
+    guard: Any,
+) -> None:
+    guarded = await guard(shop(WebSocketRoute("/ws", socket_app)))
+    task = asyncio.create_task(
+        drive(guarded, handshake(), [{"type": "websocket.connect"}])
+    )
+    await eventually(lambda: guarded.runtime.window.inflight)
+    await asyncio.sleep(0.01)
+
+    task.cancel()
+    await asyncio.wait({task})
+
+    seen = ticks(guarded)["WS /ws"]
+    assert (seen.n, seen.gone, seen.errors) == (1, 0, 0)
+
+
 async def test_a_killed_websocket_is_denied_or_closed_with_try_again(
     guard: Any,
 ) -> None:
@@ -418,6 +471,100 @@ async def test_a_second_that_cannot_be_sent_does_not_end_telemetry(guard: Any) -
     (flush,) = [t for t in guarded.runtime._tasks if t.get_name() == "failsoft-flush"]
     assert "telemetry" in guarded.runtime.own_error
     assert not flush.done()
+
+
+async def test_a_route_that_cannot_say_whether_it_matches_fails_no_other(
+    guard: Any,
+) -> None:
+    class Moody(Route):
+        def matches(self, scope: Any) -> Any:
+            if scope["path"] == "/moody":
+                raise RuntimeError("not today")
+            return super().matches(scope)
+
+    guarded = await guard(shop(Moody("/moody", hello)))
+
+    answer = await get(guarded, "/moody")
+
+    assert answer.status == 500  # the application's own answer
+    assert "not today" in guarded.runtime.own_error
+
+
+async def test_routes_added_after_wrapping_are_known_at_the_start() -> None:
+    app, router = FastAPI(), APIRouter()
+    app.include_router(router, prefix="/v1")
+    guarded = Failsoft(app)
+
+    @router.get("/late")
+    async def late() -> None: ...
+
+    async with started(guarded):
+        assert "GET /v1/late" in {r.key for r in guarded.runtime.table.routes}
+
+
+async def test_an_application_without_a_lifespan_keeps_the_runtime_started() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise RuntimeError("only http here")
+
+    guarded = Failsoft(app)
+    async with started(guarded) as said:
+        assert said == []
+        assert guarded.runtime.loop is asyncio.get_running_loop()
+    await guarded.runtime.stop()
+
+
+async def test_the_runtime_has_stopped_before_the_server_hears_of_the_shutdown() -> (
+    None
+):
+    """uvicorn ends its loop as soon as it heard, and cancels what still runs."""
+    loops: list[Any] = []
+    guarded = Failsoft(shop())
+    messages = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        loops.append(guarded.runtime.loop)
+
+    await guarded({"type": "lifespan"}, receive, send)
+
+    assert [loop is None for loop in loops] == [False, True]
+
+
+async def test_a_server_that_cancels_the_lifespan_stops_the_runtime() -> None:
+    guarded = Failsoft(shop())
+    said: list[str] = []
+    messages = [{"type": "lifespan.startup"}]
+
+    async def receive() -> Any:
+        return messages.pop() if messages else await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        said.append(message["type"])
+
+    task = asyncio.create_task(guarded({"type": "lifespan"}, receive, send))
+    await eventually(lambda: said)
+    task.cancel()
+    await asyncio.wait({task})
+
+    assert guarded.runtime.loop is None
+
+
+async def test_a_fault_at_the_start_fails_no_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    guarded = Failsoft(shop())
+
+    async def fails() -> None:
+        raise OSError("no file handles left")
+
+    monkeypatch.setattr(guarded.runtime, "ensure", fails)
+
+    answer = await get(guarded, "/hello")
+
+    assert answer.status == 200
+    assert "no file handles" in guarded.runtime.own_error
 
 
 async def test_routes_added_while_serving_are_found(guard: Any) -> None:

@@ -12,19 +12,20 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanKind, StatusCode
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.opentelemetry import OpenTelemetryMiddleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
 from asgi.controls import kill
 from asgi.drive import Answer, get
+from asgi.lifespan import started
 from failsoft import Failsoft, current, logs
 
 pytestmark = pytest.mark.anyio
@@ -163,6 +164,79 @@ async def test_a_failure_is_on_the_span_and_in_the_kept_example(
     assert seen(span)["error.type"] == "ValueError"
     assert not span.status.is_ok
     assert flight.trace_id == TRACE_ID
+
+
+async def test_a_client_that_left_is_no_error_of_the_span(
+    spans: InMemorySpanExporter, guard: Any
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        raise ClientDisconnect
+
+    guarded = await guard(app)
+
+    await ask(guarded, "/ids/7")
+
+    (span,) = servers(spans)
+    assert "error.type" not in seen(span)
+    assert span.status.status_code is StatusCode.UNSET
+
+
+class OpenTelemetryMiddlewareOfOthers:
+    """Opens a server span without a word in the scope, as contrib's does."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        tracer = trace.get_tracer("others")
+        with tracer.start_as_current_span("GET", kind=SpanKind.SERVER):
+            await self.app(scope, receive, send)
+
+
+OpenTelemetryMiddlewareOfOthers.__name__ = "OpenTelemetryMiddleware"
+
+
+async def test_the_id_of_foreign_instrumentation_within_is_taken_over(
+    spans: InMemorySpanExporter, guard: Any
+) -> None:
+    app = Starlette(routes=ROUTES)
+    guarded = await guard(app)
+    app.add_middleware(OpenTelemetryMiddlewareOfOthers)
+    async with started(guarded):
+        answer = await get(guarded, "/ids/7")
+
+    (span,) = servers(spans)
+    trace_id = answer.headers["traceresponse"].split("-")[1]
+    assert f"{span.context.trace_id:032x}" == answer.json["current"] == trace_id
+
+
+async def test_a_processor_that_fails_costs_neither_answer_nor_count(
+    spans: InMemorySpanExporter, provider: TracerProvider, guard: Any
+) -> None:
+    class Failing(SpanProcessor):
+        is_on = True
+
+        def on_end(self, span: ReadableSpan) -> None:
+            if self.is_on:
+                raise RuntimeError("the exporter is broken")
+
+    failing = Failing()
+    provider.add_span_processor(failing)
+    guarded = await guard(Starlette(routes=ROUTES))
+
+    answer = await ask(guarded, "/ids/7")
+    failing.is_on = False
+
+    tick, _ = guarded.runtime.window.flush("n", 1000, 0.0)
+    assert (answer.status, tick.routes[0].n, guarded.runtime.window.inflight) == (
+        200,
+        1,
+        0,
+    )
+    assert "the exporter is broken" in guarded.runtime.own_error
 
 
 async def test_a_parent_that_was_not_sampled_is_not_sampled_here_and_passed_on(

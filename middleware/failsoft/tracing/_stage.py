@@ -127,6 +127,9 @@ class Tracing:
         self._should_sample: Any = None
         self._bound = NEVER
         self._names: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
+        self._read_propagators()
+
+    def _read_propagators(self) -> None:
         self._fields = frozenset(
             name.lower().encode() for name in propagate.get_global_textmap().fields
         )
@@ -156,6 +159,7 @@ class Tracing:
     def _take(self, provider: Any) -> None:
         """Remember the configured provider's tracer; None while there is no SDK."""
         self._provider = provider
+        self._read_propagators()  # they are configured along with it
         self._tracer = self._should_sample = None
         self._bound = NEVER
         if isinstance(provider, trace.ProxyTracerProvider | trace.NoOpTracerProvider):
@@ -254,12 +258,16 @@ class Tracing:
     def started(self, exchange: Exchange) -> None:
         """Read the span an application opened inside us, as the answer starts."""
         scope = exchange.scope
-        if "fastapi.telemetry" in scope or "starlette.opentelemetry" in scope:
-            current = trace.get_current_span()
-            context = current.get_span_context()
-            if context.is_valid:
-                _adopt(exchange, context)
-                exchange.span = current if current.is_recording() else None
+        is_told = "fastapi.telemetry" in scope or "starlette.opentelemetry" in scope
+        if not is_told and self._tracer is None:
+            return
+        current = trace.get_current_span()
+        context = current.get_span_context()
+        # Instrumentation that leaves no word in the scope: another trace than the
+        # one joined here can only be its; within the same one it may be a child.
+        if context.is_valid and (is_told or context.trace_id != exchange.trace_id):
+            _adopt(exchange, context)
+            exchange.span = current if current.is_recording() else None
 
     def close(self, exchange: Exchange) -> None:
         """Write what came of the request on the span, and end the span if ours."""
