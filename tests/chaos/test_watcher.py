@@ -255,9 +255,24 @@ async def test_an_emptied_store_is_rewound_never_accepted(
         await eventually(lambda: watcher.current.state == "rewound", 3.0)
 
         assert ("kill", "x") in watcher.current.records
-        await writer.apply(call(kill("other")))
-        await asyncio.sleep(1.2)
         assert seen.words == ["live", "rewound"]
+
+
+async def test_what_is_written_to_a_rewound_store_works_on_top_of_the_good_set(
+    redis_server: RedisServer, redis_url: str, writer: ControlStore
+) -> None:
+    await writer.apply(call(kill("x")))
+    async with watching(redis_url) as (watcher, _, _):
+        await watcher.first_sync(1.0)
+        redis_server.ask("FLUSHALL")
+        await eventually(lambda: watcher.current.state == "rewound", 3.0)
+
+        answer = await writer.apply(call(kill("other")))
+        await eventually(lambda: ("kill", "other") in watcher.current.records, 1.0)
+
+        held = watcher.current
+        assert ("kill", "x") in held.records
+        assert (held.state, held.epoch, held.rev) == ("rewound", answer.epoch, 1)
 
 
 async def test_with_rewind_accept_an_emptied_store_is_adopted(

@@ -15,7 +15,7 @@ from typing import Literal
 from failsoft.controls.records import Record, parse_record
 from failsoft.store.protocols import KINDS, ControlSet, Entry
 
-__all__ = ["Held", "Key", "hold", "is_rewound"]
+__all__ = ["Held", "Key", "hold", "is_rewound", "overlay"]
 
 LOG = logging.getLogger("failsoft.controls")
 
@@ -96,6 +96,20 @@ def hold(loaded: ControlSet) -> Held:
     held = Held(loaded.rev, loaded.epoch, loaded.tail, unknown=unknown)
     for key, raw in loaded.records.items():
         held.take(key, raw)
+    return held
+
+
+def overlay(good: Held, loaded: ControlSet) -> Held:
+    """Return the last good set with what a rewound store holds on top of it.
+
+    Revision and epoch are the store's, so its log can be followed.  Records that
+    only the good set has stay until their own end.
+    """
+    held = hold(loaded)
+    held.records = {**good.records, **held.records}
+    held.ending = {
+        key: record.until_ms for key, record in held.records.items() if record.until_ms
+    }
     return held
 
 

@@ -19,7 +19,7 @@ from typing import Literal
 from failsoft.clock import elapsed
 from failsoft.controls.clock import StoreClock
 from failsoft.controls.records import Record
-from failsoft.controls.resync import Held, Key, hold, is_rewound
+from failsoft.controls.resync import Held, Key, hold, is_rewound, overlay
 from failsoft.errors import StoreError, StoreRefused
 from failsoft.store.protocols import Beat, Call, ControlSet, ControlStore, Entry
 
@@ -112,7 +112,7 @@ class Watcher:
         self.clock = StoreClock(self.elapsed)
         self.fault = ""  # the newest store error, "" after a proof
         self._held: Held | None = None
-        self._rewound = False
+        self._origin: Held | None = None  # while rewound: the last good set
         self._watched = False
         self._next_end_ms: float | None = None
         self._may_sweep = True
@@ -187,7 +187,7 @@ class Watcher:
         if self._held is None:
             await self._load()
         held = self._held
-        if held is None or self._rewound:
+        if held is None:
             await asyncio.sleep(self.beat_s)
             return
         entries = await self.store.wait(held.last_id, self.block_s)
@@ -222,12 +222,11 @@ class Watcher:
     async def _compare(self, beat: Beat, known: tuple[str, int]) -> None:
         """Act on the store's revision; `known`: ours when the beat was sent."""
         held = self._held
-        if held is None:
-            await self._load()
-        elif self._rewound:
-            if not is_rewound(self._known(), beat.epoch, beat.rev):
-                await self._load()
-        elif beat.epoch != held.epoch or is_rewound(known, beat.epoch, beat.rev):
+        if (
+            held is None
+            or beat.epoch != held.epoch
+            or is_rewound(known, beat.epoch, beat.rev)
+        ):
             await self._load()
         elif beat.rev <= held.rev:
             self._prove()
@@ -266,28 +265,36 @@ class Watcher:
             self._adopt(loaded, known)
 
     def _adopt(self, loaded: ControlSet, known: tuple[str, int]) -> None:
-        rewound = is_rewound(known, loaded.epoch, loaded.rev)
+        """Take a full load; of another history only on top of the last good set."""
+        origin = self._origin
+        good = (origin.epoch, origin.rev) if origin else known
+        rewound = is_rewound(good, loaded.epoch, loaded.rev)
         if rewound and self.rewind == "hold":
-            self._rewound = True
-        elif rewound or not is_rewound(self._known(), loaded.epoch, loaded.rev):
+            self._origin = origin or self._held
+            assert self._origin is not None  # nothing held is never rewound
+            # What operators write now must work, and no kill may be lost.
+            self._held = overlay(self._origin, loaded)
+        elif origin or rewound or not self._is_behind(loaded):
             self._held = hold(loaded)
-            self._rewound = False
-            self._prove()
+            self._origin = None
         # Else the push channel was quicker than this load: keep what it brought.
+        self._prove()
         self._publish()
         self._synced.set()
 
+    def _is_behind(self, loaded: ControlSet) -> bool:
+        return is_rewound(self._known(), loaded.epoch, loaded.rev)
+
     def _prove(self) -> None:
-        if not self._rewound:
-            self.clock.prove()
-            self.fault = ""
-            if self.current.state == "stale":
-                self._publish()
+        self.clock.prove()
+        self.fault = ""
+        if self.current.state == "stale":
+            self._publish()
 
     def _state(self) -> NodeState:
         if self._held is None:
             return "cold"
-        if self._rewound:
+        if self._origin is not None:
             return "rewound"
         if self.store.local:
             return "local"
