@@ -228,7 +228,7 @@ class Watcher:
             or is_rewound(known, beat.epoch, beat.rev)
         ):
             await self._load()
-        elif beat.rev <= held.rev:
+        elif held is not None and beat.rev <= held.rev:
             self._prove()
         else:
             await self._catch_up(beat.rev)
