@@ -135,6 +135,7 @@ class Failsoft:
             raise
         except Exception as error:  # noqa: BLE001 - border: it serves without a store
             self.runtime.failed("start", error)
+            self.runtime.loop = asyncio.get_running_loop()  # not again each request
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[_MARK] = True

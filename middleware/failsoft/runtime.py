@@ -15,7 +15,7 @@ import os
 import random
 import socket
 from collections.abc import Coroutine
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -61,6 +61,51 @@ def _base36(number: int) -> str:
     return digits or "0"
 
 
+@dataclass(slots=True, eq=False)
+class _Running:
+    """What lives on one event loop, from its start to its end."""
+
+    loop: asyncio.AbstractEventLoop
+    store: Any
+    watcher: Watcher
+    vitals: Vitals
+    flusher: Flusher
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+    is_ending: bool = False
+
+    async def keep(self) -> None:
+        """End with the loop, where nobody runs a lifespan: it cancels its tasks."""
+        try:
+            await self.loop.create_future()
+        finally:
+            await self.end()
+
+    async def end(self) -> None:
+        """Send the last second, end the tasks, leave the fleet, close the store."""
+        if self.is_ending:
+            return
+        self.is_ending = True
+        self.vitals.stop()
+        me = asyncio.current_task()
+        ends = [task for task in self.tasks if task is not me]
+        for task in ends:
+            task.cancel()
+        last = self.watcher.stop(), self.flusher.flush()
+        ends += [asyncio.ensure_future(work) for work in last]
+        # Not gather: before Python 3.12 a cancellation can get lost inside
+        # wait_for, and a stop must end.
+        done, late = await asyncio.wait(ends, timeout=_STOP_S)
+        for task in late:
+            task.cancel()
+        for task in done:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                _log.debug("at the stop: %s", error)
+        if not self.store.local:
+            with contextlib.suppress(StoreError, OSError):  # TimeoutError is one
+                async with asyncio.timeout(_STOP_S):
+                    await self.store.aclose()
+
+
 class Runtime:
     """Everything a middleware instance shares between requests."""
 
@@ -76,9 +121,7 @@ class Runtime:
         self.own_error = ""
         self._logged_at = -_LOG_EVERY_S
         self.store: Any = None
-        self._watcher: Watcher | None = None
-        self._vitals: Vitals | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._running: _Running | None = None
         self._state: ControlState | None = None
         self._published_at = -_REPUBLISH_S
         self.seen_flags: dict[str, str] = {}
@@ -181,88 +224,90 @@ class Runtime:
 
         Raises StoreUnavailable only with `store.require`, when nothing came.
         """
-        global _current
         loop = asyncio.get_running_loop()
         if self.loop is loop:
             return
-        self._abandon()
-        self.loop = loop
-        _current = self
-        store_settings = self.settings.store
-        if self.store is None or store_settings.url:
-            self.store = open_store(store_settings.url or None, store_settings.env)
-        self._vitals = Vitals(loop)
-        self._watcher = watcher = Watcher(
-            self.store,
-            node_id=self.node,
-            heartbeat=self._heartbeat,
-            on_change=self._on_change,
-            block_s=store_settings.block_s,
-            beat_s=store_settings.beat_s,
-            stale_after_s=store_settings.stale_after_s,
-            rewind=store_settings.rewind,
-        )
-        flusher = Flusher(
-            self.store,
-            self.window,
-            self.deck,
-            self._vitals,
-            is_watched=lambda: watcher.current.watched,
-            failed=self.failed,
-        )
-        watcher.start()
-        self._spawn(flusher.run(), "flush")
-        self._spawn(self._publish(), "definitions")
-        synced = await watcher.first_sync(store_settings.start_deadline_s)
-        if not synced and store_settings.require:
+        running, settings = self._running, self.settings.store
+        if running is None or running.loop is not loop:
+            running = self._begin(loop)
+        watcher = running.watcher
+        try:
+            # Whoever comes meanwhile waits here too: else it would pass every kill.
+            synced = await watcher.first_sync(settings.start_deadline_s)
+        finally:
+            if self._running is running:
+                self.loop = loop  # once, whatever came
+        if not synced and settings.require:
             await self.stop()
             reason = watcher.fault or "the store did not answer"
             raise StoreUnavailable(f"no controls at start: {reason}", where=_REQUIRE)
 
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        assert self.loop is not None
-        task = self.loop.create_task(work, name=f"failsoft-{name}")
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> _Running:
+        global _current
+        self._abandon()
+        _current = self
+        settings = self.settings.store
+        if self.store is None or settings.url:
+            self.store = open_store(settings.url or None, settings.env)
+        watcher = Watcher(
+            self.store,
+            node_id=self.node,
+            heartbeat=self._heartbeat,
+            on_change=self._on_change,
+            block_s=settings.block_s,
+            beat_s=settings.beat_s,
+            stale_after_s=settings.stale_after_s,
+            rewind=settings.rewind,
+        )
+        vitals = Vitals(loop)
+        flusher = Flusher(
+            self.store,
+            self.window,
+            self.deck,
+            vitals,
+            is_watched=lambda: watcher.current.watched,
+            failed=self.failed,
+        )
+        running = _Running(loop, self.store, watcher, vitals, flusher)
+        self._running = running
+        watcher.start()
+        self._spawn(running, running.keep(), "keep")
+        self._spawn(running, flusher.run(), "flush")
+        self._spawn(running, self._publish(self.store), "definitions")
+        return running
+
+    def _spawn(
+        self, running: _Running, work: Coroutine[Any, Any, None], name: str
+    ) -> None:
+        task = running.loop.create_task(work, name=f"failsoft-{name}")
         task.add_done_callback(self._ended)
-        self._tasks.append(task)
+        running.tasks.append(task)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             self.failed(f"task {task.get_name()} ended", error)
 
     def _abandon(self) -> None:
-        """Let go of what belongs to another loop, without touching its sockets."""
-        old, tasks, watcher = self.loop, self._tasks, self._watcher
-        self.loop, self._tasks, self._vitals, self._watcher = None, [], None, None
-        if old is None or old.is_closed():
+        """Let go of what belongs to another loop; it ends there, if it still can."""
+        self.loop = None
+        old, self._running = self._running, None
+        if old is None or old.loop.is_closed():
             return
-        for task in tasks:
-            old.call_soon_threadsafe(task.cancel)
-        if watcher is not None:
-            asyncio.run_coroutine_threadsafe(watcher.stop(), old)
+        with contextlib.suppress(RuntimeError):  # closed just now
+            for task in old.tasks:  # one of them is `keep`
+                old.loop.call_soon_threadsafe(task.cancel)
 
     async def stop(self) -> None:
-        """End the tasks, take the node off the fleet, close connections."""
-        watcher, vitals, tasks = self._watcher, self._vitals, self._tasks
-        self.loop, self._tasks, self._vitals, self._watcher = None, [], None, None
-        if vitals is not None:
-            vitals.stop()
-        for task in tasks:
-            task.cancel()
-        if watcher is not None:
-            tasks = [*tasks, asyncio.ensure_future(watcher.stop())]
-        if tasks:
-            # Not gather: before Python 3.12 a cancellation can get lost inside
-            # wait_for, and a stop must end.
-            await asyncio.wait(tasks, timeout=_STOP_S)
-        if self.store is not None and self.settings.store.url:
-            store, self.store = self.store, None
-            with contextlib.suppress(StoreError, OSError):
-                await store.aclose()
+        """Send the last second, take the node off the fleet, close connections."""
+        self.loop = None
+        running, self._running = self._running, None
+        if running is not None:
+            await running.end()
 
     # --- what others see of this node ---------------------------------------
 
     def _heartbeat(self) -> bytes:
-        state, vitals, settings = self._state, self._vitals, self.settings
+        state, running, settings = self._state, self._running, self.settings
         return encode(
             Heartbeat(
                 node=self.node,
@@ -276,7 +321,7 @@ class Runtime:
                 app_version=settings.telemetry.release,
                 failsoft=_version(),
                 started_ms=int(self.started * 1000),
-                lag_ms=vitals.lag_ms if vitals else 0.0,
+                lag_ms=running.vitals.lag_ms if running else 0.0,
                 rss_bytes=Vitals.rss_bytes(),
                 inflight=self.window.inflight,
                 kills=self.snapshot.kills,
@@ -305,13 +350,13 @@ class Runtime:
         self._digest = hashlib.sha256(self._blob).hexdigest()[:8]
         self._published_at = -_REPUBLISH_S
 
-    async def _publish(self) -> None:
+    async def _publish(self, store: Any) -> None:
         while True:
             if self._has_new_flags:
                 self._define()
             if clock.monotonic() - self._published_at > _REPUBLISH_S:
                 with contextlib.suppress(StoreError):
-                    await self.store.publish_definitions(self._digest, self._blob)
+                    await store.publish_definitions(self._digest, self._blob)
                     self._published_at = clock.monotonic()
             await asyncio.sleep(1.0)
 

@@ -468,7 +468,7 @@ async def test_a_second_that_cannot_be_sent_does_not_end_telemetry(guard: Any) -
 
     await eventually(lambda: guarded.runtime.own_errors)
 
-    (flush,) = [t for t in guarded.runtime._tasks if t.get_name() == "failsoft-flush"]
+    (flush,) = [t for t in asyncio.all_tasks() if t.get_name() == "failsoft-flush"]
     assert "telemetry" in guarded.runtime.own_error
     assert not flush.done()
 
