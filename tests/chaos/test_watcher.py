@@ -255,6 +255,7 @@ async def test_an_emptied_store_is_rewound_never_accepted(
         await eventually(lambda: watcher.current.state == "rewound", 3.0)
 
         assert ("kill", "x") in watcher.current.records
+        assert watcher.current.rev == 1
         assert seen.words == ["live", "rewound"]
 
 

@@ -305,9 +305,11 @@ class Watcher:
         held, last = self._held, self.current
         if held is None:
             return
+        # An emptied store has no history yet: name the one that is enforced.
+        named = self._origin if self._origin and not held.epoch else held
         state = ControlState(
-            rev=held.rev,
-            epoch=held.epoch,
+            rev=named.rev,
+            epoch=named.epoch,
             state=self._state(),
             records=self._records(held),
             unknown_kinds={kind: n for kind, n in held.unknown.items() if n > 0},

@@ -174,7 +174,7 @@ class FleetMerge:
     def _records(self) -> Mapping[tuple[str, str], bytes]:
         """Return the controls; those of a lost history while nodes enforce them."""
         lost = self._good.epoch and self._good.epoch != self._stored.epoch
-        if lost and self._good.epoch in self._held:
+        if lost and (self._good.epoch in self._held or self.nodes.overlaid()):
             return {**self._good.records, **self._stored.records}
         self._good = self._stored
         return self._good.records

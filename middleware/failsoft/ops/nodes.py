@@ -72,6 +72,10 @@ class NodeBook:
         held = (beat for beat in self.beats.values() if beat and beat.rev)
         return frozenset(beat.epoch for beat in held)
 
+    def overlaid(self) -> bool:
+        """Whether a node lays the store's records over those of a lost history."""
+        return any(b.state == "rewound" for b in self.beats.values() if b)
+
     def controls_state(
         self, observed: Observed
     ) -> Literal["known", "missing", "rewound"]:
@@ -79,6 +83,8 @@ class NodeBook:
         held = [beat for beat in self.beats.values() if beat and beat.rev]
         if not observed.epoch:
             return "missing" if held else "known"
+        if self.overlaid():
+            return "rewound"
         elsewhere = any(beat.epoch not in ("", observed.epoch) for beat in held)
         ahead = any(
             beat.rev > observed.rev for beat in held if beat.epoch == observed.epoch
