@@ -42,7 +42,6 @@ class Desk:
         for key in keys:
             typing = isinstance(self.app.focused, Input) and len(key) == 1
             await self.pilot.press(key)
-            await self.pilot.pause()
             if not typing:
                 self.clock.advance(0.2)
         await self.settle()

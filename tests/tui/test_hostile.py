@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from rich.cells import cell_len
 
-from failsoft.ops.views import Notice
+from failsoft.ops.views import FleetView, Notice
 from tui.fleet import CONTROLS, FLIGHTS, GROUPS, LOG, ROUTES, incident
 from tui.paper import Desk, open_app
 
@@ -29,7 +29,7 @@ HOSTILE = [
 ]
 
 
-def hostile_view(now: float, text: str) -> object:
+def hostile_view(now: float, text: str) -> FleetView:
     return incident(
         now,
         2,
@@ -58,16 +58,32 @@ def check_lines(desk: Desk) -> None:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("text", HOSTILE)
-async def test_hostile_text_is_shown_and_breaks_nothing(text: str) -> None:
+async def test_hostile_text_is_shown_and_breaks_no_screen() -> None:
     async with open_app((120, 40)) as desk:
-        desk.operator.push(hostile_view(desk.clock(), text))
-        await desk.until(lambda: desk.app.desk.newest.seq == 2)
-        for keys in ((), ("e",), ("escape", "3"), ("9",), ("d",)):
+        seq = 1
+        for keys in ((), ("3",), ("9",), ("1", "K")):
             await desk.press(*keys)
-            check_lines(desk)
-        await desk.press("escape", "1", "K")
+            for text in HOSTILE:
+                seq += 1
+                await show(desk, text, seq)
+                check_lines(desk)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+async def test_hostile_text_breaks_no_stack(text: str) -> None:
+    async with open_app((120, 40)) as desk:
+        await show(desk, text, 2)
+        await desk.press("e")
         check_lines(desk)
+
+
+async def show(desk: Desk, text: str, seq: int) -> None:
+    """Push a view of nothing but `text` and wait until it is painted."""
+    view = msgspec.structs.replace(hostile_view(desk.clock(), text), seq=seq)
+    desk.operator.push(view)
+    await desk.until(lambda: desk.app.desk.newest.seq == seq)
+    await desk.pilot.pause()
 
 
 @pytest.mark.anyio
