@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from failsoft.controls.targets import covers
@@ -20,19 +22,31 @@ def current() -> Exchange | None:
     return CURRENT.get()
 
 
-def flag(key: str, default: _T, *, targeting_key: str | None = None) -> _T:
+def flag(
+    key: str,
+    default: _T,
+    *,
+    targeting_key: str | None = None,
+    context: Mapping[str, Any] | None = None,
+) -> _T:
     """Return the value of a flag, typed by `default`; never waits, never raises.
 
     targeting_key: who is asked for, at rollouts; else the request's.  Numbers and
-    UUIDs are turned into text.  An unknown
-    key gives the default.  About a microsecond.
+    UUIDs are turned into text.  context: attributes for rules, on top of the
+    request's.  An unknown key gives the default.  About a microsecond.
     """
-    value: _T = flag_details(key, default, targeting_key=targeting_key).value
+    value: _T = flag_details(
+        key, default, targeting_key=targeting_key, context=context
+    ).value
     return value
 
 
 def flag_details(
-    key: str, default: _T, *, targeting_key: str | None = None
+    key: str,
+    default: _T,
+    *,
+    targeting_key: str | None = None,
+    context: Mapping[str, Any] | None = None,
 ) -> FlagDetails:
     """Return the value of a flag with variant, reason and revision.
 
@@ -45,7 +59,7 @@ def flag_details(
     if runtime is None:
         return FlagDetails(default, error="PROVIDER_NOT_READY")
     try:
-        return _details(exchange, runtime, key, default, targeting_key)
+        return _details(exchange, runtime, key, default, targeting_key, context)
     except Exception as error:  # noqa: BLE001 - border: the handler must go on
         runtime.failed(f"flag {key!r}", error)
         return FlagDetails(default, None, "ERROR", "GENERAL")
@@ -57,6 +71,7 @@ def _details(
     key: str,
     default: Any,
     targeting_key: str | None,
+    context: Mapping[str, Any] | None,
 ) -> FlagDetails:
     if exchange is None:
         state = runtime.flags
@@ -65,11 +80,26 @@ def _details(
         targeting_key = targeting_key or exchange.targeting_key
     if targeting_key is not None and type(targeting_key) is not str:
         targeting_key = str(targeting_key)  # numbers, UUIDs
-    details = evaluate(state, key, default, targeting_key)
+    attributes = partial(_attributes, exchange, runtime, context)
+    details = evaluate(state, key, default, targeting_key, attributes, runtime.now_ms)
     runtime.saw_flag(key, default, details.variant)
     if exchange is not None:
         _note(exchange, key, details)
     return details
+
+
+def _attributes(
+    exchange: Exchange | None, runtime: Runtime, context: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Return what rules may read: the request's context, the call's, and ours."""
+    ours = {"env": runtime.settings.store.env, "node": runtime.node}
+    if exchange is None:
+        return {**(context or {}), "failsoft": ours}
+    plan = exchange.plan
+    ours["route"] = plan.key
+    ours["method"] = plan.method
+    ours["criticality"] = plan.criticality
+    return {**exchange.context, **(context or {}), "failsoft": ours}
 
 
 def _pinned(exchange: Exchange, runtime: Runtime, key: str) -> FlagState:

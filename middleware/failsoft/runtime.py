@@ -24,7 +24,7 @@ from failsoft import clock
 from failsoft.controls.snapshot import Snapshot
 from failsoft.controls.watcher import ControlState, Watcher
 from failsoft.errors import FailsoftError, StoreError, StoreUnavailable
-from failsoft.flags import FlagState, compile_flags
+from failsoft.flags import FlagState, check_flags, compile_flags
 from failsoft.modes import BUILT_IN, Acting, compile_plan, read_acting, summary_of
 from failsoft.pipeline import Plan
 from failsoft.routes.table import RouteTable
@@ -125,6 +125,7 @@ class Runtime:
         self._state: ControlState | None = None
         self._published_at = -_REPUBLISH_S
         self.seen_flags: dict[str, str] = {}
+        self._flags: FlagState | None = None
         self._has_new_flags = False
         self.install(table)
 
@@ -165,20 +166,22 @@ class Runtime:
         settings = self.settings
         declared = {key: d.default for key, d in settings.flags.declare.items()}
         if state is None:
-            flags = compile_flags(0, (), declared, ())
-            return Snapshot(0, "", "cold", self._bare, flags)
+            self._flags = compile_flags(0, {}, declared, (), self._flags)
+            return Snapshot(0, "", "cold", self._bare, self._flags)
         records = tuple(state.records.values())
         acting = read_acting(records, settings.modes, settings.never)
-        flags = compile_flags(state.rev, records, declared, acting.disabled)
+        self._flags = compile_flags(
+            state.rev, state.records, declared, acting.disabled, self._flags
+        )
         return Snapshot(
             revision=state.rev,
             epoch=state.epoch,
             state=state.state,
             plans=self._plans(acting),
-            flags=flags,
+            flags=self._flags,
             kills=len(acting.kills),
             modes=tuple(mode.name for mode in acting.modes),
-            bad=(*acting.bad, *(f"flag:{key}" for key in flags.bad))[:20],
+            bad=acting.bad,
         )
 
     def _plans(self, acting: Acting) -> tuple[Plan, ...]:
@@ -274,6 +277,7 @@ class Runtime:
         self._spawn(running, running.keep(), "keep")
         self._spawn(running, flusher.run(), "flush")
         self._spawn(running, self._publish(self.store), "definitions")
+        self._spawn(running, self._check_flags(), "flags")
         return running
 
     def _spawn(
@@ -325,7 +329,7 @@ class Runtime:
                 rss_bytes=Vitals.rss_bytes(),
                 inflight=self.window.inflight,
                 kills=self.snapshot.kills,
-                bad=self.snapshot.bad,
+                bad=(*self.snapshot.bad, *(f"flag:{k}" for k in self.flags.bad))[:20],
                 own_errors=self.own_errors,
                 own_error=self.own_error,
                 defs=self._digest,
@@ -359,6 +363,12 @@ class Runtime:
                     await store.publish_definitions(self._digest, self._blob)
                     self._published_at = clock.monotonic()
             await asyncio.sleep(1.0)
+
+    async def _check_flags(self) -> None:
+        """Look at the flags nobody asked for yet, some 2 ms at a time."""
+        while True:
+            is_left = check_flags(self.flags, 100)
+            await asyncio.sleep(0.05 if is_left else 1.0)
 
     def failed(self, what: str, error: BaseException) -> None:
         """Note an internal error of ours: counted, logged once a minute."""

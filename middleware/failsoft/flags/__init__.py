@@ -1,6 +1,14 @@
 """Feature flags: what value a key has for a user, by controls and declarations."""
 
-from failsoft.flags._evaluate import FlagDetails, FlagState, compile_flags, evaluate
+from failsoft.flags._evaluate import FlagDetails, evaluate
 from failsoft.flags._hash import bucket_hash
+from failsoft.flags._state import FlagState, check_flags, compile_flags
 
-__all__ = ["FlagDetails", "FlagState", "bucket_hash", "compile_flags", "evaluate"]
+__all__ = [
+    "FlagDetails",
+    "FlagState",
+    "bucket_hash",
+    "check_flags",
+    "compile_flags",
+    "evaluate",
+]

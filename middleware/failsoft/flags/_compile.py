@@ -1,110 +1,296 @@
-"""Turn one stored flag edit into a closure: plain variants and percentage rollouts.
+"""Turn the tree of a rule into closures over a context dict.
 
-The flag language is flagd's; what is understood so far is a flag without targeting
-and `{"fractional": [["on", w], ["off", w]]}` by targeting key.  Anything else is
-`FlagError`: the node reports the flag as one it cannot enforce.
+Constant parts are folded; membership in constant texts, `==` of a path and a
+constant, and rollouts of constant weights have forms of their own.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Callable, Mapping
-from itertools import accumulate
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from failsoft.controls.records import FlagDoc
-from failsoft.errors import FlagError
-from failsoft.flags._hash import HASH_VERSIONS, bucket_hash
+from failsoft.flags._fractional import fractional
+from failsoft.flags._model import Const, Flag, Items, Node, Op, Rule, RuleFault
+from failsoft.flags._ops import EAGER, bounded, equals, look_up, missing, number, truthy
 
-__all__ = ["Pick", "compile_flag"]
+__all__ = ["ASK", "compile_rule"]
 
-# targeting key -> (variant, reason); variant None = the caller's default.
-Pick = Callable[[str | None], tuple[str | None, str]]
-
-_MAX_WEIGHT = (1 << 31) - 1
+# Where a context holds the function (flag) -> variant; no JSON path leads to it.
+ASK = object()
 
 
-def compile_flag(key: str, doc: FlagDoc) -> tuple[Pick, Mapping[str, Any]]:
-    """Return how to pick a variant, and the values of the variants.
+def compile_rule(flag: Flag) -> Rule:
+    """Return context -> name of a variant, None = the default variant.
 
-    Raises FlagError naming the key and the path of what is not understood.
+    The rule raises RuleFault, or what its operators raise, where it has no result.
     """
-    _check_variants(key, doc)
-    if doc.state == "DISABLED":
-        return _always(None, "DISABLED"), doc.variants
-    if not doc.targeting:
-        reason = "STATIC" if doc.defaultVariant is not None else "DEFAULT"
-        return _always(doc.defaultVariant, reason), doc.variants
-    if set(doc.targeting) != {"fractional"}:
-        names = ", ".join(sorted(doc.targeting))
-        raise FlagError(
-            f"operator {names} is not known to this node",
-            where=f"flag:{key} targeting",
-            todo="use fractional, or update the node",
-        )
-    return _fractional(key, doc), doc.variants
+    assert flag.rule is not None
+    result = _Compiler(flag).compiled(flag.rule)
+    names = {name: name for name in flag.variants}
+
+    def rule(data: Any) -> str | None:
+        found = result(data)
+        if type(found) is str and found in names:
+            return names[found]
+        return None if found is None else _named(found, names)
+
+    return rule
 
 
-def _check_variants(key: str, doc: FlagDoc) -> None:
-    if not doc.variants:
-        raise FlagError("has no variants", where=f"flag:{key}", todo="add some")
-    default = doc.defaultVariant
-    if default is not None and default not in doc.variants:
-        raise FlagError(
-            f"{default!r} is not one of {', '.join(doc.variants)}",
-            where=f"flag:{key} defaultVariant",
-            todo="name a variant",
-        )
+def _named(found: Any, names: dict[str, str]) -> str:
+    if isinstance(found, bool):
+        found = "true" if found else "false"
+    elif isinstance(found, int | float):
+        found = str(found)
+    if not isinstance(found, str) or found not in names:
+        raise RuleFault("GENERAL", f"{found!r:.50} is no variant")
+    return names[found]
 
 
-def _always(variant: str | None, reason: str) -> Pick:
-    result = (variant, reason)
-    return lambda targeting_key: result
+class _Compiler:
+    def __init__(self, flag: Flag) -> None:
+        self._flag = flag
+
+    def compiled(self, node: Node) -> Rule:
+        """Return the closure of a node."""
+        if isinstance(node, Const):
+            value = node.value
+            return lambda data: value
+        if isinstance(node, Items):
+            return _items([self.compiled(item) for item in node.items])
+        if node.name in EAGER:
+            return self._eager(node)
+        build: Callable[[Op], Rule] = getattr(self, _BUILDERS[node.name])
+        return build(node)
+
+    def _eager(self, op: Op) -> Rule:
+        special = _special(op)
+        if special is not None:
+            return special
+        apply = EAGER[op.name]
+        rules = [self.compiled(arg) for arg in op.args]
+        if all(map(_is_constant, op.args)):
+            return _folded(apply, rules)
+        if len(rules) == 1:
+            (only,) = rules
+            return lambda data: apply(only(data))
+        if len(rules) == 2:
+            one, two = rules
+            return lambda data: apply(one(data), two(data))
+        return lambda data: apply(*[rule(data) for rule in rules])
+
+    def _fractional(self, op: Op) -> Rule:
+        flag = self._flag
+        return fractional(op, flag.key, flag.hash_version, self.compiled)
+
+    def _var(self, op: Op) -> Rule:
+        rules = [self.compiled(arg) for arg in op.args]
+        key = rules[0] if rules else lambda data: None
+        default = rules[1] if len(rules) > 1 else lambda data: None
+        name = _path_of(op)
+        if name is None:
+            return lambda data: look_up(data, key(data), default(data))
+        if "." in name:
+            return lambda data: look_up(data, name, default(data))
+        return _plain_var(name, default)
+
+    def _missing(self, op: Op) -> Rule:
+        keys = _items([self.compiled(arg) for arg in op.args])
+
+        def absent(data: Any) -> list[Any]:
+            found = keys(data)
+            nested = found and isinstance(found[0], list | tuple)
+            return missing(data, found[0] if nested else found)
+
+        return absent
+
+    def _missing_some(self, op: Op) -> Rule:
+        needed, keys = self._first(op, 2)
+
+        def absent(data: Any) -> list[Any]:
+            found = keys(data)
+            if not isinstance(found, list | tuple):
+                return []
+            gone = missing(data, found)
+            enough = len(found) - len(gone) >= number(needed(data))
+            return [] if enough else gone
+
+        return absent
+
+    def _first(self, op: Op, count: int) -> list[Rule]:
+        """Return the first arguments; those that are absent give null."""
+        args = (*op.args, *[Const(None)] * count)[:count]
+        return [self.compiled(arg) for arg in args]
+
+    def _if(self, op: Op) -> Rule:
+        rules = [self.compiled(arg) for arg in op.args]
+        pairs = list(zip(rules[0:-1:2], rules[1::2], strict=False))
+        last = rules[-1] if len(rules) % 2 else lambda data: None
+        if len(pairs) == 1:
+            ((test, then),) = pairs
+            return lambda data: then(data) if truthy(test(data)) else last(data)
+
+        def chosen(data: Any) -> Any:
+            for test, then in pairs:
+                if truthy(test(data)):
+                    return then(data)
+            return last(data)
+
+        return chosen
+
+    def _and_or(self, op: Op) -> Rule:
+        rules = [self.compiled(arg) for arg in op.args]
+        stops_at = op.name == "or"
+
+        def joined(data: Any) -> Any:
+            found = None
+            for rule in rules:
+                found = rule(data)
+                if truthy(found) is stops_at:
+                    break
+            return found
+
+        return joined
+
+    def _each(self, op: Op) -> Rule:
+        items, each = self._first(op, 2)
+        walk = _WALKS[op.name]
+
+        def walked(data: Any) -> Any:
+            found = items(data)
+            whole = found if isinstance(found, list | tuple) else ()
+            return walk(bounded(whole), each)
+
+        return walked
+
+    def _reduce(self, op: Op) -> Rule:
+        items, each, first = self._first(op, 3)
+
+        def reduced(data: Any) -> Any:
+            found, result = items(data), first(data)
+            if isinstance(found, list | tuple):
+                for item in bounded(found):
+                    result = each({"current": item, "accumulator": result})
+            return result
+
+        return reduced
+
+    def _prerequisite(self, op: Op) -> Rule:
+        other, variant = (arg.value for arg in op.args if isinstance(arg, Const))
+        return lambda data: bool(data[ASK](other) == variant)
+
+    def _dangling(self, op: Op) -> Rule:
+        (name,) = op.args
+
+        def fail(data: Any) -> Any:
+            raise RuleFault("PARSE_ERROR", f"{op.path}: no evaluator {name}")
+
+        return fail
 
 
-def _fractional(key: str, doc: FlagDoc) -> Pick:
-    version = doc.metadata.get("x.hash", 3)
-    if version not in HASH_VERSIONS:
-        raise FlagError(
-            f"{version!r} is no hash version", where=f"flag:{key} x.hash", todo="use 3"
-        )
-    names, weights = _weights(key, doc)
-    sums = tuple(accumulate(weights))
-    total = sums[-1]
-    fallback = (doc.defaultVariant, "DEFAULT")
-    results = tuple((name, "TARGETING_MATCH") for name in names)
+_BUILDERS = {
+    "var": "_var",
+    "missing": "_missing",
+    "missing_some": "_missing_some",
+    "if": "_if",
+    "and": "_and_or",
+    "or": "_and_or",
+    "map": "_each",
+    "filter": "_each",
+    "all": "_each",
+    "none": "_each",
+    "some": "_each",
+    "reduce": "_reduce",
+    "fractional": "_fractional",
+    "$flag": "_prerequisite",
+    "$ref": "_dangling",
+}
 
-    def pick(targeting_key: str | None) -> tuple[str | None, str]:
-        if targeting_key is None:
-            return fallback
-        h = bucket_hash(version, key, targeting_key)
-        if h is None:
-            return fallback
-        # The first variant whose running sum exceeds the bucket: growing the
-        # first share never removes a user.
-        return results[bisect_right(sums, (h * total) >> 32)]
-
-    return pick
+_WALKS: dict[str, Callable[[Sequence[Any], Rule], Any]] = {
+    "map": lambda items, each: [each(item) for item in items],
+    "filter": lambda items, each: [item for item in items if truthy(each(item))],
+    # JsonLogic: `all` of nothing is false.
+    "all": lambda items, each: bool(items) and all(truthy(each(i)) for i in items),
+    "some": lambda items, each: any(truthy(each(item)) for item in items),
+    "none": lambda items, each: not any(truthy(each(item)) for item in items),
+}
 
 
-def _weights(key: str, doc: FlagDoc) -> tuple[list[str], list[int]]:
-    names, weights = [], []
-    arms = doc.targeting["fractional"]
-    for at, arm in enumerate(arms if isinstance(arms, list) else [None]):
-        where = f"flag:{key} targeting.fractional[{at}]"
-        if not isinstance(arm, list) or not 1 <= len(arm) <= 2:
-            raise FlagError("must be [variant, weight]", where=where)
-        weight = arm[1] if len(arm) == 2 else 1
-        if not isinstance(arm[0], str) or arm[0] not in doc.variants:
-            raise FlagError(f"{arm[0]!r} is no variant", where=where)
-        if not isinstance(weight, int) or isinstance(weight, bool):
-            raise FlagError(f"weight {weight!r} must be a whole number", where=where)
-        names.append(arm[0])
-        weights.append(max(0, weight))
-    if not 1 <= sum(weights) <= _MAX_WEIGHT:
-        raise FlagError(
-            f"weights add up to {sum(weights)}",
-            where=f"flag:{key} targeting.fractional",
-            todo=f"make the sum 1..{_MAX_WEIGHT}",
-        )
-    return names, weights
+def _is_constant(node: Node) -> bool:
+    """Whether a node gives everybody the same without an operator that may fail."""
+    if isinstance(node, Items):
+        return all(map(_is_constant, node.items))
+    if isinstance(node, Op):
+        return node.name in EAGER and all(map(_is_constant, node.args))
+    return True
+
+
+def _folded(apply: Callable[..., Any], rules: Sequence[Rule]) -> Rule:
+    try:
+        value = apply(*[rule(None) for rule in rules])
+    except Exception:  # noqa: BLE001 - it fails where it is asked, not before
+        return lambda data: apply(*[rule(data) for rule in rules])
+    return lambda data: value
+
+
+def _items(rules: Sequence[Rule]) -> Rule:
+    return lambda data: [rule(data) for rule in rules]
+
+
+def _path_of(node: Node) -> str | None:
+    """Return the constant path that a `var` reads."""
+    if not isinstance(node, Op) or node.name != "var" or not node.args:
+        return None
+    first = node.args[0]
+    value = first.value if isinstance(first, Const) else None
+    return value if isinstance(value, str) and value else None
+
+
+def _plain_var(name: str, default: Rule) -> Rule:
+    def plain(data: Any) -> Any:
+        if type(data) is dict:
+            value = data.get(name)
+            return default(data) if value is None else value
+        return look_up(data, name, default(data))
+
+    return plain
+
+
+def _special(op: Op) -> Rule | None:
+    """Return the short form of `==` and `in` between a path and constants."""
+    if len(op.args) != 2 or not isinstance(op.args[0], Op) or len(op.args[0].args) != 1:
+        return None
+    name = _path_of(op.args[0])
+    if name is None:
+        return None
+    if op.name == "==" and isinstance(op.args[1], Const):
+        return _equals_constant(name, op.args[1].value)
+    if op.name == "in" and isinstance(op.args[1], Items):
+        items = op.args[1].items
+        texts = [item.value for item in items if isinstance(item, Const)]
+        if len(texts) == len(items) and all(isinstance(one, str) for one in texts):
+            return _in_texts(name, frozenset(texts))
+    return None
+
+
+def _equals_constant(name: str, value: Any) -> Rule:
+    dotted, is_text = "." in name, isinstance(value, str)
+
+    def equal(data: Any) -> bool:
+        if dotted or type(data) is not dict:
+            found = look_up(data, name)
+        else:
+            found = data.get(name)
+        if is_text and type(found) is str:
+            return bool(found == value)
+        return equals(found, value)
+
+    return equal
+
+
+def _in_texts(name: str, texts: frozenset[str]) -> Rule:
+    def contained(data: Any) -> bool:
+        found = look_up(data, name)
+        return isinstance(found, str) and found in texts
+
+    return contained

@@ -1,35 +1,39 @@
 """The value of a flag, in fixed order: kill, mode, edit, declaration, coded default.
 
-Synchronous, lock-free, without any Redis command; a flag's evaluator is built at
-its first use in a snapshot and kept.
+Synchronous, lock-free, without any Redis command.  How a key is served is settled
+at its first use in a revision; where that is the same for everybody the result is
+made then.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
-from failsoft.controls.records import FlagDoc, KillDoc, Record
-from failsoft.controls.targets import covers, literal_weight
-from failsoft.errors import FlagError
-from failsoft.flags._compile import compile_flag
+from failsoft.controls.records import KillDoc
+from failsoft.controls.targets import covers
+from failsoft.flags._compile import ASK
+from failsoft.flags._model import RuleFault
+from failsoft.flags._state import FlagState, Ready, ready_flag
 
-__all__ = ["FlagDetails", "FlagState", "compile_flags", "evaluate"]
+__all__ = ["FlagDetails", "evaluate"]
 
-_Evaluator = Callable[[Any, str | None], tuple[Any, str | None, str]]
+# Returns a fresh dict of attributes; asked by rules that read some.
+Context = Callable[[], dict[str, Any]]
+Clock = Callable[[], float]
+
+_MAX_KEYS = 20_000
+_MAX_FAULTS = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class FlagDetails:
+class FlagDetails(msgspec.Struct, frozen=True):
     """A value with its story.
 
     variant: None when the coded default is served.  reason: KILLED STATIC DEFAULT
-    TARGETING_MATCH DISABLED ERROR.  error: "" or TYPE_MISMATCH,
-    PROVIDER_NOT_READY, GENERAL.  revision: of the snapshot that decided.
+    TARGETING_MATCH DISABLED ERROR.  error: "" or TYPE_MISMATCH, PARSE_ERROR,
+    GENERAL, PROVIDER_NOT_READY.  revision: of the snapshot that decided.
     """
 
     value: Any
@@ -39,126 +43,226 @@ class FlagDetails:
     revision: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class FlagState:
-    """All flags at one revision.
-
-    kills: (glob, document), the most literal first.  disabled: keys that an
-    active mode switches off.  bad: keys whose edit this node cannot enforce.
-    """
-
-    revision: int = 0
-    kills: tuple[tuple[str, KillDoc], ...] = ()
-    disabled: frozenset[str] = frozenset()
-    edits: Mapping[str, _Evaluator] = field(default_factory=dict)
-    declared: Mapping[str, Any] = field(default_factory=dict)
-    bad: tuple[str, ...] = ()
-    evaluators: dict[str, _Evaluator] = field(default_factory=dict)
-
-
-def compile_flags(
-    revision: int,
-    records: Iterable[Record],
-    declared: Mapping[str, Any],
-    disabled: Iterable[str],
-) -> FlagState:
-    """Compile the flag edits and `flag:` kills among the records.
-
-    declared: key -> default of failsoft.toml.  disabled: keys off by a mode.
-    """
-    edits: dict[str, _Evaluator] = {}
-    kills: list[tuple[str, KillDoc]] = []
-    bad: list[str] = []
-    for record in records:
-        if record.kind == "kill" and record.name.startswith("flag:"):
-            # One that cannot be read is told by whoever reads all kills.
-            with contextlib.suppress(msgspec.DecodeError):
-                kills.append((record.name[5:], record.doc()))
-        elif record.kind == "flag":
-            try:
-                edits[record.name] = _edited(record)
-            except (FlagError, msgspec.DecodeError):
-                bad.append(record.name)
-    kills.sort(key=lambda kill: literal_weight(kill[0]), reverse=True)
-    return FlagState(
-        revision, tuple(kills), frozenset(disabled), edits, declared, tuple(bad)
-    )
-
-
 def evaluate(
-    state: FlagState, key: str, default: Any, targeting_key: str | None
+    state: FlagState,
+    key: str,
+    default: Any,
+    targeting_key: str | None,
+    context: Context | None = None,
+    now_ms: Clock | None = None,
 ) -> FlagDetails:
-    """Evaluate one flag; never raises.  default: the coded value, and its type."""
-    evaluator = state.evaluators.get(key)
-    if evaluator is None:
-        evaluator = _evaluator_for(state, key)
-        if len(state.evaluators) < 10_000:
-            state.evaluators[key] = evaluator
-    value, variant, reason = evaluator(default, targeting_key)
-    if type(value) is not type(default) and not _fits(value, default):
-        return FlagDetails(default, None, "ERROR", "TYPE_MISMATCH", state.revision)
-    return FlagDetails(value, variant, reason, "", state.revision)
+    """Evaluate one flag; never raises.
+
+    default: the coded value, and its type.  context: returns the attributes that
+    rules read.  now_ms: store time.
+    """
+    served = state.evaluators.get(key)
+    if served is None:
+        served = _serve(state, key)
+    details: FlagDetails | None = served.fixed
+    if details is None:
+        details = served.decide(default, targeting_key, context, now_ms)
+    kind = type(details.value)
+    if kind is type(default) and kind is not dict:
+        return details
+    return _typed(details, default, state.revision)
 
 
-def _fits(value: Any, default: Any) -> bool:
-    """A number may be stored as int where float is asked; bool is never a number."""
-    if isinstance(value, bool) or isinstance(default, bool):
-        return False
-    return isinstance(default, float) and isinstance(value, int)
+def _typed(details: FlagDetails, default: Any, revision: int) -> FlagDetails:
+    """Fit the value to the type of the default; bool is never a number."""
+    value = details.value
+    if isinstance(value, dict) and isinstance(default, dict):
+        # The receiver may change it; the stored one must not follow.
+        return msgspec.structs.replace(details, value=_copy(value))
+    if isinstance(value, bool) == isinstance(default, bool):
+        if isinstance(default, type(value)):
+            return details
+        if isinstance(default, float) and isinstance(value, int):
+            return msgspec.structs.replace(details, value=float(value))
+    return FlagDetails(default, None, "ERROR", "TYPE_MISMATCH", revision)
 
 
-def _evaluator_for(state: FlagState, key: str) -> _Evaluator:
+def _copy(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _copy(part) for name, part in value.items()}
+    return [_copy(part) for part in value] if isinstance(value, list) else value
+
+
+class _Served:
+    """How a key is served at one revision.
+
+    fixed: the result for everybody, None if there is none.  reason: why the coded
+    default is served where nothing else is known.
+    """
+
+    __slots__ = ("fixed", "reason", "revision")
+
+    def __init__(self, revision: int, reason: str, fixed: FlagDetails | None) -> None:
+        self.revision = revision
+        self.reason = reason
+        self.fixed = fixed
+
+    def decide(
+        self,
+        default: Any,
+        targeting_key: str | None,
+        context: Context | None,
+        now_ms: Clock | None,
+    ) -> FlagDetails:
+        """Return the coded default."""
+        return FlagDetails(default, None, self.reason, "", self.revision)
+
+    def variant(self, data: dict[Any, Any]) -> str | None:
+        """Return the variant served in a context, None where a value has no name."""
+        return self.fixed.variant if self.fixed else None
+
+
+class _Off(_Served):
+    """Serves the off value: False for a boolean, else the coded default."""
+
+    __slots__ = ()
+
+    def decide(
+        self,
+        default: Any,
+        targeting_key: str | None,
+        context: Context | None,
+        now_ms: Clock | None,
+    ) -> FlagDetails:
+        value = False if isinstance(default, bool) else default
+        return FlagDetails(value, None, self.reason, "", self.revision)
+
+
+class _Ruled(_Served):
+    """Serves what the rule of an edit gives."""
+
+    __slots__ = ("_fallback", "_key", "_matches", "_reads", "_rule", "_state")
+
+    def __init__(self, state: FlagState, ready: Ready) -> None:
+        super().__init__(state.revision, "DEFAULT", None)
+        flag = ready.flag
+        self._state, self._key, self._rule = state, flag.key, ready.rule
+        self._matches = {
+            name: FlagDetails(value, name, "TARGETING_MATCH", "", state.revision)
+            for name, value in flag.variants.items()
+        }
+        self._fallback: FlagDetails | None = None
+        if flag.default is not None:
+            value = flag.variants[flag.default]
+            self._fallback = FlagDetails(
+                value, flag.default, "DEFAULT", "", state.revision
+            )
+        self._reads = flag.reads | ({"$flag"} if flag.prerequisites else set())
+
+    def decide(
+        self,
+        default: Any,
+        targeting_key: str | None,
+        context: Context | None,
+        now_ms: Clock | None,
+    ) -> FlagDetails:
+        try:
+            found = self._result(self._data(targeting_key, context, now_ms))
+        except Exception as error:  # noqa: BLE001 - border: any rule, any context
+            code = error.code if isinstance(error, RuleFault) else "GENERAL"
+            self._count()
+            return FlagDetails(default, None, "ERROR", code, self.revision)
+        return found or FlagDetails(default, None, "DEFAULT", "", self.revision)
+
+    def variant(self, data: dict[Any, Any]) -> str | None:
+        data = {**data, "$flagd": {**data["$flagd"], "flagKey": self._key}}
+        try:
+            found = self._result(data)
+        except Exception:  # noqa: BLE001 - border: a rule that fails serves no variant
+            self._count()
+            return None
+        return found.variant if found else None
+
+    def _result(self, data: dict[Any, Any]) -> FlagDetails | None:
+        assert self._rule is not None
+        name = self._rule(data)
+        return self._fallback if name is None else self._matches[name]
+
+    def _data(
+        self, targeting_key: str | None, context: Context | None, now_ms: Clock | None
+    ) -> dict[Any, Any]:
+        reads = self._reads
+        if not reads:
+            return {"targetingKey": targeting_key}
+        data: dict[Any, Any] = context() if context is not None else {}
+        data["targetingKey"] = targeting_key
+        if "$flagd" in reads or "*" in reads or "$flag" in reads:
+            timestamp = int(now_ms() // 1000) if now_ms is not None else 0
+            data["$flagd"] = {"flagKey": self._key, "timestamp": timestamp}
+        if "$flag" in reads:
+            data[ASK] = _asker(self._state, self._key, data)
+        return data
+
+    def _count(self) -> None:
+        faults = self._state.kept.faults
+        if self._key in faults or len(faults) < _MAX_FAULTS:
+            faults[self._key] = faults.get(self._key, 0) + 1
+
+
+def _asker(
+    state: FlagState, own_key: str, data: dict[Any, Any]
+) -> Callable[[str], str | None]:
+    """Return key -> variant for the prerequisites of one evaluation."""
+    known: dict[str, str | None] = {own_key: None}
+
+    def ask(key: str) -> str | None:
+        # Asked once each: flags that share prerequisites else double the work.
+        if key not in known:
+            known[key] = None
+            served = state.evaluators.get(key) or _serve(state, key)
+            known[key] = served.variant(data)
+        return known[key]
+
+    return ask
+
+
+def _serve(state: FlagState, key: str) -> _Served:
+    served = _served(state, key)
+    if len(state.evaluators) < _MAX_KEYS:
+        state.evaluators[key] = served
+    return served
+
+
+def _served(state: FlagState, key: str) -> _Served:
+    revision = state.revision
     for glob, kill in state.kills:
         if covers(glob, key):
             return _killed(state, key, kill)
     if key in state.disabled:
-        return _off("DISABLED")
-    edit = state.edits.get(key)
-    if edit is not None:
-        return edit
+        return _Off(revision, "DISABLED", None)
+    ready = ready_flag(state, key)
+    if ready is not None:
+        return _edited(state, ready)
     if key in state.declared:
-        return _constant(state.declared[key], None, "STATIC")
-    return lambda default, targeting_key: (default, None, "DEFAULT")
+        declared = FlagDetails(state.declared[key], None, "STATIC", "", revision)
+        return _Served(revision, "STATIC", declared)
+    return _Served(revision, "DEFAULT", None)
 
 
-def _killed(state: FlagState, key: str, kill: KillDoc) -> _Evaluator:
-    edit = state.edits.get(key)
-    variants: Mapping[str, Any] = getattr(edit, "variants", {})
-    if kill.variant is not None and kill.variant in variants:
-        return _constant(variants[kill.variant], kill.variant, "KILLED")
-    return _off("KILLED")
+def _edited(state: FlagState, ready: Ready) -> _Served:
+    flag, revision = ready.flag, state.revision
+    if not flag.enabled:
+        return _Served(revision, "DISABLED", None)
+    if ready.rule is not None:
+        return _Ruled(state, ready)
+    if flag.default is None:
+        return _Served(revision, "DEFAULT", None)
+    value = flag.variants[flag.default]
+    fixed = FlagDetails(value, flag.default, "STATIC", "", revision)
+    return _Served(revision, "STATIC", fixed)
 
 
-def _off(reason: str) -> _Evaluator:
-    """Return the off value: False for a boolean, else the coded default."""
-
-    def off(default: Any, targeting_key: str | None) -> tuple[Any, str | None, str]:
-        return False if isinstance(default, bool) else default, None, reason
-
-    return off
-
-
-def _constant(value: Any, variant: str | None, reason: str) -> _Evaluator:
-    result = (value, variant, reason)
-    return lambda default, targeting_key: result
-
-
-class _Edited:
-    """The evaluator of an edit; also knows its variants, for a kill's `variant`."""
-
-    __slots__ = ("_pick", "variants")
-
-    def __init__(self, key: str, doc: FlagDoc) -> None:
-        self._pick, self.variants = compile_flag(key, doc)
-
-    def __call__(
-        self, default: Any, targeting_key: str | None
-    ) -> tuple[Any, str | None, str]:
-        variant, reason = self._pick(targeting_key)
-        if variant is None:
-            return default, None, reason
-        return self.variants[variant], variant, reason
-
-
-def _edited(record: Record) -> _Edited:
-    return _Edited(record.name, record.doc())
+def _killed(state: FlagState, key: str, kill: KillDoc) -> _Served:
+    ready = ready_flag(state, key)
+    flag = ready.flag if ready else None
+    for name in (kill.variant, flag.metadata.get("x.kill") if flag else None):
+        if flag is not None and name in flag.variants:
+            value = flag.variants[name]
+            fixed = FlagDetails(value, name, "KILLED", "", state.revision)
+            return _Served(state.revision, "KILLED", fixed)
+    return _Off(state.revision, "KILLED", None)

@@ -37,7 +37,8 @@ def rollout(percent: int) -> FlagDoc:
 
 
 def state_of(*records: Record, disabled: tuple[str, ...] = ()) -> FlagState:
-    return compile_flags(7, records, {"declared": "blue"}, disabled)
+    by_key = {(record.kind, record.name): record for record in records}
+    return compile_flags(7, by_key, {"declared": "blue"}, disabled)
 
 
 @pytest.mark.parametrize(("version", "user", "expected"), GOLDEN)
@@ -95,8 +96,8 @@ def test_an_edit_that_is_not_understood_leaves_the_layer_below() -> None:
     assert (state.bad, evaluate(state, "f", False, None).value) == (("f",), False)
 
 
-@pytest.mark.parametrize("arm", [[["on"], 5], [{"if": []}, 5], [5, 5], [None]])
-def test_an_arm_that_is_no_variant_leaves_the_layer_below(arm: list[object]) -> None:
+@pytest.mark.parametrize("arm", [[], ["on", 5, 5], ["on", 2.5], ["on", True], "on"])
+def test_an_arm_that_is_no_arm_leaves_the_layer_below(arm: object) -> None:
     state = state_of(edit("f", boolean(targeting={"fractional": [arm]})))
 
     assert (state.bad, evaluate(state, "f", False, None).value) == (("f",), False)
@@ -114,6 +115,15 @@ def test_without_a_targeting_key_a_rollout_serves_the_default_variant() -> None:
     details = evaluate(state_of(edit("f", rollout(100))), "f", True, None)
 
     assert (details.value, details.reason) == (False, "DEFAULT")
+
+
+@pytest.mark.parametrize("arm", [[["on"], 5], [5, 5], ["telepathy"]])
+def test_an_arm_that_is_no_variant_is_an_error(arm: list[object]) -> None:
+    state = state_of(edit("f", boolean(targeting={"fractional": [arm]})))
+
+    details = evaluate(state, "f", False, "user-1")
+
+    assert (details.value, details.error) == (False, "GENERAL")
 
 
 @given(st.text(), st.integers(0, 100), st.integers(0, 100))

@@ -1,0 +1,265 @@
+"""All flags at one revision, and what is kept of them from one revision to the next.
+
+A document is parsed at its first evaluation and kept while its bytes are equal, so
+that an edit among 10,000 flags costs one document.  One that is refused leaves the
+last good version of its flag, or the layer below, and is listed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from failsoft.controls.records import KillDoc, Record
+from failsoft.controls.targets import literal_weight
+from failsoft.errors import FlagError
+from failsoft.flags._compile import compile_rule
+from failsoft.flags._model import Flag, Rule
+from failsoft.flags._parse import parse_flag
+
+__all__ = ["FlagState", "Ready", "check_flags", "compile_flags", "ready_flag"]
+
+Records = Mapping[tuple[str, str], Record]
+Kills = tuple[tuple[str, KillDoc], ...]
+
+_CHECKED_AT_ONCE = 100  # documents; about 2 ms
+_MAX_CHAIN = 8
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """A parsed flag and its rule, with what it was made of."""
+
+    flag: Flag
+    rule: Rule | None
+    json: bytes
+    sources: tuple[bytes | None, ...]  # of its evaluators, in order of their names
+
+
+class Kept:
+    """What passes from one revision to the next, shared by all of them.
+
+    ready: parsed flags.  good: the last good record of a flag that is bad.
+    bad: what is wrong, by key.  unchecked: keys nobody has looked at.  faults:
+    evaluations that failed, by key.
+    """
+
+    __slots__ = ("bad", "faults", "good", "ready", "unchecked")
+
+    def __init__(self) -> None:
+        self.ready: dict[str, Ready] = {}
+        self.good: dict[str, Record] = {}
+        self.bad: dict[str, str] = {}
+        self.unchecked: dict[str, None] = {}
+        self.faults: dict[str, int] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class FlagState:
+    """All flags at one revision.
+
+    records: all controls.  kills: (glob, document), the most literal first.
+    disabled: keys that an active mode switches off.  evaluators: how a key is
+    served, filled as keys are asked for.
+    """
+
+    revision: int = 0
+    records: Records = field(default_factory=dict)
+    kills: Kills = ()
+    disabled: frozenset[str] = frozenset()
+    declared: Mapping[str, Any] = field(default_factory=dict)
+    kept: Kept = field(default_factory=Kept)
+    evaluators: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def bad(self) -> tuple[str, ...]:
+        """Keys whose edit this node cannot enforce, as far as they were checked."""
+        return tuple(self.kept.bad)
+
+
+def compile_flags(
+    revision: int,
+    records: Records,
+    declared: Mapping[str, Any],
+    disabled: Iterable[str],
+    before: FlagState | None = None,
+) -> FlagState:
+    """Return the flags of the records; `before` saves doing again what stands.
+
+    declared: key -> default of failsoft.toml.  disabled: keys off by a mode.
+    Looks at up to 100 changed documents; `check_flags` goes on with the rest.
+    O(records), some 50 ns each.
+    """
+    known: Records = before.records if before else {}
+    get = known.get
+    changed = [key for key, record in records.items() if get(key) is not record]
+    kinds = {kind for kind, _ in changed}
+    kept = before.kept if before else Kept()
+    gone = len(known) + len(changed) > len(records)
+    if before and not gone and "kill" not in kinds:
+        kills = before.kills
+    else:
+        kills = _kills(records)
+    state = FlagState(revision, records, kills, frozenset(disabled), declared, kept)
+    _queue(state, known, [name for kind, name in changed if kind == "flag"])
+    if gone:
+        _forget(state)
+    if "evaluator" in kinds or (gone and any(kind == "evaluator" for kind, _ in known)):
+        _queue_users(state)
+    check_flags(state, _CHECKED_AT_ONCE)
+    return state
+
+
+def _kills(records: Records) -> Kills:
+    found: list[tuple[str, KillDoc]] = []
+    for (kind, name), record in records.items():
+        if kind == "kill" and name.startswith("flag:"):
+            # One that cannot be read is told by whoever reads all kills.
+            with contextlib.suppress(msgspec.DecodeError):
+                found.append((name[5:], record.doc()))
+    return tuple(sorted(found, key=lambda kill: literal_weight(kill[0]), reverse=True))
+
+
+def _queue(state: FlagState, known: Records, names: Iterable[str]) -> None:
+    """Have changed flags checked; the version before stands in for a bad one."""
+    kept = state.kept
+    # A flag may be bad because of another one that is repaired now.
+    kept.unchecked.update(dict.fromkeys(kept.bad))
+    for name in names:
+        before = known.get(("flag", name))
+        if before is not None and name not in kept.bad:
+            kept.good[name] = before
+        kept.unchecked[name] = None
+
+
+def _queue_users(state: FlagState) -> None:
+    flags = (r for (kind, _), r in state.records.items() if kind == "flag")
+    users = [record.name for record in flags if b'"$ref"' in record.json]
+    state.kept.unchecked.update(dict.fromkeys(users))
+
+
+def _forget(state: FlagState) -> None:
+    """Drop what is kept of flags that are gone."""
+    kept = state.kept
+    for held in (kept.ready, kept.good, kept.bad, kept.unchecked):
+        for name in [n for n in held if ("flag", n) not in state.records]:
+            held.pop(name, None)
+
+
+def check_flags(state: FlagState, count: int) -> bool:
+    """Look at up to `count` flags nobody has looked at; whether some are left."""
+    kept = state.kept
+    for name in [name for name, _ in zip(kept.unchecked, range(count), strict=False)]:
+        kept.unchecked.pop(name, None)
+        record = state.records.get(("flag", name))
+        if record is None:
+            continue
+        try:
+            ready = _parsed(state, record, keep=False)
+            _check_chain(state, ready.flag)
+        except FlagError as error:
+            kept.bad[name] = str(error)
+            continue
+        kept.good.pop(name, None)
+        kept.bad.pop(name, None)
+        if ready.flag.dangling:
+            missing = ", ".join(sorted(ready.flag.dangling))
+            kept.bad[name] = f"flag:{name}: no evaluator {missing}"
+    return bool(kept.unchecked)
+
+
+def ready_flag(state: FlagState, name: str) -> Ready | None:
+    """Return the flag an edit defines, its last good version, or None."""
+    for record in _versions(state, name):
+        try:
+            ready = _parsed(state, record)
+            _check_chain(state, ready.flag)
+        except FlagError as error:
+            state.kept.bad.setdefault(name, str(error))
+            continue
+        return ready
+    return None
+
+
+def _versions(state: FlagState, name: str) -> Iterator[Record]:
+    for record in (state.records.get(("flag", name)), state.kept.good.get(name)):
+        if record is not None:
+            yield record
+        else:
+            return
+
+
+def _parsed(state: FlagState, record: Record, *, keep: bool = True) -> Ready:
+    """Return the parsed flag; raises FlagError.  Costs nothing while bytes stand."""
+    ready = state.kept.ready.get(record.name)
+    same = ready is not None and ready.json == record.json
+    if ready is not None and same and _sources(state, ready.flag) == ready.sources:
+        return ready
+    flag = parse_flag(record.name, record.json, _Evaluators(state))
+    rule = compile_rule(flag) if flag.rule is not None else None
+    ready = Ready(flag, rule, record.json, _sources(state, flag))
+    if keep:
+        state.kept.ready[record.name] = ready
+    return ready
+
+
+def _sources(state: FlagState, flag: Flag) -> tuple[bytes | None, ...]:
+    find = _Evaluators(state).get
+    return tuple(find(name) for name in sorted(flag.refs))
+
+
+class _Evaluators(Mapping[str, bytes]):
+    """The evaluators among the records: name -> JSON."""
+
+    def __init__(self, state: FlagState) -> None:
+        self._records = state.records
+
+    def __getitem__(self, name: str) -> bytes:
+        return self._records["evaluator", name].json
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for kind, name in self._records if kind == "evaluator")
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+def _check_chain(state: FlagState, flag: Flag) -> None:
+    """Refuse prerequisites in a circle, and more than 8 in a row."""
+    if flag.prerequisites:
+        _chain_of(state, flag, (), {})
+
+
+def _chain_of(
+    state: FlagState, flag: Flag, above: tuple[str, ...], known: dict[str, int]
+) -> int:
+    """Return how many flags stand in a row below this one."""
+    path = (*above, flag.key)
+    longest = 0
+    for name in sorted(flag.prerequisites):
+        if name in path:
+            raise _refused(path[0], "prerequisites go round: ", (*path, name))
+        if name not in known:
+            if len(path) > _MAX_CHAIN:
+                raise _refused(path[0], "more than 8 prerequisites: ", (*path, name))
+            below = _other(state, name)
+            known[name] = _chain_of(state, below, path, known) if below else 0
+        longest = max(longest, 1 + known[name])
+    if len(above) + longest > _MAX_CHAIN:
+        raise _refused(path[0], "more than 8 prerequisites: ", path)
+    return longest
+
+
+def _other(state: FlagState, name: str) -> Flag | None:
+    record = state.records.get(("flag", name))
+    try:
+        return _parsed(state, record).flag if record else None
+    except FlagError:
+        return None  # that one is listed itself
+
+
+def _refused(key: str, what: str, path: Iterable[str]) -> FlagError:
+    return FlagError(what + " -> ".join(path), where=f"flag:{key}")
