@@ -34,13 +34,11 @@ class RouteCell:
         "n",
         "refused",
         "sent_bytes",
-        "window",
     )
 
-    def __init__(self, key: str, criticality: str, window: Window) -> None:
+    def __init__(self, key: str, criticality: str) -> None:
         self.key = key
         self.criticality = criticality
-        self.window = window
         self.inflight = 0
         self.is_active = False
         self.clear()
@@ -63,8 +61,7 @@ class RouteCell:
     def leave(self, status: int, duration_us: int, sent_bytes: int) -> None:
         """Count an answered request.  status: 499 = the client went first."""
         self.inflight -= 1
-        if not self.is_active:
-            self._activate()
+        self.is_active = True
         self.n += 1
         self.sent_bytes += sent_bytes
         hist = self.hist
@@ -75,8 +72,7 @@ class RouteCell:
 
     def refuse(self, reason: str) -> None:
         """Count a request that we refused."""
-        if not self.is_active:
-            self._activate()
+        self.is_active = True
         self.refused[reason] = self.refused.get(reason, 0) + 1
 
     def fail(self, group: str, *, is_exception: bool) -> None:
@@ -94,10 +90,6 @@ class RouteCell:
             self.gone += 1
         else:
             self.client_errors += 1
-
-    def _activate(self) -> None:
-        self.is_active = True
-        self.window.active.append(self)
 
     def tick(self) -> RouteTick:
         """Return this second's counters."""
@@ -119,11 +111,10 @@ class RouteCell:
 class Window:
     """All counters of a node; `flush` takes them and starts the next second."""
 
-    __slots__ = ("active", "cells", "flags", "lost_ticks", "seq")
+    __slots__ = ("cells", "flags", "lost_ticks", "seq")
 
     def __init__(self) -> None:
         self.cells: dict[str, RouteCell] = {}
-        self.active: list[RouteCell] = []
         self.flags: dict[str, dict[str, int]] = {}
         self.seq = 0
         self.lost_ticks = 0
@@ -132,7 +123,7 @@ class Window:
         """Return the cell of a route, the same one across plans and tables."""
         cell = self.cells.get(key)
         if cell is None:
-            cell = self.cells[key] = RouteCell(key, criticality, self)
+            cell = self.cells[key] = RouteCell(key, criticality)
         cell.criticality = criticality
         return cell
 
@@ -152,12 +143,13 @@ class Window:
         self, node: str, interval_ms: int, lag_max_ms: float
     ) -> tuple[Tick, list[tuple[int, str, int]]]:
         """Return the second as a Tick with its SLO increments, and start anew."""
-        routes = tuple(cell.tick() for cell in self.active)
-        slo = slo_increments(self.active)
-        for cell in self.active:
+        # Also routes on which nothing ended: requests may be hanging there.
+        cells = [c for c in self.cells.values() if c.is_active or c.inflight]
+        routes = tuple(cell.tick() for cell in cells)
+        slo = slo_increments(cells)
+        for cell in cells:
             cell.clear()
             cell.is_active = False
-        self.active.clear()
         flags, self.flags = self.flags, {}
         self.seq += 1
         tick = Tick(

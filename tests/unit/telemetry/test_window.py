@@ -69,6 +69,21 @@ def test_requests_under_way_stay_counted_over_a_flush() -> None:
     assert (route.inflight_max, window.inflight) == (1, 0)
 
 
+def test_a_route_on_which_requests_hang_is_told_although_none_ended() -> None:
+    window = Window()
+    cell = window.cell("GET /hangs", "critical")
+    cell.enter()
+    cell.enter()
+
+    first, slo = flushed(window)
+    second, _ = flushed(window)
+
+    for routes in (first, second):
+        route = routes["GET /hangs"]
+        assert (route.n, route.inflight_max, route.hist) == (0, 2, {})
+    assert slo == {}
+
+
 def test_error_groups_are_bounded_and_what_overflows_is_counted() -> None:
     window = Window()
     cell = window.cell("GET /x", "critical")
