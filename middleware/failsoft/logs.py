@@ -17,21 +17,27 @@ _installed = False
 def install() -> None:
     """Add `trace_id`, `span_id` and `route` to every log record from now on.
 
-    Outside of a request they are "".  Uses the standard record factory, so it
-    reaches every logger; calling it again changes nothing.
+    Outside of a request they are "".  A field that the caller gives as `extra`
+    stays the caller's.  Reaches every logger; calling it again changes nothing.
     """
     global _installed
     if _installed:
         return
     _installed = True
-    before = logging.getLogRecordFactory()
+    before = logging.Logger.makeRecord
 
-    def with_ids(*args: Any, **kwargs: Any) -> logging.LogRecord:
-        record = before(*args, **kwargs)
-        record.trace_id, record.span_id, record.route = _ids()
+    def with_ids(logger: logging.Logger, *args: Any, **kwargs: Any) -> Any:
+        record = before(logger, *args, **kwargs)
+        for name, value in zip(_NAMES, _ids(), strict=True):
+            record.__dict__.setdefault(name, value)
         return record
 
-    logging.setLogRecordFactory(with_ids)
+    # Not a record factory: `extra` that names a field which the record has
+    # already raises KeyError, in the middle of the handler that logs.
+    logging.Logger.makeRecord = with_ids  # type: ignore[method-assign, assignment]
+
+
+_NAMES = ("trace_id", "span_id", "route")
 
 
 def _ids() -> tuple[str, str, str]:

@@ -138,6 +138,15 @@ async def test_there_is_one_server_span_with_one_id_everywhere(
     assert answer.headers["traceresponse"].split("-")[2] == span_id
 
 
+def test_fields_that_a_caller_logs_by_itself_stay_as_they_are(caplog: Any) -> None:
+    logs.install()
+
+    logging.getLogger("shop").warning("a", extra={"route": "mine", "trace_id": "7"})
+
+    (record,) = caplog.records
+    assert (record.route, record.trace_id, record.span_id) == ("mine", "7", "")
+
+
 async def test_a_refusal_carries_the_id_in_span_and_problem(
     spans: InMemorySpanExporter, guard: Any
 ) -> None:
