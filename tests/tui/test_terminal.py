@@ -54,7 +54,8 @@ class Terminal:
 def terminal(tmp_path: Path) -> Iterator[Terminal]:
     if shutil.which("tmux") is None:
         pytest.skip("needs tmux: apt install tmux")
-    opened = Terminal(tmp_path / "tmux", (80, 24), NO_COLOR="1")
+    state = str(tmp_path / "state")
+    opened = Terminal(tmp_path / "tmux", (80, 24), NO_COLOR="1", XDG_STATE_HOME=state)
     yield opened
     opened.close()
 
