@@ -33,9 +33,9 @@ _PER_SECOND = 20
 
 # What looks like a secret or a person in an exception's text.
 _SECRETS = re.compile(
-    r"[\w.+-]+@[\w-]+\.[\w.-]+"
+    r"(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.-]+"  # looks back, or it is quadratic
     r"|(?i:bearer)\s+[\w.~+/=-]+"
-    r"|(?<=://)[^\s/@]*:[^\s/@]*(?=@)"
+    r"|(?<=://)[^\s/@:]*:[^\s/@]*(?=@)"
     r"|(?i:\b(?:api[_-]?key|token|secret|password|passwd|pwd)\b\s*[=:]\s*)\S+"
     r"|\b(?:sk|pk|ghp|xox[abp])[_-][\w-]{8,}"
 )

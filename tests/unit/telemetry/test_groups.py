@@ -128,6 +128,9 @@ def test_a_deep_stack_is_cut_and_says_so() -> None:
         ("redis://user:s3cret@host/0", "redis://(redacted)@host/0"),
         ("token=abc123 given", "(redacted) given"),
         ("sk_live_0123456789", "(redacted)"),
+        ("redis://:p:q@host", "redis://(redacted)@host"),
+        ("a,b.c+d@x.org", "a,(redacted)"),
+        ("-" * 400, "-" * 400),
         ("order 17 not found", "order 17 not found"),
     ],
 )
