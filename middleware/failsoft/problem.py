@@ -16,6 +16,9 @@ _Send = Callable[[dict[str, Any]], Awaitable[None]]
 _JSON = (b"content-type", b"application/problem+json")
 _NO_STORE = (b"cache-control", b"no-store")
 
+# Neither a body nor its length goes with these (RFC 9110, 8.6).
+_BODILESS = (204, 205, 304)
+
 # RFC 6455 registry: "try again later".
 _CLOSE_TRY_AGAIN = 1013
 
@@ -48,14 +51,16 @@ def _body_of(rejection: Rejection, exchange: Exchange) -> bytes:
 async def answer_http(exchange: Exchange, rejection: Rejection, send: _Send) -> None:
     """Send the refusal as an HTTP response; HEAD gets no body (RFC 9110, 9.3.2)."""
     body = _body_of(rejection, exchange)
-    length = (b"content-length", str(len(body)).encode())
-    if exchange.scope["method"] == "HEAD":
+    headers = [*rejection.headers, (b"content-length", str(len(body)).encode())]
+    if rejection.status in _BODILESS:
+        headers.pop()
+    if exchange.scope["method"] == "HEAD" or rejection.status in _BODILESS:
         body = b""
     await send(
         {
             "type": "http.response.start",
             "status": rejection.status,
-            "headers": [*rejection.headers, length],
+            "headers": headers,
         }
     )
     await send({"type": "http.response.body", "body": body, "more_body": False})

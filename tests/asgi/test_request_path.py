@@ -420,6 +420,23 @@ async def test_a_refusal_of_a_mode_carries_its_notice_once(guard: Any) -> None:
         assert (refusal.status, names.count(b"failsoft-notice")) == (503, 1)
 
 
+@pytest.mark.parametrize("status", [204, 304])
+async def test_a_static_answer_without_content_has_neither_body_nor_length(
+    guard: Any, status: int
+) -> None:
+    static = {
+        "title": "Empty",
+        "actions": [{"static": {"body": "x", "status": status}}],
+    }
+    guarded = await guard(shop(), mode={"empty": static})
+    await enter(guarded, "empty")
+
+    answer = await get(guarded, "/hello")
+
+    assert (answer.status, answer.body) == (status, b"")
+    assert "content-length" not in answer.headers
+
+
 async def test_lifespan_reaches_the_application_and_starts_the_runtime(
     guard: Any,
 ) -> None:
