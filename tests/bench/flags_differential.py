@@ -159,6 +159,8 @@ def judge(found: list[Any], theirs: list[Any], explained: dict[str, Any]) -> str
         return "equal"
     if found[0] == "refused" and "weight" in found[1]:
         return "refused by us: weights that can only give null"
+    if found[0] == "refused" and "array operators" in found[1]:
+        return "refused by us: three array operators inside each other"
     for name, answer in explained.items():
         if found == answer:
             return f"explained: {name}"

@@ -221,20 +221,17 @@ class _Reader:
         if depth > MAX_DEPTH:
             raise self._fault(f"is nested deeper than {MAX_DEPTH}", path)
         if isinstance(value, list):
-            return Items(self._nodes_of(value, path, depth, loops))
+            return Items(
+                tuple(
+                    self._node(item, f"{path}[{at}]", depth + 1, loops)
+                    for at, item in enumerate(value)
+                )
+            )
         if not isinstance(value, dict) or len(value) != 1:
             # JsonLogic: an object of several names is a literal.
             return Const(value)
         ((name, raw),) = value.items()
         return self._operator(name, raw, f"{path}.{name}", depth, loops)
-
-    def _nodes_of(
-        self, values: list[Any], path: str, depth: int, loops: int
-    ) -> tuple[Node, ...]:
-        return tuple(
-            self._node(value, f"{path}[{at}]", depth + 1, loops)
-            for at, value in enumerate(values)
-        )
 
     def _operator(self, name: str, raw: Any, path: str, depth: int, loops: int) -> Node:
         if name not in OPERATORS:
@@ -243,12 +240,17 @@ class _Reader:
         args = raw if isinstance(raw, list) else [raw]
         if name == "$ref":
             return self._ref(args, path, depth, loops)
-        if name in _LOOPS:
-            loops += 1
-            if loops > _MAX_LOOPS:
-                todo = f"nest at most {_MAX_LOOPS}"
-                raise self._fault("array operators are nested too deep", path, todo)
-        op = Op(name, self._nodes_of(args, path, depth, loops), path)
+        if name in _LOOPS and loops == _MAX_LOOPS:
+            todo = f"nest at most {_MAX_LOOPS}"
+            raise self._fault("array operators are nested too deep", path, todo)
+        nodes = tuple(
+            # The second argument of an array operator runs once an element.
+            self._node(
+                arg, f"{path}[{at}]", depth + 1, loops + (name in _LOOPS and at == 1)
+            )
+            for at, arg in enumerate(args)
+        )
+        op = Op(name, nodes, path)
         if name == "var":
             self._note_read(op)
         elif name.startswith("missing"):
