@@ -85,7 +85,11 @@ class Record(msgspec.Struct, frozen=True):
 
     def doc(self) -> Any:
         """Decode the document; raises msgspec.DecodeError on a bad one."""
-        return msgspec.json.decode(self.json, type=DOCS.get(self.kind, dict))
+        try:
+            return msgspec.json.decode(self.json, type=DOCS.get(self.kind, dict))
+        except (UnicodeError, RecursionError) as error:
+            # What msgspec raises on bytes that are no text, and on very deep nesting.
+            raise msgspec.DecodeError(f"{type(error).__name__}: {error}") from None
 
 
 def parse_record(kind: str, name: str, raw: bytes) -> Record:

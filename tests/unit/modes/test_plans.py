@@ -19,6 +19,9 @@ REVIEWS = RouteDef("POST /reviews", "sheddable", ("social",))
 PRODUCTS = RouteDef("GET /products", "critical")
 
 
+DEEP = b'{"who":"a","why":"b","params":{"a":' + b"[" * 99_999 + b"]" * 99_999 + b"}}"
+
+
 class NoRuntime:
     snapshot: Any = None
 
@@ -194,6 +197,8 @@ def test_the_operator_may_narrow_a_mode_to_routes() -> None:
         activation("fs.read-only", routes=["GET /x", 5]),
         activation("fs.read-only", routes=None),
         Record("kill", "route:* *", 1, 0, 0, b"{broken"),
+        Record("kill", "flag:x", 1, 0, 0, b'{"who":"\xff","why":"x"}'),
+        Record("mode", "fs.shed", 1, 0, 0, DEEP),
     ],
 )
 def test_a_control_that_is_not_understood_is_listed_and_the_rest_applies(
