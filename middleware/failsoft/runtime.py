@@ -367,8 +367,8 @@ class Runtime:
     async def _check_flags(self) -> None:
         """Look at the flags nobody asked for yet, some 2 ms at a time."""
         while True:
-            is_left = check_flags(self.flags, 100)
-            await asyncio.sleep(0.05 if is_left else 1.0)
+            is_left = check_flags(self.flags, 50)
+            await asyncio.sleep(0.02 if is_left else 1.0)
 
     def failed(self, what: str, error: BaseException) -> None:
         """Note an internal error of ours: counted, logged once a minute."""

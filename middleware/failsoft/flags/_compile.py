@@ -13,38 +13,28 @@ from failsoft.flags._fractional import fractional
 from failsoft.flags._model import Const, Flag, Items, Node, Op, Rule, RuleFault
 from failsoft.flags._ops import EAGER, bounded, equals, look_up, missing, number, truthy
 
-__all__ = ["ASK", "compile_rule"]
+__all__ = ["ASK", "compile_rule", "variant_of"]
 
 # Where a context holds the function (flag) -> variant; no JSON path leads to it.
 ASK = object()
 
 
 def compile_rule(flag: Flag) -> Rule:
-    """Return context -> name of a variant, None = the default variant.
+    """Return context -> result; a result names a variant, None the default one.
 
     The rule raises RuleFault, or what its operators raise, where it has no result.
     """
     assert flag.rule is not None
-    result = _Compiler(flag).compiled(flag.rule)
-    names = {name: name for name in flag.variants}
-
-    def rule(data: Any) -> str | None:
-        found = result(data)
-        if type(found) is str and found in names:
-            return names[found]
-        return None if found is None else _named(found, names)
-
-    return rule
+    return _Compiler(flag).compiled(flag.rule)
 
 
-def _named(found: Any, names: dict[str, str]) -> str:
-    if isinstance(found, bool):
-        found = "true" if found else "false"
-    elif isinstance(found, int | float):
-        found = str(found)
-    if not isinstance(found, str) or found not in names:
-        raise RuleFault("GENERAL", f"{found!r:.50} is no variant")
-    return names[found]
+def variant_of(result: Any) -> str:
+    """Return the variant that a result other than null names."""
+    if isinstance(result, bool):
+        return "true" if result else "false"
+    if isinstance(result, str | int | float):
+        return str(result)
+    raise RuleFault("GENERAL", f"a result of {type(result).__name__} is no variant")
 
 
 class _Compiler:
@@ -127,8 +117,7 @@ class _Compiler:
         pairs = list(zip(rules[0:-1:2], rules[1::2], strict=False))
         last = rules[-1] if len(rules) % 2 else lambda data: None
         if len(pairs) == 1:
-            ((test, then),) = pairs
-            return lambda data: then(data) if truthy(test(data)) else last(data)
+            return _one_branch(*pairs[0], last)
 
         def chosen(data: Any) -> Any:
             for test, then in pairs:
@@ -233,6 +222,16 @@ def _folded(apply: Callable[..., Any], rules: Sequence[Rule]) -> Rule:
     return lambda data: value
 
 
+def _one_branch(test: Rule, then: Rule, last: Rule) -> Rule:
+    def chosen(data: Any) -> Any:
+        found = test(data)
+        if found is True or (found is not False and truthy(found)):
+            return then(data)
+        return last(data)
+
+    return chosen
+
+
 def _items(rules: Sequence[Rule]) -> Rule:
     return lambda data: [rule(data) for rule in rules]
 
@@ -274,16 +273,12 @@ def _special(op: Op) -> Rule | None:
 
 
 def _equals_constant(name: str, value: Any) -> Rule:
-    dotted, is_text = "." in name, isinstance(value, str)
+    if "." in name or not isinstance(value, str):
+        return lambda data: equals(look_up(data, name), value)
 
     def equal(data: Any) -> bool:
-        if dotted or type(data) is not dict:
-            found = look_up(data, name)
-        else:
-            found = data.get(name)
-        if is_text and type(found) is str:
-            return bool(found == value)
-        return equals(found, value)
+        found = data.get(name) if type(data) is dict else look_up(data, name)
+        return bool(found == value) if type(found) is str else equals(found, value)
 
     return equal
 

@@ -14,8 +14,8 @@ import msgspec
 
 from failsoft.controls.records import KillDoc
 from failsoft.controls.targets import covers
-from failsoft.flags._compile import ASK
-from failsoft.flags._model import RuleFault
+from failsoft.flags._compile import ASK, variant_of
+from failsoft.flags._model import Rule, RuleFault
 from failsoft.flags._state import FlagState, Ready, ready_flag
 
 __all__ = ["FlagDetails", "evaluate"]
@@ -136,12 +136,20 @@ class _Off(_Served):
 class _Ruled(_Served):
     """Serves what the rule of an edit gives."""
 
-    __slots__ = ("_fallback", "_key", "_matches", "_reads", "_rule", "_state")
+    __slots__ = (
+        "_fallback",
+        "_key",
+        "_matches",
+        "_needs_ours",
+        "_reads",
+        "_rule",
+        "_state",
+    )
 
-    def __init__(self, state: FlagState, ready: Ready) -> None:
+    def __init__(self, state: FlagState, ready: Ready, rule: Rule) -> None:
         super().__init__(state.revision, "DEFAULT", None)
         flag = ready.flag
-        self._state, self._key, self._rule = state, flag.key, ready.rule
+        self._state, self._key, self._rule = state, flag.key, rule
         self._matches = {
             name: FlagDetails(value, name, "TARGETING_MATCH", "", state.revision)
             for name, value in flag.variants.items()
@@ -152,7 +160,10 @@ class _Ruled(_Served):
             self._fallback = FlagDetails(
                 value, flag.default, "DEFAULT", "", state.revision
             )
-        self._reads = flag.reads | ({"$flag"} if flag.prerequisites else set())
+        self._needs_ours = bool(
+            flag.prerequisites or flag.reads.intersection(("$flagd", "*"))
+        )
+        self._reads = bool(flag.reads or flag.prerequisites)
 
     def decide(
         self,
@@ -162,41 +173,46 @@ class _Ruled(_Served):
         now_ms: Clock | None,
     ) -> FlagDetails:
         try:
-            found = self._result(self._data(targeting_key, context, now_ms))
+            data: dict[Any, Any]
+            if not self._reads:
+                data = {"targetingKey": targeting_key}
+            else:
+                data = context() if context is not None else {}
+                data["targetingKey"] = targeting_key
+                if self._needs_ours:
+                    self._add_ours(data, now_ms)
+            result = self._rule(data)
+            if type(result) is str and (found := self._matches.get(result)):
+                return found
+            other = self._named(result)
         except Exception as error:  # noqa: BLE001 - border: any rule, any context
             code = error.code if isinstance(error, RuleFault) else "GENERAL"
             self._count()
             return FlagDetails(default, None, "ERROR", code, self.revision)
-        return found or FlagDetails(default, None, "DEFAULT", "", self.revision)
+        return other or FlagDetails(default, None, "DEFAULT", "", self.revision)
 
     def variant(self, data: dict[Any, Any]) -> str | None:
         data = {**data, "$flagd": {**data["$flagd"], "flagKey": self._key}}
         try:
-            found = self._result(data)
+            found = self._named(self._rule(data))
         except Exception:  # noqa: BLE001 - border: a rule that fails serves no variant
             self._count()
             return None
         return found.variant if found else None
 
-    def _result(self, data: dict[Any, Any]) -> FlagDetails | None:
-        assert self._rule is not None
-        name = self._rule(data)
-        return self._fallback if name is None else self._matches[name]
+    def _named(self, result: Any) -> FlagDetails | None:
+        """Return what a result names; None for the coded default."""
+        if result is None:
+            return self._fallback
+        name = variant_of(result)
+        if name not in self._matches:
+            raise RuleFault("GENERAL", f"{name:.50} is no variant")
+        return self._matches[name]
 
-    def _data(
-        self, targeting_key: str | None, context: Context | None, now_ms: Clock | None
-    ) -> dict[Any, Any]:
-        reads = self._reads
-        if not reads:
-            return {"targetingKey": targeting_key}
-        data: dict[Any, Any] = context() if context is not None else {}
-        data["targetingKey"] = targeting_key
-        if "$flagd" in reads or "*" in reads or "$flag" in reads:
-            timestamp = int(now_ms() // 1000) if now_ms is not None else 0
-            data["$flagd"] = {"flagKey": self._key, "timestamp": timestamp}
-        if "$flag" in reads:
-            data[ASK] = _asker(self._state, self._key, data)
-        return data
+    def _add_ours(self, data: dict[Any, Any], now_ms: Clock | None) -> None:
+        timestamp = int(now_ms() // 1000) if now_ms is not None else 0
+        data["$flagd"] = {"flagKey": self._key, "timestamp": timestamp}
+        data[ASK] = _asker(self._state, self._key, data)
 
     def _count(self) -> None:
         faults = self._state.kept.faults
@@ -249,7 +265,7 @@ def _edited(state: FlagState, ready: Ready) -> _Served:
     if not flag.enabled:
         return _Served(revision, "DISABLED", None)
     if ready.rule is not None:
-        return _Ruled(state, ready)
+        return _Ruled(state, ready, ready.rule)
     if flag.default is None:
         return _Served(revision, "DEFAULT", None)
     value = flag.variants[flag.default]

@@ -27,7 +27,7 @@ def fractional(
     op: Op, key: str, version: int, compiled: Callable[[Node], Rule]
 ) -> Rule:
     """Build the rule of a rollout.  compiled: how its parts become rules."""
-    first, by_user = op.args[0], _by_user(key, version)
+    first, by_user = op.args[0], user_hash(version, key)
     if isinstance(first, Items):
         return _split(by_user, op.args, compiled)
     value = compiled(first)
@@ -49,18 +49,17 @@ def _split(
     sums = _constant_sums(arms)
     if sums is None:
         return _dynamic(bucket, [_arm(arm, compiled) for arm in arms])
-    picks = [compiled(arm.items[0]) for arm in arms if isinstance(arm, Items)]
-    return _fixed(bucket, sums, picks)
+    variants = [arm.items[0] for arm in arms if isinstance(arm, Items)]
+    constants = [one.value for one in variants if isinstance(one, Const)]
+    if len(constants) == len(variants):
+        return _fixed(bucket, sums, constants)
+    chosen = _fixed(bucket, sums, [compiled(variant) for variant in variants])
 
+    def pick(data: Any) -> Any:
+        rule = chosen(data)
+        return None if rule is None else rule(data)
 
-def _by_user(key: str, version: int) -> Rule:
-    hashed = user_hash(version, key)
-
-    def by_user(data: Any) -> int | None:
-        user = data.get("targetingKey") if isinstance(data, dict) else None
-        return hashed(user) if isinstance(user, str) and user else None
-
-    return by_user
+    return pick
 
 
 def _constant_sums(arms: Sequence[Node]) -> tuple[int, ...] | None:
@@ -75,7 +74,7 @@ def _constant_sums(arms: Sequence[Node]) -> tuple[int, ...] | None:
     return tuple(accumulate(weights))
 
 
-def _fixed(bucket: Rule, sums: tuple[int, ...], picks: Sequence[Rule]) -> Rule:
+def _fixed(bucket: Rule, sums: tuple[int, ...], arms: Sequence[Any]) -> Rule:
     total = sums[-1]
     find = bisect_right
 
@@ -85,7 +84,7 @@ def _fixed(bucket: Rule, sums: tuple[int, ...], picks: Sequence[Rule]) -> Rule:
             return None
         # The first arm whose running sum exceeds the bucket: growing the first
         # share never removes a user.
-        return picks[find(sums, (h * total) >> 32)](data)
+        return arms[find(sums, (h * total) >> 32)]
 
     return pick
 

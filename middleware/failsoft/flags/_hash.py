@@ -18,6 +18,8 @@ __all__ = ["HASH_VERSIONS", "bucket_hash", "user_hash", "value_hash"]
 HASH_VERSIONS = (2, 3)
 
 _MAX_DEPTH = 64
+# CBOR heads of texts by length, as far as two bytes hold them.
+_SHORT = tuple(bytes((0x60 | n,)) if n < 24 else bytes((0x78, n)) for n in range(256))
 
 
 def bucket_hash(version: int, flag_key: str, targeting_key: str) -> int | None:
@@ -27,25 +29,40 @@ def bucket_hash(version: int, flag_key: str, targeting_key: str) -> int | None:
     (RFC 8949, 4.2.1) of the array of both.  None for text UTF-8 cannot hold.
     Source: open-feature/flagd, fractional operation.
     """
-    return user_hash(version, flag_key)(targeting_key)
+    return user_hash(version, flag_key)({"targetingKey": targeting_key})
 
 
-def user_hash(version: int, flag_key: str) -> Callable[[str], int | None]:
-    """Return the hash of the users of one flag; its key is encoded once."""
+def user_hash(version: int, flag_key: str) -> Callable[[Any], int | None]:
+    """Return context -> hash of its targeting key; the flag's is encoded once.
+
+    None without a targeting key, which is non-empty text.
+    """
     try:
         flag = flag_key.encode()
     except UnicodeEncodeError:
-        return lambda targeting_key: None
-    prefix = flag if version == 2 else b"\x82" + _text(flag)
-    # Bound here: looked up at each call they cost a tenth of it.
-    murmur, plain, encode = mmh3.hash, version == 2, str.encode
+        return lambda data: None
+    if version == 2:
+        return _appended(flag, ())
+    return _appended(b"\x82" + _text(flag), _SHORT)
 
-    def hashed(targeting_key: str) -> int | None:
+
+def _appended(prefix: bytes, heads: tuple[bytes, ...]) -> Callable[[Any], int | None]:
+    """Return the hash of prefix and user; heads: what precedes short texts."""
+    # Bound here: looked up at each call they cost a tenth of it.
+    murmur, count = mmh3.hash, len(heads)
+
+    def hashed(data: Any) -> int | None:
+        user = data.get("targetingKey") if isinstance(data, dict) else None
+        if not isinstance(user, str) or not user:
+            return None
         try:
-            user = encode(targeting_key)
+            packed = user.encode()
         except UnicodeEncodeError:
             return None
-        return murmur(prefix + (user if plain else _text(user)), 0, False)
+        if count:
+            size = len(packed)
+            packed = heads[size] + packed if size < count else _text(packed)
+        return murmur(prefix + packed, 0, False)
 
     return hashed
 
@@ -88,13 +105,7 @@ def _cbor(value: Any, depth: int) -> bytes:
 
 
 def _text(utf8: bytes) -> bytes:
-    size = len(utf8)
-    # The two lengths nearly every key has, without a further call.
-    if size < 24:
-        return bytes((0x60 | size,)) + utf8
-    if size < 256:
-        return bytes((0x78, size)) + utf8
-    return _head(0x60, size) + utf8
+    return _head(0x60, len(utf8)) + utf8
 
 
 def _head(major: int, number: int) -> bytes:

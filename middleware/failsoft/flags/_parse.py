@@ -73,7 +73,7 @@ def parse_flag(
     default = _default(doc.get("defaultVariant"), variants, where)
     metadata = _metadata(doc.get("metadata"), variants, where)
     version = metadata.get("x.hash", 3)
-    reader = _Reader(key, version, evaluators or {})
+    reader = _Reader(key, version, {} if evaluators is None else evaluators)
     rule = reader.rule(doc.get("targeting"))
     return Flag(
         key,

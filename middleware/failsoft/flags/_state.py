@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import compress, count
+from operator import is_not
 from typing import Any
 
 import msgspec
@@ -26,7 +28,7 @@ __all__ = ["FlagState", "Ready", "check_flags", "compile_flags", "ready_flag"]
 Records = Mapping[tuple[str, str], Record]
 Kills = tuple[tuple[str, KillDoc], ...]
 
-_CHECKED_AT_ONCE = 100  # documents; about 2 ms
+_CHECKED_AT_ONCE = 50  # documents; about 2 ms
 _MAX_CHAIN = 8
 
 
@@ -90,15 +92,15 @@ def compile_flags(
     """Return the flags of the records; `before` saves doing again what stands.
 
     declared: key -> default of failsoft.toml.  disabled: keys off by a mode.
-    Looks at up to 100 changed documents; `check_flags` goes on with the rest.
-    O(records), some 50 ns each.
+    Looks at up to 50 changed documents; `check_flags` goes on with the rest.
+    O(records), some 30 ns each.
     """
     known: Records = before.records if before else {}
-    get = known.get
-    changed = [key for key, record in records.items() if get(key) is not record]
+    changed = _changed(known, records)
+    added = sum(key not in known for key in changed)
+    gone = len(known) + added > len(records)
     kinds = {kind for kind, _ in changed}
     kept = before.kept if before else Kept()
-    gone = len(known) + len(changed) > len(records)
     if before and not gone and "kill" not in kinds:
         kills = before.kills
     else:
@@ -111,6 +113,28 @@ def compile_flags(
         _queue_users(state)
     check_flags(state, _CHECKED_AT_ONCE)
     return state
+
+
+def _changed(known: Records, records: Records) -> list[tuple[str, str]]:
+    """Return the keys of records that are new or have other bytes.
+
+    An edit moves its record to the end and leaves the order of all others, so they
+    are compared without a step of Python each: 0.2 ms at 10,000, else 1 ms.
+    """
+    values = list(records.values())
+    old, new, at = iter(known.values()), iter(values), -1
+    apart: Iterable[Record] = new
+    while step := next(compress(count(1), map(is_not, old, new)), 0):
+        at += step
+        if not any(held is values[at] for held in old):
+            apart = [values[at], *new]
+            break
+    found = []
+    for record in apart:
+        before = known.get((record.kind, record.name))
+        if before is None or before.json != record.json:
+            found.append((record.kind, record.name))
+    return found
 
 
 def _kills(records: Records) -> Kills:
