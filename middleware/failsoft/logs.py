@@ -3,41 +3,44 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
 
 from opentelemetry import trace
 
 from failsoft.pipeline import CURRENT
 
-__all__ = ["install"]
-
-_installed = False
-
-
-def install() -> None:
-    """Add `trace_id`, `span_id` and `route` to every log record from now on.
-
-    Outside of a request they are "".  A field that the caller gives as `extra`
-    stays the caller's.  Reaches every logger; calling it again changes nothing.
-    """
-    global _installed
-    if _installed:
-        return
-    _installed = True
-    before = logging.Logger.makeRecord
-
-    def with_ids(logger: logging.Logger, *args: Any, **kwargs: Any) -> Any:
-        record = before(logger, *args, **kwargs)
-        for name, value in zip(_NAMES, _ids(), strict=True):
-            record.__dict__.setdefault(name, value)
-        return record
-
-    # Not a record factory: `extra` that names a field which the record has
-    # already raises KeyError, in the middle of the handler that logs.
-    logging.Logger.makeRecord = with_ids  # type: ignore[method-assign, assignment]
-
+__all__ = ["RequestIds", "install"]
 
 _NAMES = ("trace_id", "span_id", "route")
+
+
+class RequestIds(logging.Filter):
+    """Adds `trace_id`, `span_id` and `route` to records; lets every record pass.
+
+    Outside of a request they are "".  A field that the caller gives as `extra`
+    stays the caller's.  Belongs on handlers: a logger's filter sees no record of
+    the loggers below it.
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Complete the record; never refuses one."""
+        for name, value in zip(_NAMES, _ids(), strict=True):
+            record.__dict__.setdefault(name, value)
+        return True
+
+
+def install(*handlers: logging.Handler) -> None:
+    """Put `RequestIds` on the handlers, by default on every one configured so far.
+
+    Call it after logging is configured; calling it again changes nothing.
+    """
+    for handler in handlers or _configured():
+        if not any(isinstance(known, RequestIds) for known in handler.filters):
+            handler.addFilter(RequestIds())
+
+
+def _configured() -> list[logging.Handler]:
+    known = [logging.getLogger(name) for name in logging.root.manager.loggerDict]
+    return [handler for logger in (logging.root, *known) for handler in logger.handlers]
 
 
 def _ids() -> tuple[str, str, str]:
