@@ -35,7 +35,7 @@ class KillDoc(msgspec.Struct, frozen=True, omit_defaults=True):
     v: int = 1
     variant: str | None = None
     status: int = 503
-    retry_after: int = 30
+    retry_after: int | float = 30
     public: str | None = None
     group: str | None = None
     since_ms: int = 0

@@ -208,3 +208,13 @@ def test_a_control_that_is_not_understood_is_listed_and_the_rest_applies(
 
     assert len(acting.bad) == 1
     assert len(acting.kills) == 1
+
+
+def test_retry_after_may_be_written_with_a_fraction() -> None:
+    raw = b'{"who":"ana","why":"by hand","retry_after":1.5}'
+    record = Record("kill", "tag:pay", 1, NOW_MS, 0, raw)
+
+    found = answer(plan_of(CHECKOUT, record))
+
+    assert found is not None
+    assert (b"retry-after", b"2") in found.headers
