@@ -49,11 +49,11 @@ def user_hash(version: int, flag_key: str) -> Callable[[Any], int | None]:
 def _appended(prefix: bytes, heads: tuple[bytes, ...]) -> Callable[[Any], int | None]:
     """Return the hash of prefix and user; heads: what precedes short texts."""
     # Bound here: looked up at each call they cost a tenth of it.
-    murmur, count = mmh3.hash, len(heads)
+    murmur, count = mmh3.mmh3_32_uintdigest, len(heads)
 
     def hashed(data: Any) -> int | None:
-        user = data.get("targetingKey") if isinstance(data, dict) else None
-        if not isinstance(user, str) or not user:
+        user = data.get("targetingKey") if type(data) is dict else None
+        if type(user) is not str or not user:
             return None
         try:
             packed = user.encode()
@@ -62,7 +62,7 @@ def _appended(prefix: bytes, heads: tuple[bytes, ...]) -> Callable[[Any], int | 
         if count:
             size = len(packed)
             packed = heads[size] + packed if size < count else _text(packed)
-        return murmur(prefix + packed, 0, False)
+        return murmur(prefix + packed)
 
     return hashed
 
@@ -79,7 +79,7 @@ def value_hash(version: int, value: Any) -> int | None:
             packed = None if value is None else _cbor(value, 0)
     except (TypeError, UnicodeEncodeError):
         return None
-    return None if packed is None else mmh3.hash(packed, 0, False)
+    return None if packed is None else mmh3.mmh3_32_uintdigest(packed)
 
 
 def _cbor(value: Any, depth: int) -> bytes:

@@ -11,7 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from failsoft.controls.records import KillDoc, Record
-from failsoft.flags import FlagDetails, FlagState, compile_flags, evaluate
+from failsoft.flags import (
+    FlagDetails,
+    FlagState,
+    check_flags,
+    compile_flags,
+    evaluate,
+)
 from failsoft.flags._compile import compile_rule
 from failsoft.flags._hash import value_hash
 from failsoft.flags._parse import parse_flag
@@ -438,6 +444,19 @@ def test_a_request_keeps_the_flags_of_its_revision() -> None:
     second = state_of(flag(defaultVariant="off"), before=first)
 
     assert (asked(first).value, asked(second).value) == (True, False)
+
+
+def test_one_bad_flag_among_many_is_found_in_slices_and_holds_up_none() -> None:
+    many = [flag(key=f"g{n}", defaultVariant="on") for n in range(500)]
+    state = state_of(flag(defaultVariant="on"), *many, flag({"x": []}, key="poison"))
+    at_once = state.bad
+
+    slices = 1
+    while check_flags(state, 50):
+        slices += 1
+
+    assert (at_once, state.bad, slices) == ((), ("poison",), 10)
+    assert asked(state).value is True
 
 
 plain: Any = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
