@@ -203,7 +203,7 @@ class Screen:
         self._tmux("kill-session")
 
 
-RARE = [Request("GET /v1/products", weight=32), Request("GET /v1/products/mug")]
+RARE = [Request("GET /v1/products", weight=99), Request("GET /v1/products/mug")]
 
 
 async def keys(shop: Fleet, trials: int) -> dict[str, Any]:
@@ -221,11 +221,14 @@ async def keys(shop: Fleet, trials: int) -> dict[str, Any]:
     await asyncio.sleep(0.5)
     screen.press("{sku}", "Enter")
     await asyncio.sleep(1.0)
-    found: dict[str, Any] = {"push": await _pressed(screen, shop, trials, 0.004)}
-    shop.proxy.swallow(b"XREAD")
-    found["push swallowed"] = await _pressed(screen, shop, trials, 0.05)
-    shop.proxy.heal()
-    found["ends by itself"] = await _ending(screen, shop)
+    try:
+        found: dict[str, Any] = {"push": await _pressed(screen, shop, trials, 0.006)}
+        shop.proxy.swallow(b"XREAD")
+        found["push swallowed"] = await _pressed(screen, shop, trials, 0.06)
+        shop.proxy.heal()
+        found["ends by itself"] = await _ending(screen, shop)
+    finally:
+        screen.close()
     load.stop()
     await run
     return found
