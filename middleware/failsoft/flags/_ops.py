@@ -51,7 +51,7 @@ def text(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.15g}"
     if isinstance(value, list | tuple):
-        return ",".join(map(text, bounded(value)))
+        return short(",".join(map(text, bounded(value))))
     return "[object Object]" if isinstance(value, dict) else str(value)
 
 
@@ -67,6 +67,13 @@ def bounded(items: Any) -> Any:
     if len(items) > MAX_ELEMENTS:
         raise RuleFault("GENERAL", f"{len(items)} elements, at most {MAX_ELEMENTS}")
     return items
+
+
+def short(joined: str) -> str:
+    """Return a text that was put together; RuleFault beyond 4,096 characters."""
+    if len(joined) > MAX_TEXT:
+        raise RuleFault("GENERAL", f"{len(joined)} characters, at most {MAX_TEXT}")
+    return joined
 
 
 def equals(one: Any = None, two: Any = None, *_: Any) -> bool:
@@ -154,10 +161,7 @@ def _most(*args: Any) -> float:
 
 
 def _cat(*args: Any) -> str:
-    joined = "".join(map(text, args))
-    if len(joined) > MAX_TEXT:
-        raise RuleFault("GENERAL", f"cat of {len(joined)} characters")
-    return joined
+    return short("".join(map(text, args)))
 
 
 def _substr(source: Any = None, start: Any = None, length: Any = None, *_: Any) -> str:

@@ -330,6 +330,7 @@ def test_what_is_no_version_has_none(text: Any) -> None:
     [
         {"map": [{"var": "many"}, 1]},
         {"cat": [{"var": "long"}, "x"]},
+        {"==": [{"map": [[1, 2], {"cat": ["x" * 4_000]}]}, "x"]},
         {"in": [1, {"var": "many"}]},
         {"var": "round"},
     ],
