@@ -188,13 +188,14 @@ class TargetGone(OpsError):
 
     code = "target-gone"
 
-    def __init__(self, target: str, nearest: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, target: str, nearest: tuple[str, ...] = (), *, can_force: bool = False
+    ) -> None:
         self.target = target
         self.nearest = nearest
         near = f"nearest: {', '.join(nearest)}" if nearest else "nothing is close"
-        super().__init__(
-            "matches nothing", where=target, todo=f"{near}; --force writes it anyway"
-        )
+        force = "; --force writes it anyway" if can_force else ""
+        super().__init__("matches nothing", where=target, todo=near + force)
 
 
 class Invalid(OpsError):

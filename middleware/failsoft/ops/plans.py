@@ -26,6 +26,7 @@ from failsoft.ops.command import (
 )
 from failsoft.ops.controlrows import covered_routes
 from failsoft.ops.flagdocs import edited, flag_now
+from failsoft.ops.modeparams import check_params
 from failsoft.ops.stale import span
 from failsoft.ops.views import ControlRow, FleetView
 from failsoft.store.protocols import Change
@@ -189,7 +190,8 @@ def _check_kill_target(
     if found:
         return ()
     if not command.force:
-        raise TargetGone(command.target, _nearest(kind, name, known))
+        close = _nearest(kind, name, known)
+        raise TargetGone(command.target, close, can_force=True)
     return ("matches nothing now; nodes enforce it on what they meet later",)
 
 
@@ -236,6 +238,7 @@ def _mode_enter(command: ModeEnter, view: FleetView, definitions: Definitions) -
     modes = {mode.name: mode for mode in definitions.modes}
     if name not in modes:
         raise TargetGone(command.target, _nearest("mode", name, tuple(modes)))
+    check_params(name, command.params)
     until, until_s = _end(command.for_s)
     row = _row(view, "mode", command.target)
     active = row if row is not None and row.active else None
@@ -275,7 +278,7 @@ def _mode_leave(command: ModeLeave, view: FleetView, _: Definitions) -> Plan:
         before="ON",
         after="off",
         if_rev=row.rev,
-        answer="clients get the ordinary answers again",
+        answer="the ordinary answers again",
         lifts=row.by,
         needs_end=False,
     )
@@ -285,7 +288,8 @@ def _flag_edit(command: FlagEdit, view: FleetView, definitions: Definitions) -> 
     name = _split(command.target, ("flag",))[1]
     known = _known_flags(view, definitions)
     if name not in known and not command.force:
-        raise TargetGone(command.target, _nearest("flag", name, known))
+        close = _nearest("flag", name, known)
+        raise TargetGone(command.target, close, can_force=True)
     row = _row(view, "flag", command.target)
     json = row.doc if row is not None and row.rev else b""
     doc = edited(json, dict(definitions.flags).get(name, ""), command)

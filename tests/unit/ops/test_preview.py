@@ -175,6 +175,8 @@ def test_a_kill_of_a_flag_says_which_variant() -> None:
         (Kill("flag:nex"), "flag:new"),
         (FlagRevert("flag:new"), "has no edit to drop"),
         (FlagRevert("flag:old"), "flag:old"),
+        (ModeEnter("mode:calm", params={"share": 7}), "share = 7 must be 0 to 1"),
+        (ModeEnter("mode:calm", params={"bogus": 1}), "bogus is not known"),
     ],
 )
 def test_a_bad_field_or_target_is_named(command: Command, text: str) -> None:
@@ -182,6 +184,25 @@ def test_a_bad_field_or_target_is_named(command: Command, text: str) -> None:
         shown(fleet(), command)
 
     assert text in str(caught.value)
+
+
+def test_force_is_named_only_where_it_exists() -> None:
+    with pytest.raises(TargetGone) as kill:
+        shown(fleet(), Kill("route:GET /chep"))
+    with pytest.raises(TargetGone) as lift:
+        shown(fleet(), Unkill("route:GET /cheap"))
+    with pytest.raises(TargetGone) as mode:
+        shown(fleet(), ModeEnter("mode:clam"))
+
+    assert "; --force writes it anyway" in str(kill.value)
+    assert "--force" not in f"{lift.value} {mode.value}"
+
+
+def test_leaving_a_mode_reads_as_one_sentence() -> None:
+    record = stored(4, T0 + HOUR_MS, ModeDoc("ana", "x"))
+    made = fleet(**{"mode/calm": record})
+
+    assert shown(made, ModeLeave("mode:calm")).answer == "the ordinary answers again"
 
 
 def test_what_ended_already_says_when() -> None:
