@@ -221,14 +221,24 @@ def span_s(text: str) -> float:
 
 
 def _percent(text: str) -> float:
-    return float(text.removesuffix("%"))
+    try:
+        return float(text.removesuffix("%"))
+    except ValueError:
+        raise ValueError(f"{text!r} is no number; write it like 12.5") from None
+
+
+def _count(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no whole number; write it like 503") from None
 
 
 _READERS: dict[str, Callable[[str], object]] = {
     "text": str,
     "span": span_s,
     "percent": _percent,
-    "count": int,
+    "count": _count,
 }
 
 
@@ -237,7 +247,7 @@ class Grammar(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise Invalid with argparse's words."""
-        raise Invalid(self.prog, message)
+        raise Invalid(self.prog.removeprefix("failsoft "), message)
 
 
 class _Pairs(argparse.Action):
@@ -326,7 +336,8 @@ def find_verb(words: list[str], known: Iterable[str]) -> tuple[str, list[str]]:
     if seconds:
         said = words[1] if len(words) > 1 else ""
         close = nearest(said, seconds, 1)
-        message = f"{said!r} must be one of {', '.join(seconds)}"
+        what = repr(said) if said else "what follows"
+        message = f"{what} must be one of {', '.join(seconds)}"
         raise Invalid(first, message, nearest=f"{first} {close[0]}" if close else "")
     heads = list(dict.fromkeys(n.split(" ")[0] for n in names))
     close = nearest(first, heads, 1)
