@@ -117,7 +117,7 @@ def test_people_read_the_preview_the_nodes_and_how_to_undo(run: Run) -> None:
     undone = run("undo", op_id, "-m", "over")
     assert (undone.code, undone.out.splitlines()[0]) == (
         0,
-        "undo kill route:POST /checkout: KILLED -> on, no end",
+        "undo kill route:POST /checkout: KILLED -> on",
     )
 
 
@@ -199,6 +199,7 @@ def test_a_store_that_does_not_answer_is_named() -> None:
     assert done.code == 6
     assert done.json["code"] == "store-unavailable"
     assert "127.0.0.1:1" in done.err
+    assert "correct --redis or FAILSOFT_REDIS_URL" in done.err
     assert "secret" not in done.err + done.out
 
 

@@ -139,13 +139,16 @@ def _missing(acks: tuple[AckState, ...]) -> str:
 
 
 def _dry_run(shown: Preview) -> str:
-    end = "no end" if shown.until_s is None else f"ends in {span(shown.until_s)}"
+    # What is lifted has no end to tell, only what is put has.
+    end = ", no end" if shown.after in ("KILLED", "ON") else ""
+    if shown.until_s is not None:
+        end = f", ends in {span(shown.until_s)}"
     share = "unknown share" if shown.share is None else f"{shown.share:.1%}"
     routes = ", ".join(safe(key) for key in shown.routes[:5]) or "-"
     more = f" and {len(shown.routes) - 5} more" if len(shown.routes) > 5 else ""
     lines = [
         f"{shown.action} {safe(shown.target)}: "
-        f"{safe(shown.before)} -> {safe(shown.after)}, {end}",
+        f"{safe(shown.before)} -> {safe(shown.after)}{end}",
         f"  covers      {shown.rps:.1f} req/s ({share} of traffic): {routes}{more}",
         f"  nodes       {shown.nodes_can[0]} of {shown.nodes_can[1]} can enforce it",
     ]
