@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
+import threading
 
 from failsoft.cli._answers import NOT_BY_ALL, OK, ack_line, answer, plain
 from failsoft.cli._session import add_store, opened, with_traffic
@@ -67,7 +69,7 @@ async def _write(
             if values.json:
                 answer({"ok": True, "dry_run": True, "preview": plain(shown)})
             return OK
-        confirm = _confirm(shown, session.view().env, values)
+        confirm = await _confirm(shown, session.view().env, values)
         if command is None:
             applied = await session.undo(op_id, reason=values.reason, confirm=confirm)
         else:
@@ -78,7 +80,7 @@ async def _write(
     return _tell(applied, acks, shown, as_json=values.json)
 
 
-def _confirm(shown: Preview, env: str, values: argparse.Namespace) -> str | None:
+async def _confirm(shown: Preview, env: str, values: argparse.Namespace) -> str | None:
     if shown.tier < 2 or values.confirm:
         return str(values.confirm) if values.confirm else None
     if values.json or not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -89,7 +91,21 @@ def _confirm(shown: Preview, env: str, values: argparse.Namespace) -> str | None
         file=sys.stderr,
         flush=True,
     )
-    return sys.stdin.readline().strip()
+    return await _typed()
+
+
+async def _typed() -> str:
+    """Return a typed line; the view stays fresh meanwhile."""
+    loop = asyncio.get_running_loop()
+    line: asyncio.Future[bytes] = loop.create_future()
+
+    def read() -> None:
+        # Not by sys.stdin: a lock held at exit, after Ctrl-C, would be fatal.
+        text = os.read(sys.stdin.fileno(), 1024)
+        loop.call_soon_threadsafe(line.set_result, text)
+
+    threading.Thread(target=read, daemon=True).start()
+    return (await line).decode(errors="replace").strip()
 
 
 async def _acks(
