@@ -53,9 +53,9 @@ class GroupBook:
         examples: dict[str, list[Flight]] = {}
         for flight in self._flights:
             examples.setdefault(flight.group, []).append(flight)
-        for group in counts:
-            if group not in self._span:
-                self._see(group, now_ms)
+        # Examples are few; when a group was last seen, the exact counts tell.
+        for group, second in rings.group_latest().items():
+            self._see(group, min(second * 1000 + 999, now_ms))
         gone = self._span.keys() - counts.keys() - examples.keys()
         for group in gone:
             del self._span[group]

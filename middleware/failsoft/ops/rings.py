@@ -383,6 +383,15 @@ class FleetRings:
         """Return errors of each group over the last 60 s."""
         return self._named("groups", 2)
 
+    def group_latest(self) -> dict[str, int]:
+        """Return the newest second of the minute in which each group was counted."""
+        out: dict[str, int] = {}
+        for at, slot in self._slots.items():
+            if slot.phase < 2:
+                for group in slot.groups:
+                    out[group] = max(at, out.get(group, 0))
+        return out
+
     def _named(self, field: str, phases: int) -> dict[str, int]:
         out: dict[str, int] = {}
         for slot in self._slots.values():

@@ -221,6 +221,17 @@ def test_an_unreadable_tick_is_counted_not_fatal() -> None:
     ]
 
 
+def test_a_group_is_as_young_as_its_newest_error_not_as_its_newest_example() -> None:
+    fleet = Fleet()
+
+    fleet.run(20, RouteTick("POST /pay", 9, errors=9, groups={"g1": 9}))
+    view = fleet.run(3, RouteTick("POST /pay", 9))
+
+    (group,) = view.groups
+    assert 2_000 <= view.server_ms - group.last_ms <= 4_000
+    assert view.server_ms - group.first_ms > 20_000
+
+
 def test_groups_count_exactly_and_show_the_newest_stack() -> None:
     fleet = Fleet()
     frames = (
