@@ -141,11 +141,16 @@ def _nodes(view: FleetView) -> list[Check]:
         checks.append(Check("nodes", "warn", "no live node in this environment"))
     late = [n for n in live if (n.rev, n.epoch) != (view.revision, view.epoch)]
     late = late if view.revision else []
+    own = [n for n in live if n.control_state in ("stale", "rewound")]
+    if own:
+        names = ", ".join(f"{n.short} {n.node} {n.control_state}" for n in own)
+        text = f"not what the store holds is in force: {names}"
+        checks.append(Check("controls", "fail", text))
     if late:
         names = ", ".join(f"{n.short} {n.node} at rev {n.rev}" for n in late)
         text = f"store at rev {view.revision}, {names}"
         checks.append(Check("revision", "fail", text))
-    elif live:
+    elif live and not own:
         text = f"{len(live)} live nodes enforce rev {view.revision}"
         checks.append(Check("nodes", "ok", text))
     checks += [

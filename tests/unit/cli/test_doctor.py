@@ -1,0 +1,17 @@
+"""The doctor names what is not in order, in the state of each node."""
+
+from __future__ import annotations
+
+from failsoft.cli._doctor import _nodes
+from failsoft.telemetry import RouteTick
+from unit.ops.merged import Fleet, beat
+
+
+def test_nodes_that_hold_a_lost_history_are_not_called_in_order() -> None:
+    made = Fleet()
+    made.nodes = {"n1": beat("n1", state="rewound"), "n2": beat("n2")}
+
+    checks = _nodes(made.run(2, RouteTick("GET /cheap", 9, hist={100: 9})))
+
+    assert [(check.name, check.state) for check in checks] == [("controls", "fail")]
+    assert "n1 rewound" in checks[0].text
