@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -159,6 +162,38 @@ def test_a_strong_change_without_a_terminal_needs_the_environment(run: Run) -> N
     assert run("mode", "list", "--json").json["modes"][0]["now"] == "ON"
 
 
+def at_terminal(url: str, pause_s: float, *words: str) -> tuple[int, str]:
+    """Run a verb on a terminal; type the code it asks for after a pause."""
+    environ = os.environ | {"FAILSOFT_REDIS_URL": url, "FAILSOFT_ENV": ENV}
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "failsoft", *words]
+    with subprocess.Popen(
+        command, env=environ, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        text = ""
+        while not (asked := re.search(r": type (\d\d) ", text)):
+            text += os.read(ours, 4096).decode()
+        time.sleep(pause_s)
+        os.write(ours, f"{asked[1]}\n".encode())
+        with suppress(OSError):  # the terminal's other end is closed
+            while more := os.read(ours, 4096):
+                text += more.decode()
+    os.close(ours)
+    return process.returncode, text
+
+
+def test_an_operator_may_take_time_to_confirm(server: RedisServer, run: Run) -> None:
+    run("kill", "route:POST /checkout", "-m", "test")
+    bob = server.url.replace("redis://", "redis://bob2:pw@")
+    server.ask("ACL", "SETUSER", "bob2", "on", ">pw", "~*", "+@all")
+
+    code, text = at_terminal(bob, 4.0, "unkill", "route:POST /checkout", "-m", "over")
+
+    assert "2 of 2 nodes enforce it" in text
+    assert code == 0
+
+
 def test_a_dry_run_writes_nothing(run: Run) -> None:
     done = run("kill", "route:POST /checkout", "--dry-run", "--json")
 
@@ -221,6 +256,18 @@ def test_a_wrong_password_is_told_and_not_printed(
     assert done.code == 5
     assert "refused the user or password" in done.json["message"]
     assert "wr0ng" not in done.err + done.out
+
+
+def test_a_user_of_another_environment_lacks_the_right(server: RedisServer) -> None:
+    rules = ("on", ">pw", "~fs:{other}:*", "+@all")
+    server.ask("ACL", "SETUSER", "eve", *rules)
+    url = server.url.replace("redis://", "redis://eve:pw@")
+
+    done = cli(url, "status", "--json")
+
+    assert done.code == 5
+    assert done.json["code"] == "store-refused"
+    assert "failsoft acl" in done.json["message"]
 
 
 def test_a_viewer_reads_and_may_not_write(server: RedisServer, nodes: None) -> None:

@@ -106,6 +106,9 @@ class Session:
             pass
         link = self.view().link
         cause = link.cause or f"no whole reply in {within_s:g} s"
+        if link.todo:
+            where = f"Redis at {link.address}"
+            raise StoreRefused(cause, where=where, todo=link.todo)
         raise StoreUnavailable(cause, where=link.address)
 
     def watch(self) -> AsyncIterator[FleetView]:

@@ -52,6 +52,7 @@ class Link(msgspec.Struct, frozen=True):
     tries: int = 0
     since: float = 0.0  # `clock.elapsed` second of the last change
     live: bool = True
+    todo: str = ""  # what to do about a store that answered no, else ""
 
 
 class RouteRow(msgspec.Struct, frozen=True):

@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Literal, Protocol
 
+import msgspec
+
 from failsoft import clock
 from failsoft.errors import StoreError, StoreRefused
 from failsoft.ops.nodes import heartbeat_of
@@ -124,6 +126,8 @@ class StoreSource:
         if is_login_refused(error):
             state = "auth"
         self._link = self._state(state, error.message, tries)
+        if isinstance(error, StoreRefused):
+            self._link = msgspec.structs.replace(self._link, todo=error.todo)
         return self._link
 
     async def _pause(self, tries: int) -> None:
