@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 import msgspec
 
-from failsoft.controls.records import FlagDoc, KillDoc, ModeDoc, encode_doc
+from failsoft.controls.records import KillDoc, ModeDoc, encode_doc
 from failsoft.controls.targets import covers, nearest, split_target
-from failsoft.errors import Invalid, TargetGone
+from failsoft.errors import FlagError, Invalid, TargetGone
+from failsoft.flags._parse import parse_flag
 from failsoft.ops.command import (
     NEVER,
     Command,
@@ -310,9 +311,10 @@ def _flag_edit(command: FlagEdit, view: FleetView, definitions: Definitions) -> 
 
 
 def _check_readable(target: str, doc: bytes) -> None:
+    """Refuse what no node could read: the stored document may be another's."""
     try:
-        msgspec.json.decode(doc, type=FlagDoc)
-    except msgspec.DecodeError as error:
+        parse_flag(target.partition(":")[2], doc)
+    except FlagError as error:
         raise Invalid(target, f"the edited document is not a flag: {error}") from None
 
 
