@@ -5,6 +5,7 @@ A plan is made twice, for the preview and again for the write, from the newest v
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -33,7 +34,7 @@ from failsoft.ops.views import ControlRow, FleetView
 from failsoft.store.protocols import Change
 from failsoft.telemetry import Definitions
 
-__all__ = ["DEFAULT_END_S", "Plan", "plan_of"]
+__all__ = ["DEFAULT_END_S", "Plan", "action_of", "plan_of"]
 
 DEFAULT_END_S = 3600.0
 _LEAST_END_S = 10.0
@@ -74,6 +75,11 @@ class Plan(msgspec.Struct, frozen=True):
             doc = msgspec.structs.replace(doc, who=who, why=why)
         json = doc if isinstance(doc, bytes) else encode_doc(doc)
         return Change(self.kind, self.name, self.op, self.if_rev, self.until, json)
+
+
+def action_of(command: Command) -> str:
+    """Return a command's word in log and attempts: `mode-leave` of `ModeLeave`."""
+    return re.sub("(?<=[a-z])(?=[A-Z])", "-", type(command).__name__).lower()
 
 
 def plan_of(command: Command, view: FleetView, definitions: Definitions) -> Plan:

@@ -19,7 +19,7 @@ from failsoft.ops.permission import (
     check_reason,
     check_role,
 )
-from failsoft.ops.plans import Plan, plan_of
+from failsoft.ops.plans import Plan, action_of, plan_of
 from failsoft.ops.preview import preview_plan
 from failsoft.ops.reader import Reader
 from failsoft.ops.sources.store import FleetStore
@@ -147,8 +147,7 @@ class Session:
             now = self._preview(plan)
             return await self._write(plan, now, reason, confirm, op_id)
         except FailsoftError as error:
-            action = type(command).__name__.lower()
-            await self._refused(action, command.target, reason, error)
+            await self._refused(action_of(command), command.target, reason, error)
             raise
 
     def _check(self) -> None:

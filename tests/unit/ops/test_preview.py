@@ -19,7 +19,7 @@ from failsoft.ops.command import (
     ModeLeave,
     Unkill,
 )
-from failsoft.ops.plans import plan_of
+from failsoft.ops.plans import action_of, plan_of
 from failsoft.ops.preview import preview
 from failsoft.ops.views import Preview
 from failsoft.telemetry import RouteTick
@@ -217,3 +217,10 @@ def test_a_flag_no_release_declares_can_be_forced() -> None:
     dry = shown(fleet(), FlagEdit("flag:lost", enabled=True, force=True))
 
     assert dry.warnings == ("no release declares this flag",)
+
+
+def test_an_attempt_has_the_word_of_the_write() -> None:
+    commands = (Kill("tag:money"), ModeEnter("mode:calm"), FlagEdit("flag:new", True))
+
+    for command in commands:
+        assert action_of(command) == shown(fleet(), command).action
