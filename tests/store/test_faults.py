@@ -120,7 +120,7 @@ async def test_a_replica_is_refused_as_read_only(own_redis: OwnRedis) -> None:
                 await store.apply(kill())
 
     assert "is read-only (a replica?)" in str(caught.value)
-    assert "point store.url at the primary" in str(caught.value)
+    assert "point store.url (FAILSOFT_REDIS_URL) at the primary" in str(caught.value)
 
 
 async def test_a_wrong_password_is_refused_without_showing_it(

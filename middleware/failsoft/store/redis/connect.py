@@ -207,12 +207,12 @@ _REFUSALS: tuple[tuple[type[Exception], str, str], ...] = (
     (
         redis_errors.ReadOnlyError,
         "is read-only (a replica?)",
-        "point store.url at the primary",
+        "point store.url (FAILSOFT_REDIS_URL) at the primary",
     ),
     (
         redis_errors.AuthenticationError,
         "refused the user or password",
-        "correct the user and password in store.url",
+        "correct the user and password in store.url (FAILSOFT_REDIS_URL)",
     ),
     (
         redis_errors.OutOfMemoryError,
