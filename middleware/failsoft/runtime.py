@@ -37,7 +37,7 @@ from failsoft.telemetry._groups import FlightDeck
 __all__ = ["Runtime", "current_runtime"]
 
 _log = logging.getLogger("failsoft")
-_REPUBLISH_S = 300.0
+_PUBLISH_S = 1.0
 _STOP_S = 1.0
 _LOG_EVERY_S = 60.0
 _MAX_FLAGS = 1000
@@ -123,7 +123,6 @@ class Runtime:
         self.store: Any = None
         self._running: _Running | None = None
         self._state: ControlState | None = None
-        self._published_at = -_REPUBLISH_S
         self.seen_flags: dict[str, str] = {}
         self._flags: FlagState | None = None
         self._has_new_flags = False
@@ -352,17 +351,16 @@ class Runtime:
         )
         self._blob = encode(definitions)
         self._digest = hashlib.sha256(self._blob).hexdigest()[:8]
-        self._published_at = -_REPUBLISH_S
 
     async def _publish(self, store: Any) -> None:
         while True:
             if self._has_new_flags:
                 self._define()
-            if clock.monotonic() - self._published_at > _REPUBLISH_S:
-                with contextlib.suppress(StoreError):
+            # Asked each time, as a store may lose what it was told.
+            with contextlib.suppress(StoreError):
+                if not await store.keep_definitions(self._digest):
                     await store.publish_definitions(self._digest, self._blob)
-                    self._published_at = clock.monotonic()
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(_PUBLISH_S)
 
     async def _check_flags(self) -> None:
         """Look at the flags nobody asked for yet, some 2 ms at a time."""

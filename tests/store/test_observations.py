@@ -80,7 +80,9 @@ async def test_flights_are_read_oldest_first_whether_new_or_kept(
 
 
 async def test_definitions_are_found_by_their_digest(store: AnyStore) -> None:
+    assert not await store.keep_definitions("abc")
     await store.publish_definitions("abc", b"\x00blob")
+    assert await store.keep_definitions("abc")
 
     assert await store.definitions("abc") == b"\x00blob"
     assert await store.definitions("other") is None

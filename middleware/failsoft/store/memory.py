@@ -293,6 +293,10 @@ class _Observations(_Process):
         """Keep encoded definitions under their digest."""
         self._definitions = {digest: blob}
 
+    async def keep_definitions(self, digest: str) -> bool:
+        """Whether the definitions under a digest are still here."""
+        return digest in self._definitions
+
     async def definitions(self, digest: str) -> bytes | None:
         """Return what `publish_definitions` stored last, None for another digest."""
         return self._definitions.get(digest)

@@ -232,6 +232,10 @@ class ObservationStore(Protocol):
         """Store encoded `telemetry.Definitions` under its digest for 15 min."""
         ...
 
+    async def keep_definitions(self, digest: str) -> bool:
+        """Keep what is stored under a digest for 15 min more; False if it is gone."""
+        ...
+
     async def definitions(self, digest: str) -> bytes | None:
         """Return what `publish_definitions` stored, None when it is gone."""
         ...

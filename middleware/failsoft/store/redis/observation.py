@@ -122,6 +122,15 @@ class RedisObservations:
             *("SET", self.keys.definitions(digest), blob, "EX", _DEFINITIONS_TTL_S),
         )
 
+    async def keep_definitions(self, digest: str) -> bool:
+        """Keep what is stored under a digest for 15 min more; False if it is gone."""
+        key = self.keys.definitions(digest)
+        return bool(
+            await self.server.ask(
+                "keeping definitions", "EXPIRE", key, _DEFINITIONS_TTL_S
+            )
+        )
+
     async def definitions(self, digest: str) -> bytes | None:
         """Return what `publish_definitions` stored, None when it is gone."""
         blob: bytes | None = await self.server.ask(
