@@ -221,6 +221,9 @@ def test_the_summary_of_the_traffic_agrees_with_what_the_servers_counted(
     assert summary["sent"] == summary["n"] == sum(summary["by_status"].values())
     assert summary["rate_per_s"] == pytest.approx(60, rel=0.2)
     assert set(summary["consumers"]) == {"web", "ios/5.2", "partner"}
+    # uvicorn closes a connection after an unhandled error; one that is taken again
+    # at that moment breaks, without having been served.
+    assert summary["by_status"].pop("broken", 0) <= 3
     assert set(summary["by_status"]) <= {"200", "201", "402", "404", "422", "500"}
 
 
