@@ -83,6 +83,10 @@ class Plan:
         return f"http://127.0.0.1:{self.payments_port}"
 
 
+AGAIN_S = 3.0
+_again: list[threading.Timer] = []
+
+
 class Ended(SystemExit):
     """A signal asked the demo to end (asyncio lets only a SystemExit through)."""
 
@@ -306,10 +310,18 @@ def _ends_by_signal() -> Iterator[None]:
 
 
 def _end(signum: int, frame: FrameType | None) -> None:
+    # Once more later: asyncio ends only when every task has, and on Python 3.11 one
+    # inside redis-py may have lost its cancellation.
+    again = threading.Timer(AGAIN_S, os.kill, (os.getpid(), signum))
+    again.daemon = True
+    again.start()
+    _again.append(again)
     raise Ended(0)
 
 
 def _ignore_signals() -> None:
+    while _again:
+        _again.pop().cancel()
     for name in ENDINGS:
         if signum := getattr(signal, name, None):
             signal.signal(signum, signal.SIG_IGN)
