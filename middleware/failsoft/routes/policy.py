@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from failsoft.controls.targets import covers, literal_weight
+from failsoft.settings import CRITICALITIES
 
 __all__ = [
-    "CRITICALITIES",
     "Criticality",
     "Declared",
     "declared_on",
@@ -18,13 +18,6 @@ __all__ = [
 ]
 
 Criticality = Literal["critical_plus", "critical", "sheddable_plus", "sheddable"]
-
-CRITICALITIES: tuple[Criticality, ...] = (
-    "critical_plus",
-    "critical",
-    "sheddable_plus",
-    "sheddable",
-)
 
 _ATTRIBUTE = "__failsoft_route__"
 _F = TypeVar("_F", bound=Callable[..., Any])
