@@ -7,7 +7,8 @@ made then.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -15,7 +16,7 @@ import msgspec
 from failsoft.controls.records import KillDoc
 from failsoft.controls.targets import covers
 from failsoft.flags._compile import ASK, variant_of
-from failsoft.flags._model import Rule, RuleFault
+from failsoft.flags._model import Flag, Rule, RuleFault
 from failsoft.flags._state import FlagState, Ready, ready_flag
 
 __all__ = ["FlagDetails", "evaluate"]
@@ -26,6 +27,7 @@ Clock = Callable[[], float]
 
 _MAX_KEYS = 20_000
 _MAX_FAULTS = 1_000
+_NO_METADATA: Mapping[str, Any] = MappingProxyType({})
 
 
 class FlagDetails(msgspec.Struct, frozen=True):
@@ -33,7 +35,8 @@ class FlagDetails(msgspec.Struct, frozen=True):
 
     variant: None when the coded default is served.  reason: KILLED STATIC DEFAULT
     TARGETING_MATCH DISABLED ERROR.  error: "" or TYPE_MISMATCH, PARSE_ERROR,
-    GENERAL, PROVIDER_NOT_READY.  revision: of the snapshot that decided.
+    GENERAL, PROVIDER_NOT_READY, FLAG_NOT_FOUND (no layer knows the key).
+    revision: of the snapshot that decided.  metadata: the flag's, read-only.
     """
 
     value: Any
@@ -41,6 +44,7 @@ class FlagDetails(msgspec.Struct, frozen=True):
     reason: str = "DEFAULT"
     error: str = ""
     revision: int = 0
+    metadata: Mapping[str, Any] = _NO_METADATA
 
 
 def evaluate(
@@ -117,6 +121,21 @@ class _Served:
         return self.fixed.variant if self.fixed else None
 
 
+class _Unknown(_Served):
+    """Serves a key that no layer knows."""
+
+    __slots__ = ()
+
+    def decide(
+        self,
+        default: Any,
+        targeting_key: str | None,
+        context: Context | None,
+        now_ms: Clock | None,
+    ) -> FlagDetails:
+        return FlagDetails(default, None, "DEFAULT", "FLAG_NOT_FOUND", self.revision)
+
+
 class _Off(_Served):
     """Serves the off value: False for a boolean, else the coded default."""
 
@@ -151,15 +170,12 @@ class _Ruled(_Served):
         flag = ready.flag
         self._state, self._key, self._rule = state, flag.key, rule
         self._matches = {
-            name: FlagDetails(value, name, "TARGETING_MATCH", "", state.revision)
-            for name, value in flag.variants.items()
+            name: _details(flag, name, "TARGETING_MATCH", state.revision)
+            for name in flag.variants
         }
         self._fallback: FlagDetails | None = None
         if flag.default is not None:
-            value = flag.variants[flag.default]
-            self._fallback = FlagDetails(
-                value, flag.default, "DEFAULT", "", state.revision
-            )
+            self._fallback = _details(flag, flag.default, "DEFAULT", state.revision)
         self._needs_ours = bool(
             flag.prerequisites or flag.reads.intersection(("$flagd", "*"))
         )
@@ -257,7 +273,7 @@ def _served(state: FlagState, key: str) -> _Served:
     if key in state.declared:
         declared = FlagDetails(state.declared[key], None, "STATIC", "", revision)
         return _Served(revision, "STATIC", declared)
-    return _Served(revision, "DEFAULT", None)
+    return _Unknown(revision, "DEFAULT", None)
 
 
 def _edited(state: FlagState, ready: Ready) -> _Served:
@@ -268,9 +284,7 @@ def _edited(state: FlagState, ready: Ready) -> _Served:
         return _Ruled(state, ready, ready.rule)
     if flag.default is None:
         return _Served(revision, "DEFAULT", None)
-    value = flag.variants[flag.default]
-    fixed = FlagDetails(value, flag.default, "STATIC", "", revision)
-    return _Served(revision, "STATIC", fixed)
+    return _Served(revision, "STATIC", _details(flag, flag.default, "STATIC", revision))
 
 
 def _killed(state: FlagState, key: str, kill: KillDoc) -> _Served:
@@ -278,7 +292,12 @@ def _killed(state: FlagState, key: str, kill: KillDoc) -> _Served:
     flag = ready.flag if ready else None
     for name in (kill.variant, flag.metadata.get("x.kill") if flag else None):
         if flag is not None and name in flag.variants:
-            value = flag.variants[name]
-            fixed = FlagDetails(value, name, "KILLED", "", state.revision)
+            fixed = _details(flag, name, "KILLED", state.revision)
             return _Served(state.revision, "KILLED", fixed)
     return _Off(state.revision, "KILLED", None)
+
+
+def _details(flag: Flag, name: str, reason: str, revision: int) -> FlagDetails:
+    """Return the details of one variant."""
+    metadata = MappingProxyType(flag.metadata) if flag.metadata else _NO_METADATA
+    return FlagDetails(flag.variants[name], name, reason, "", revision, metadata)
