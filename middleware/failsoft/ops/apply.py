@@ -65,8 +65,8 @@ class Writer:
 
     async def write(self, plan: Plan, reason: str, op_id: str) -> Applied:
         """Write one plan; StoreConflict says who was first and what is there now."""
-        change = plan.change(self.actor, reason)
-        call = Call(op_id, self.actor, reason, (change,), via=self._identity.os_label)
+        changes = plan.changes(self.actor, reason)
+        call = Call(op_id, self.actor, reason, changes, via=self._identity.os_label)
         try:
             answer = await self._store.apply(call)
         except StoreConflict as conflict:
@@ -77,7 +77,7 @@ class Writer:
             op_id=op_id,
             at_ms=answer.now_ms,
             duplicate=answer.duplicate,
-            targets=(plan.target,),
+            targets=plan.covers or (plan.target,),
         )
         self._audit(plan.action, plan.target, reason, op_id, rev=answer.revision)
         return applied
@@ -115,6 +115,8 @@ class Writer:
 
 
 def _explained(conflict: StoreConflict, plan: Plan) -> StoreConflict:
+    if plan.also:
+        return conflict  # it names the one record that moved
     current = record_of(plan.kind, plan.name, conflict.current)
     now = state_text(plan.kind, current)[0]
     return StoreConflict(

@@ -16,6 +16,7 @@ __all__ = [
     "Extend",
     "FlagEdit",
     "FlagRevert",
+    "GroupLift",
     "Kill",
     "ModeEnter",
     "ModeLeave",
@@ -40,6 +41,15 @@ class Kill(msgspec.Struct, frozen=True, tag=True):
 
 class Unkill(msgspec.Struct, frozen=True, tag=True):
     """Lift a kill; compares with the kill's revision."""
+
+    target: str
+
+
+class GroupLift(msgspec.Struct, frozen=True, tag=True):
+    """Lift every kill and mode of a group at once: target `group:INC-311`.
+
+    Each is compared with its own revision; one that moved refuses the whole call.
+    """
 
     target: str
 
@@ -85,4 +95,6 @@ class Extend(msgspec.Struct, frozen=True, tag=True):
     for_s: float
 
 
-Command = Kill | Unkill | ModeEnter | ModeLeave | FlagEdit | FlagRevert | Extend
+Command = (
+    Kill | Unkill | GroupLift | ModeEnter | ModeLeave | FlagEdit | FlagRevert | Extend
+)

@@ -21,6 +21,7 @@ from failsoft.ops.command import (
     Extend,
     FlagEdit,
     FlagRevert,
+    GroupLift,
     Kill,
     ModeEnter,
     ModeLeave,
@@ -48,6 +49,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     if_rev: None = any.  until: as in `store.protocols.Change`.
     until_s: seconds from now, None = no end.  lifts: who set what ends by this.
+    also: further changes of the same call.  covers: the targets they reach.
     """
 
     target: str
@@ -67,6 +69,12 @@ class Plan(msgspec.Struct, frozen=True):
     earlier: bool = False
     needs_end: bool = True
     warnings: tuple[str, ...] = ()
+    also: tuple[Change, ...] = ()
+    covers: tuple[str, ...] = ()
+
+    def changes(self, who: str, why: str) -> tuple[Change, ...]:
+        """Return all changes of the call with the author filled in."""
+        return (self.change(who, why), *self.also)
 
     def change(self, who: str, why: str) -> Change:
         """Return the store's change with the author filled in."""
@@ -229,6 +237,36 @@ def _unkill(command: Unkill, view: FleetView, _: Definitions) -> Plan:
     )
 
 
+def _group_lift(command: GroupLift, view: FleetView, _: Definitions) -> Plan:
+    name = _split(command.target, ("group",))[1]
+    active = [r for r in view.controls if r.active and r.group and r.rev]
+    rows = [row for row in active if row.group == name]
+    if not rows:
+        groups = tuple({f"group:{row.group}" for row in active})
+        raise TargetGone(command.target, nearest(command.target, groups))
+    first, *others = (_deleted(row) for row in rows)
+    return Plan(
+        target=command.target,
+        action="group-lift",
+        kind=first.kind,
+        name=first.name,
+        op="del",
+        before=f"{len(rows)} on",
+        after="lifted",
+        if_rev=first.if_rev,
+        answer="the application answers again",
+        lifts=", ".join(sorted({row.by for row in rows})),
+        needs_end=False,
+        also=tuple(others),
+        covers=tuple(row.target for row in rows),
+    )
+
+
+def _deleted(row: ControlRow) -> Change:
+    name = row.target if row.kind == "kill" else row.target.partition(":")[2]
+    return Change(row.kind, name, "del", row.rev)
+
+
 def _active(view: FleetView, kind: str, target: str) -> ControlRow:
     row = _row(view, kind, target)
     if row is not None and row.active:
@@ -370,6 +408,7 @@ def _extend(command: Extend, view: FleetView, _: Definitions) -> Plan:
 _PLANNERS: dict[type, Callable[[Any, FleetView, Definitions], Plan]] = {
     Kill: _kill,
     Unkill: _unkill,
+    GroupLift: _group_lift,
     ModeEnter: _mode_enter,
     ModeLeave: _mode_leave,
     FlagEdit: _flag_edit,

@@ -57,7 +57,8 @@ def preview_plan(
     reach = _reach(plan, view, definitions)
     live = [node for node in view.nodes if node.state == "LIVE"]
     silent = sum(node.state == "SILENT" for node in view.nodes)
-    can = [node for node in live if plan.target not in node.bad]
+    targets = {plan.target, *plan.covers}
+    can = [node for node in live if targets.isdisjoint(node.bad)]
     age = age_s(view, now)
     tier, why = tier_of(
         Facts(
@@ -97,6 +98,7 @@ def preview_plan(
         if_revision=plan.if_rev,
         made_at=now,
         conflict=plan.conflict,
+        covers=plan.covers,
     )
 
 
@@ -107,19 +109,24 @@ def _bare_star(target: str) -> bool:
 
 def _reach(plan: Plan, view: FleetView, definitions: Definitions) -> _Reach:
     total = view.totals.rps + view.totals.refused_per_s
-    if plan.target.startswith("flag:"):
-        rps = _flag_rate(plan.target[5:], view)
-        share = min(1.0, rps / total) if total and rps is not None else None
-        return _Reach((), rps or 0.0, share, 0, critical_plus=False)
+    targets = plan.covers or (plan.target,)
+    flags = [target[5:] for target in targets if target.startswith("flag:")]
+    flag_rates = [_flag_rate(glob, view) for glob in flags]
+    known = bool(total) and None not in flag_rates
+    flag_rps = sum(rate for rate in flag_rates if rate is not None)
+    if len(flags) == len(targets):
+        share = min(1.0, flag_rps / total) if known else None
+        return _Reach((), flag_rps, share, 0, critical_plus=False)
     rows = {row.key: row for row in view.routes}
-    keys = covered_routes(plan.target, definitions, rows)
+    covered = (covered_routes(target, definitions, rows) for target in targets)
+    keys = tuple(dict.fromkeys(key for found in covered for key in found))
     reached = [rows[key] for key in keys if key in rows]
     levels = {key: level for key, level, _ in definitions.routes}
-    rps = sum(row.rps + row.refused_per_s for row in reached)
+    rps = flag_rps + sum(row.rps + row.refused_per_s for row in reached)
     return _Reach(
         routes=keys,
         rps=rps,
-        share=min(1.0, rps / total) if total else None,
+        share=min(1.0, rps / total) if known else None,
         in_flight=sum(row.inflight for row in reached),
         critical_plus=any(levels.get(key) == "critical_plus" for key in keys),
     )

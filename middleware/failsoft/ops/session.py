@@ -25,7 +25,7 @@ from failsoft.ops.reader import Reader
 from failsoft.ops.sources.store import FleetStore
 from failsoft.ops.stale import age_s
 from failsoft.ops.tiers import Facts, tier_of
-from failsoft.ops.undo import YOUNG_S, last_op, plan_undo, undone_entry
+from failsoft.ops.undo import YOUNG_S, last_op, plan_undo, undone_entries
 from failsoft.ops.views import (
     AckState,
     Applied,
@@ -200,7 +200,7 @@ class Session:
 
     def _preview_undo(self, plan: Plan, op_id: str) -> Preview:
         shown = self._preview(plan)
-        entry = undone_entry(self.reader.merge.entries, op_id)
+        entry = undone_entries(self.reader.merge.entries, op_id)[0]
         age = (self.view().server_ms - log_row(entry).at_ms) / 1000
         if entry.who != self.actor or age > YOUNG_S:
             return shown
@@ -269,4 +269,6 @@ class Session:
 
 def _as_seen(plan: Plan, shown: Preview) -> Plan:
     """Compare with what the operator saw, not with what is there by now."""
+    if plan.covers != shown.covers:
+        raise Invalid(plan.target, "has other members than you saw; preview again")
     return msgspec.structs.replace(plan, if_rev=shown.if_revision, before=shown.before)

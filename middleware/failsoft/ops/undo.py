@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import msgspec
+
 from failsoft.errors import Invalid, StoreConflict
 from failsoft.ops.controlrows import log_row, record_of, state_text, target_of
 from failsoft.ops.plans import Plan
 from failsoft.ops.stale import span
 from failsoft.store.protocols import Entry
 
-__all__ = ["YOUNG_S", "last_op", "plan_undo", "undone_entry"]
+__all__ = ["YOUNG_S", "last_op", "plan_undo", "undone_entries"]
 
 YOUNG_S = 900.0  # an own write this young is taken back without a dialog
 
@@ -27,24 +29,38 @@ def last_op(entries: Iterable[Entry], who: str) -> str:
     return mine[-1]
 
 
-def undone_entry(entries: Iterable[Entry], op_id: str) -> Entry:
-    """Return the one entry of a write; Invalid when the log does not hold it."""
+def undone_entries(entries: Iterable[Entry], op_id: str) -> tuple[Entry, ...]:
+    """Return what one write changed; Invalid when the log does not hold it."""
     found = [e for e in entries if e.op_id == op_id and e.op in ("put", "del")]
     if not found:
         raise Invalid("undo", f"no write {op_id} in the kept log")
-    if len(found) > 1:
-        raise Invalid("undo", f"{op_id} has {len(found)} changes; undo them singly")
-    return found[0]
+    return tuple(found)
 
 
 def plan_undo(entries: Iterable[Entry], op_id: str, now_ms: int) -> Plan:
     """Return the plan of the inverse; `entries` is the kept log, oldest first.
 
-    Raises StoreConflict, with who, when and what, if the record was written since,
-    and Invalid when what would come back has ended in the meantime.
+    All changes of a call are taken back in one call.  Raises StoreConflict, with who,
+    when and what, if a record was written since, and Invalid when what would come
+    back has ended in the meantime.
     """
     kept = list(entries)
-    entry = undone_entry(kept, op_id)
+    plans = [_inverse(kept, e, now_ms) for e in undone_entries(kept, op_id)]
+    if len(plans) == 1:
+        return plans[0]
+    # Who and why of what comes back stand in the stored documents already.
+    return msgspec.structs.replace(
+        plans[0],
+        target=f"op:{op_id}",
+        action="undo",
+        before=f"{len(plans)} changes",
+        after="as before",
+        also=tuple(plan.change("", "") for plan in plans[1:]),
+        covers=tuple(plan.target for plan in plans),
+    )
+
+
+def _inverse(kept: list[Entry], entry: Entry, now_ms: int) -> Plan:
     key = (entry.kind, entry.name)
     newest = next(e for e in reversed(kept) if (e.kind, e.name) == key)
     if newest.rev != entry.rev:

@@ -258,6 +258,7 @@ class Preview(msgspec.Struct, frozen=True):
     if_revision: int | None
     made_at: float
     conflict: str = ""  # "killed by bob 4 s ago, 56m left: this replaces it"
+    covers: tuple[str, ...] = ()  # targets of a call with more than one change
 
 
 class Applied(msgspec.Struct, frozen=True):

@@ -18,7 +18,14 @@ from failsoft.errors import (
     TargetGone,
     Throttled,
 )
-from failsoft.ops.command import FlagEdit, Kill, ModeEnter, ModeLeave, Unkill
+from failsoft.ops.command import (
+    FlagEdit,
+    GroupLift,
+    Kill,
+    ModeEnter,
+    ModeLeave,
+    Unkill,
+)
 from failsoft.ops.connect import open_session
 from failsoft.ops.session import Session
 from failsoft.ops.sources.store import FleetStore
@@ -351,3 +358,52 @@ async def test_one_op_id_writes_once(session: Session) -> None:
 
 async def test_definitions_reach_the_session(session: Session) -> None:
     assert session.definitions == DEFINITIONS
+
+
+async def killed(session: Session, target: str, group: str | None) -> None:
+    command = Kill(target, group=group)
+    await session.apply(command, reason="INC-7", confirm="test")
+
+
+async def test_a_group_is_lifted_in_one_call_and_undone_in_one(
+    session: Session,
+) -> None:
+    await killed(session, "route:POST /checkout", "INC-7")
+    mode = ModeEnter("mode:cart.read-only", group="INC-7")
+    await session.apply(mode, reason="INC-7", confirm="test")
+    await killed(session, "route:GET /catalogue", None)
+    await view_with(session, lambda v: v.totals.controls_active == 3)
+
+    lift = GroupLift("group:INC-7")
+    shown = session.preview(lift)
+    lifted = await session.apply(lift, reason="over", preview=shown, confirm="test")
+    view = await view_with(session, lambda v: v.totals.controls_active == 1)
+
+    assert set(shown.covers) == {"route:POST /checkout", "mode:cart.read-only"}
+    assert set(lifted.targets) == set(shown.covers)
+    assert [r.target for r in view.controls if r.active] == ["route:GET /catalogue"]
+    await session.undo(lifted.op_id, reason="too early", confirm="test")
+    await view_with(session, lambda v: v.totals.controls_active == 3)
+
+
+async def test_a_group_that_grew_since_the_preview_must_be_previewed_again(
+    session: Session,
+) -> None:
+    await killed(session, "route:POST /checkout", "INC-7")
+    await view_with(session, lambda v: v.totals.controls_active == 1)
+    shown = session.preview(GroupLift("group:INC-7"))
+    await killed(session, "route:GET /catalogue", "INC-7")
+    await view_with(session, lambda v: v.totals.controls_active == 2)
+
+    with pytest.raises(Invalid, match="preview again"):
+        await session.apply(
+            GroupLift("group:INC-7"), reason="over", preview=shown, confirm="test"
+        )
+
+
+async def test_a_group_nobody_is_in_names_the_nearest(session: Session) -> None:
+    await killed(session, "route:POST /checkout", "INC-7")
+    await view_with(session, lambda v: v.totals.controls_active == 1)
+
+    with pytest.raises(TargetGone, match="group:INC-7"):
+        session.preview(GroupLift("group:INC-8"))
