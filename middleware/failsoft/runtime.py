@@ -8,39 +8,34 @@ counted, logged once a minute, and told in the heartbeat.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import hashlib
 import logging
 import os
 import random
 import socket
-from collections.abc import Coroutine
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
-
-import msgspec
 
 from failsoft import clock
 from failsoft.controls.snapshot import Snapshot
 from failsoft.controls.watcher import ControlState, Watcher
-from failsoft.errors import FailsoftError, StoreError, StoreUnavailable
+from failsoft.definitions import Publisher
+from failsoft.errors import FailsoftError, StoreUnavailable
+from failsoft.events import Swapped, tell
 from failsoft.flags import FlagState, check_flags, compile_flags
-from failsoft.modes import BUILT_IN, Acting, compile_plan, read_acting, summary_of
+from failsoft.modes import Acting, compile_plan, read_acting
 from failsoft.pipeline import Plan
 from failsoft.routes.table import RouteTable
+from failsoft.running import Running
 from failsoft.settings import Settings
 from failsoft.store.open import open_store
-from failsoft.telemetry import Definitions, Heartbeat, ModeDef, Window, encode
+from failsoft.telemetry import Heartbeat, Window, encode
 from failsoft.telemetry._flush import Flusher, Vitals
 from failsoft.telemetry._groups import FlightDeck
 
 __all__ = ["Runtime", "current_runtime"]
 
 _log = logging.getLogger("failsoft")
-_PUBLISH_S = 1.0
-_STOP_S = 1.0
 _LOG_EVERY_S = 60.0
-_MAX_FLAGS = 1000
 _REQUIRE = "store.require = true"
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 _HOST = socket.gethostname()
@@ -61,51 +56,6 @@ def _base36(number: int) -> str:
     return digits or "0"
 
 
-@dataclass(slots=True, eq=False)
-class _Running:
-    """What lives on one event loop, from its start to its end."""
-
-    loop: asyncio.AbstractEventLoop
-    store: Any
-    watcher: Watcher
-    vitals: Vitals
-    flusher: Flusher
-    tasks: list[asyncio.Task[None]] = field(default_factory=list)
-    is_ending: bool = False
-
-    async def keep(self) -> None:
-        """End with the loop, where nobody runs a lifespan: it cancels its tasks."""
-        try:
-            await self.loop.create_future()
-        finally:
-            await self.end()
-
-    async def end(self) -> None:
-        """Send the last second, end the tasks, leave the fleet, close the store."""
-        if self.is_ending:
-            return
-        self.is_ending = True
-        self.vitals.stop()
-        me = asyncio.current_task()
-        ends = [task for task in self.tasks if task is not me]
-        for task in ends:
-            task.cancel()
-        last = self.watcher.stop(), self.flusher.flush()
-        ends += [asyncio.ensure_future(work) for work in last]
-        # Not gather: before Python 3.12 a cancellation can get lost inside
-        # wait_for, and a stop must end.
-        done, late = await asyncio.wait(ends, timeout=_STOP_S)
-        for task in late:
-            task.cancel()
-        for task in done:
-            if not task.cancelled() and (error := task.exception()) is not None:
-                _log.debug("at the stop: %s", error)
-        if not self.store.local:
-            with contextlib.suppress(StoreError, OSError):  # TimeoutError is one
-                async with asyncio.timeout(_STOP_S):
-                    await self.store.aclose()
-
-
 class Runtime:
     """Everything a middleware instance shares between requests."""
 
@@ -121,11 +71,10 @@ class Runtime:
         self.own_error = ""
         self._logged_at = -_LOG_EVERY_S
         self.store: Any = None
-        self._running: _Running | None = None
+        self._running: Running | None = None
         self._state: ControlState | None = None
-        self.seen_flags: dict[str, str] = {}
         self._flags: FlagState | None = None
-        self._has_new_flags = False
+        self.definitions = Publisher(settings)
         self.install(table)
 
     # --- the snapshot -------------------------------------------------------
@@ -138,7 +87,7 @@ class Runtime:
             Plan(route.key, route.criticality, cell)
             for route, cell in zip(table.routes, self._cells, strict=True)
         )
-        self._define()
+        self.definitions.describe(table)
         self.snapshot = self._compile(self._state)
 
     def _on_change(self, state: ControlState) -> None:
@@ -160,6 +109,10 @@ class Runtime:
             self.failed(f"controls at revision {state.rev}", error)
             return
         self._state, self.snapshot = state, snapshot
+        self._tell(state.state)
+
+    def _tell(self, state: str) -> None:
+        tell(Swapped(self, state, self.flags))
 
     def _compile(self, state: ControlState | None) -> Snapshot:
         settings = self.settings
@@ -206,18 +159,10 @@ class Runtime:
 
     def saw_flag(self, key: str, default: Any, variant: str | None) -> None:
         """Count an evaluation; a key first met here is published to operators."""
-        if key not in self.seen_flags and not self._meet(key, default):
+        definitions = self.definitions
+        if key not in definitions.seen_flags and not definitions.meet(key, default):
             key = "(other)"
         self.window.saw_flag(key, variant or "(default)")
-
-    def _meet(self, key: str, default: Any) -> bool:
-        if len(self.seen_flags) >= _MAX_FLAGS:
-            return False
-        key.encode()  # what the wire cannot take fails here, before it is kept
-        self.seen_flags[key] = _as_json(default)
-        # Described by the next second's task: a handler does not wait for it.
-        self._has_new_flags = True
-        return True
 
     # --- start and stop -----------------------------------------------------
 
@@ -239,12 +184,14 @@ class Runtime:
         finally:
             if self._running is running:
                 self.loop = loop  # once, whatever came
+        if not synced:
+            self._tell("refused" if settings.require else self.snapshot.state)
         if not synced and settings.require:
             await self.stop()
             reason = watcher.fault or "the store did not answer"
             raise StoreUnavailable(f"no controls at start: {reason}", where=_REQUIRE)
 
-    def _begin(self, loop: asyncio.AbstractEventLoop) -> _Running:
+    def _begin(self, loop: asyncio.AbstractEventLoop) -> Running:
         global _current
         self._abandon()
         _current = self
@@ -270,35 +217,23 @@ class Runtime:
             is_watched=lambda: watcher.current.watched,
             failed=self.failed,
         )
-        running = _Running(loop, self.store, watcher, vitals, flusher)
+        running = Running(
+            loop, self.store, watcher, vitals, flusher, failed=self.failed
+        )
         self._running = running
         watcher.start()
-        self._spawn(running, running.keep(), "keep")
-        self._spawn(running, flusher.run(), "flush")
-        self._spawn(running, self._publish(self.store), "definitions")
-        self._spawn(running, self._check_flags(), "flags")
+        running.spawn(running.keep(), "keep")
+        running.spawn(flusher.run(), "flush")
+        running.spawn(self.definitions.run(self.store), "definitions")
+        running.spawn(self._check_flags(), "flags")
         return running
-
-    def _spawn(
-        self, running: _Running, work: Coroutine[Any, Any, None], name: str
-    ) -> None:
-        task = running.loop.create_task(work, name=f"failsoft-{name}")
-        task.add_done_callback(self._ended)
-        running.tasks.append(task)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self.failed(f"task {task.get_name()} ended", error)
 
     def _abandon(self) -> None:
         """Let go of what belongs to another loop; it ends there, if it still can."""
         self.loop = None
         old, self._running = self._running, None
-        if old is None or old.loop.is_closed():
-            return
-        with contextlib.suppress(RuntimeError):  # closed just now
-            for task in old.tasks:  # one of them is `keep`
-                old.loop.call_soon_threadsafe(task.cancel)
+        if old is not None:
+            old.abandon()
 
     async def stop(self) -> None:
         """Send the last second, take the node off the fleet, close connections."""
@@ -331,36 +266,9 @@ class Runtime:
                 bad=(*self.snapshot.bad, *(f"flag:{k}" for k in self.flags.bad))[:20],
                 own_errors=self.own_errors,
                 own_error=self.own_error,
-                defs=self._digest,
+                defs=self.definitions.digest,
             )
         )
-
-    def _define(self) -> None:
-        """Describe this release's routes, flags and modes, under their digest."""
-        self._has_new_flags = False
-        declared = self.settings.flags.declare
-        flags = {key: _as_json(d.default) for key, d in declared.items()}
-        modes = {**BUILT_IN, **self.settings.modes}
-        definitions = Definitions(
-            routes=tuple((r.key, r.criticality, r.tags) for r in self.table.routes),
-            flags=tuple(sorted({**self.seen_flags, **flags}.items())),
-            modes=tuple(
-                ModeDef(name, mode.title, mode.routes, summary_of(mode))
-                for name, mode in sorted(modes.items())
-            ),
-        )
-        self._blob = encode(definitions)
-        self._digest = hashlib.sha256(self._blob).hexdigest()[:8]
-
-    async def _publish(self, store: Any) -> None:
-        while True:
-            if self._has_new_flags:
-                self._define()
-            # Asked each time, as a store may lose what it was told.
-            with contextlib.suppress(StoreError):
-                if not await store.keep_definitions(self._digest):
-                    await store.publish_definitions(self._digest, self._blob)
-            await asyncio.sleep(_PUBLISH_S)
 
     async def _check_flags(self) -> None:
         """Look at the flags nobody asked for yet, some 2 ms at a time."""
@@ -392,10 +300,3 @@ def _version() -> str:
         return version("failsoft")
     except PackageNotFoundError:
         return ""
-
-
-def _as_json(value: Any) -> str:
-    try:
-        return msgspec.json.encode(value).decode()[:200]
-    except Exception:  # noqa: BLE001 - any object may stand as a default
-        return "null"

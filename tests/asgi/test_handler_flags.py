@@ -112,8 +112,8 @@ async def test_a_request_keeps_the_flags_it_began_with(guard: Any) -> None:
 async def test_a_key_first_met_is_published_to_operators(guard: Any) -> None:
     app, _ = asking(lambda: flag("new-key", False))
     guarded = await guard(app)
-    before = guarded.runtime._digest
+    before = guarded.runtime.definitions.digest
 
     await get(guarded, "/")
 
-    await eventually(lambda: guarded.runtime._digest != before)
+    await eventually(lambda: guarded.runtime.definitions.digest != before)

@@ -1,0 +1,86 @@
+"""What developers declared in this release, described once for operators' previews.
+
+Routes, flags and modes travel under the digest of their text (see ARCHITECTURE,
+D-009); heartbeats carry the digest alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+from typing import Any
+
+import msgspec
+
+from failsoft.errors import StoreError
+from failsoft.modes import BUILT_IN, summary_of
+from failsoft.routes.table import RouteTable
+from failsoft.settings import Settings
+from failsoft.telemetry import Definitions, ModeDef, encode
+
+__all__ = ["Publisher"]
+
+_PUBLISH_S = 1.0
+_MAX_FLAGS = 1000
+
+
+class Publisher:
+    """Describes the definitions of one process and keeps them in its store.
+
+    digest: names the newest description.  seen_flags: key -> default as JSON, of
+    flags that were met in code, at most 1,000.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.seen_flags: dict[str, str] = {}
+        self.digest = ""
+        self._blob = b""
+        self._has_new_flags = False
+
+    def describe(self, table: RouteTable) -> None:
+        """Describe this release's routes, flags and modes, under their digest."""
+        self._has_new_flags = False
+        self._table = table
+        declared = self.settings.flags.declare
+        flags = {key: _as_json(d.default) for key, d in declared.items()}
+        modes = {**BUILT_IN, **self.settings.modes}
+        definitions = Definitions(
+            routes=tuple((r.key, r.criticality, r.tags) for r in table.routes),
+            flags=tuple(sorted({**self.seen_flags, **flags}.items())),
+            modes=tuple(
+                ModeDef(name, mode.title, mode.routes, summary_of(mode))
+                for name, mode in sorted(modes.items())
+            ),
+        )
+        self._blob = encode(definitions)
+        self.digest = hashlib.sha256(self._blob).hexdigest()[:8]
+
+    def meet(self, key: str, default: Any) -> bool:
+        """Take note of a flag first met in code; False when there are too many."""
+        if len(self.seen_flags) >= _MAX_FLAGS:
+            return False
+        key.encode()  # what the wire cannot take fails here, before it is kept
+        self.seen_flags[key] = _as_json(default)
+        # Described by the next second's task: a handler does not wait for it.
+        self._has_new_flags = True
+        return True
+
+    async def run(self, store: Any) -> None:
+        """Keep the description in the store until cancelled."""
+        while True:
+            if self._has_new_flags:
+                self.describe(self._table)
+            # Asked each time, as a store may lose what it was told.
+            with contextlib.suppress(StoreError):
+                if not await store.keep_definitions(self.digest):
+                    await store.publish_definitions(self.digest, self._blob)
+            await asyncio.sleep(_PUBLISH_S)
+
+
+def _as_json(value: Any) -> str:
+    try:
+        return msgspec.json.encode(value).decode()[:200]
+    except Exception:  # noqa: BLE001 - any object may stand as a default
+        return "null"
