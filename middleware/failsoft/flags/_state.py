@@ -23,7 +23,14 @@ from failsoft.flags._compile import compile_rule
 from failsoft.flags._model import Flag, Rule
 from failsoft.flags._parse import parse_flag
 
-__all__ = ["FlagState", "Ready", "check_flags", "compile_flags", "ready_flag"]
+__all__ = [
+    "FlagState",
+    "Ready",
+    "changed_records",
+    "check_flags",
+    "compile_flags",
+    "ready_flag",
+]
 
 Records = Mapping[tuple[str, str], Record]
 Kills = tuple[tuple[str, KillDoc], ...]
@@ -96,7 +103,7 @@ def compile_flags(
     O(records), some 30 ns each.
     """
     known: Records = before.records if before else {}
-    changed = _changed(known, records)
+    changed = changed_records(known, records)
     added = sum(key not in known for key in changed)
     gone = len(known) + added > len(records)
     kinds = {kind for kind, _ in changed}
@@ -115,7 +122,7 @@ def compile_flags(
     return state
 
 
-def _changed(known: Records, records: Records) -> list[tuple[str, str]]:
+def changed_records(known: Records, records: Records) -> list[tuple[str, str]]:
     """Return the keys of records that are new or have other bytes.
 
     An edit moves its record to the end and leaves the order of all others, so they
