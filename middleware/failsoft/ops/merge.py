@@ -182,8 +182,10 @@ class FleetMerge:
     def _compile_controls(self, now_ms: int) -> None:
         self._dirty = False
         self._routes_known = len(self.rings.rings)
+        records = self._records()
+        lost = records.keys() - self._stored.records.keys()
         self._controls = control_rows(
-            self._records(), self.entries, self.definitions, now_ms
+            records, self.entries, self.definitions, now_ms, lost
         )
         active = [row for row in self._controls if row.active]
         ends = [row.until_ms for row in active if row.until_ms]
@@ -348,6 +350,10 @@ def _joined(parts: list[Definitions]) -> Definitions:
     routes = {key: (key, level, tags) for p in parts for key, level, tags in p.routes}
     flags = {key: (key, coded) for p in parts for key, coded in p.flags}
     modes = {mode.name: mode for p in parts for mode in p.modes}
+    known = {flag.key: flag for p in parts for flag in p.flagdefs}
     return Definitions(
-        tuple(routes.values()), tuple(flags.values()), tuple(modes.values())
+        tuple(routes.values()),
+        tuple(flags.values()),
+        tuple(modes.values()),
+        tuple(known.values()),
     )

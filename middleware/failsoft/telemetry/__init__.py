@@ -11,6 +11,7 @@ from failsoft.telemetry._histogram import (
 from failsoft.telemetry._window import RouteCell, Window
 from failsoft.telemetry._wire import (
     Definitions,
+    FlagDef,
     Flight,
     Frame,
     Heartbeat,
@@ -26,6 +27,7 @@ from failsoft.telemetry._wire import (
 
 __all__ = [
     "Definitions",
+    "FlagDef",
     "Flight",
     "Frame",
     "Heartbeat",

@@ -10,6 +10,7 @@ import msgspec
 
 __all__ = [
     "Definitions",
+    "FlagDef",
     "Flight",
     "Frame",
     "Heartbeat",
@@ -64,12 +65,32 @@ class ModeDef(msgspec.Struct, frozen=True, array_like=True):
     summary: str = ""  # what clients get, one line
 
 
+class FlagDef(msgspec.Struct, frozen=True, array_like=True):
+    """A flag as a release knows it.
+
+    origin: `file`, `code` (failsoft.Flag), `settings` (flags.declare), or `asked`:
+    undeclared, met in code.  default: JSON text, "" where only a file tells.
+    expires: ISO date.  sha8: digest of the file's document, what an edit made over
+    it remembers as metadata `x.over`.  doc: that document, "" beyond 512 KB in all.
+    """
+
+    key: str
+    origin: str
+    default: str = ""
+    fail: str = ""
+    owner: str = ""
+    expires: str = ""
+    sha8: str = ""
+    doc: str = ""
+
+
 class Definitions(msgspec.Struct, frozen=True):
     """What a node's release declares; published once under its digest."""
 
     routes: tuple[tuple[str, str, tuple[str, ...]], ...] = ()  # key, criticality, tags
     flags: tuple[tuple[str, str], ...] = ()  # key, coded default as JSON text
     modes: tuple[ModeDef, ...] = ()
+    flagdefs: tuple[FlagDef, ...] = ()
 
 
 class RouteTick(msgspec.Struct, frozen=True, array_like=True):
