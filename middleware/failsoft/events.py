@@ -51,5 +51,5 @@ def tell(event: Swapped) -> None:
     for listener in _listeners:
         try:
             listener(event)
-        except Exception:
+        except Exception:  # noqa: BLE001 - border: a listener's fault is not ours
             _log.exception("%r did not take %s", listener, event.state)

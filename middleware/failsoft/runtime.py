@@ -21,7 +21,6 @@ from failsoft.controls.watcher import ControlState, Watcher
 from failsoft.definitions import Publisher
 from failsoft.errors import FailsoftError, StoreUnavailable
 from failsoft.events import Swapped, tell
-from failsoft.events import Swapped, tell
 from failsoft.flags import FlagState, check_flags, compile_flags
 from failsoft.modes import Acting, compile_plan, read_acting
 from failsoft.pipeline import Plan
@@ -114,10 +113,6 @@ class Runtime:
 
     def _tell(self, state: str) -> None:
         tell(Swapped(self, state, self.flags))
-        self._tell(state.state)
-
-    def _tell(self, state: str) -> None:
-        tell(Swapped(self, state, self.flags))
 
     def _compile(self, state: ControlState | None) -> Snapshot:
         settings = self.settings
@@ -189,8 +184,6 @@ class Runtime:
         finally:
             if self._running is running:
                 self.loop = loop  # once, whatever came
-        if not synced:
-            self._tell("refused" if settings.require else self.snapshot.state)
         if not synced:
             self._tell("refused" if settings.require else self.snapshot.state)
         if not synced and settings.require:
