@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from failsoft import clock
 from failsoft.errors import StoreConflict, StoreRefused, StoreRewound
 from failsoft.store.limits import KIND_CAPS, MAX_TTL_MS, check_call, check_env
+from failsoft.store.memoryflags import MemoryFlagCounts
 from failsoft.store.protocols import (
     Answer,
     Beat,
@@ -312,7 +313,7 @@ class _Observations(_Process):
         return list(itertools.islice(reversed(self._attempts), count))
 
 
-class MemoryStore(_Controls, _Observations):
+class MemoryStore(_Controls, _Observations, MemoryFlagCounts):
     """`ControlStore` and `ObservationStore` within one process.
 
     now: Unix seconds, the clock that decides when records end.
@@ -320,6 +321,7 @@ class MemoryStore(_Controls, _Observations):
 
     def __init__(self, env: str, now: Callable[[], float] = clock.unix) -> None:
         super().__init__(env, now)
+        MemoryFlagCounts.__init__(self, self._now_ms)
 
     async def aclose(self) -> None:
         """Nothing to close."""

@@ -29,6 +29,10 @@ class Keys:
         self.watch = f"{self.observations}:watch"
         self.ticks = f"{self.observations}:ticks"
         self.flights = f"{self.observations}:flights"
+        self.seen = f"{self.observations}:seen"
+        self.seen_since = f"{self.observations}:seen:since"
+        self.guards = f"{self.observations}:guards"
+        self.proposals = f"{self.observations}:proposals"
 
     def op(self, op_id: str) -> str:
         """Return the key of an applied write's stored answer."""
@@ -38,6 +42,10 @@ class Keys:
         """Return the key of a node's heartbeat."""
         return f"{self.observations}:node:{node}"
 
+    def offer(self, digest: str) -> str:
+        """Return the key of a last good set that nodes offer."""
+        return f"{self.observations}:offer:{digest}"
+
     def definitions(self, digest: str) -> str:
         """Return the key of published definitions."""
         return f"{self.observations}:defs:{digest}"
@@ -45,6 +53,14 @@ class Keys:
     def slo(self, resolution_s: int, start_s: int) -> str:
         """Return the key of the SLO bucket that starts at Unix second `start_s`."""
         return f"{self.observations}:slo:{resolution_s}:{start_s}"
+
+    def exposures(self, day: str) -> str:
+        """Return the key of a day's evaluations of flags, by UTC date."""
+        return f"{self.observations}:exp:{day}"
+
+    def guard(self, flag: str, bucket: int | str) -> str:
+        """Return the key of a guarded flag's outcomes in one bucket."""
+        return f"{self.observations}:guard:{flag}:{bucket}"
 
     def user_mark(self, user: str) -> str:
         """Return the key only this ACL user may read; it never exists."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from failsoft.store.redis.connect import Server, Timeouts
 from failsoft.store.redis.control import RedisControls
+from failsoft.store.redis.flagcounts import RedisFlagCounts
 from failsoft.store.redis.keys import Keys
 from failsoft.store.redis.observation import RedisObservations
+from failsoft.store.redis.offers import RedisOffers
+from failsoft.store.redis.resync import RedisResync
 
 __all__ = ["RedisStore"]
 
 
-class RedisStore(RedisControls, RedisObservations):
+class RedisStore(RedisControls, RedisObservations, RedisFlagCounts):
     """`ControlStore` and `ObservationStore` on one Redis 7.0 or newer, or Valkey.
 
     url: `redis://`, `rediss://`, `unix://`.  Nothing is sent before the first call;
@@ -21,6 +24,7 @@ class RedisStore(RedisControls, RedisObservations):
         server, keys = Server(url, timeouts), Keys(env)
         RedisControls.__init__(self, server, keys)
         RedisObservations.__init__(self, server, keys)
+        RedisFlagCounts.__init__(self, server, keys)
 
     @property
     def address(self) -> str:
