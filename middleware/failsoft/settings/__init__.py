@@ -10,6 +10,7 @@ from failsoft.settings._readers import mask_url, parse_span_s
 from failsoft.settings._sources import load_settings
 from failsoft.settings._values import (
     CRITICALITIES,
+    FAIL_POLICIES,
     FlagDeclaration,
     FlagSettings,
     ModeDefinition,
@@ -24,6 +25,7 @@ from failsoft.settings._values import (
 
 __all__ = [
     "CRITICALITIES",
+    "FAIL_POLICIES",
     "FlagDeclaration",
     "FlagSettings",
     "ModeDefinition",

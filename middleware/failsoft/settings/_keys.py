@@ -18,6 +18,7 @@ from failsoft.settings._readers import (
     read_env,
     read_fields,
     read_file,
+    read_paths,
     read_scope,
     read_share,
     read_status,
@@ -28,6 +29,7 @@ from failsoft.settings._readers import (
 )
 from failsoft.settings._values import (
     CRITICALITIES,
+    FAIL_POLICIES,
     FlagDeclaration,
     ModeDefinition,
     RoutePolicy,
@@ -43,7 +45,12 @@ def _read_declarations(raw: object, at: At) -> dict[str, FlagDeclaration]:
 
 
 def _read_declaration(raw: object, at: At) -> FlagDeclaration:
-    readers = {"default": _read_default, "owner": read_text, "expires": read_date}
+    readers = {
+        "default": _read_default,
+        "fail": one_of(*FAIL_POLICIES),
+        "owner": read_text,
+        "expires": read_date,
+    }
     found = read_fields(raw, at, readers)
     _require(raw, default="false")
     return FlagDeclaration(found.pop("default", None), **found)
@@ -143,7 +150,14 @@ SECTIONS: dict[str, dict[str, Reader] | Reader] = {
         "stale_after": Span("200ms", "1h"),
         "start_deadline": Span("0s", "30s"),
     },
-    "flags": {"declare": _read_declarations},
+    "flags": {
+        "declare": _read_declarations,
+        "files": read_paths,
+        "default_fail": one_of(*FAIL_POLICIES),
+        "max_stale": Span("1s", "30d"),
+        "undeclared": one_of("count", "refuse"),
+        "span_events": read_bool,
+    },
     "tracing": {"request_id": read_bool, "traceresponse": read_bool},
     "telemetry": {"app": read_text, "release": read_text},
     "routes": _read_policy,
@@ -160,6 +174,7 @@ ENVIRONMENT: dict[str, tuple[str, str, Reader]] = {
         read,
     )
     for section, keys in SECTIONS.items()
-    if isinstance(keys, dict) and section != "flags"
+    if isinstance(keys, dict)
     for key, read in keys.items()
+    if key != "declare"
 }

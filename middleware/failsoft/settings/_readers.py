@@ -304,6 +304,14 @@ def read_file(raw: object, at: At) -> bytes:
         raise Fault(f"cannot be read ({error.strerror})", "check the path") from None
 
 
+def read_paths(raw: object, at: At) -> tuple[str, ...]:
+    """Read a list of paths, relative to the settings file.
+
+    A file may appear or change later, so it is not opened here.
+    """
+    return tuple(str(at.folder / path) for path in read_texts(raw, at))
+
+
 def _limited(body: bytes) -> bytes:
     if len(body) > _FILE_MAX_BYTES:
         raise Fault(f"is {len(body)} bytes long", "keep it within 64 KiB", shown=False)

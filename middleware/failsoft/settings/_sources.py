@@ -136,9 +136,13 @@ def _merge(values: _Values, over: _Values) -> None:
 
 
 def _build(values: _Values) -> Settings:
+    flags = _part(values, "flags")
     return Settings(
         store=StoreSettings(**_part(values, "store")),
-        flags=FlagSettings(MappingProxyType(values.get(("flags", "declare"), {}))),
+        flags=FlagSettings(
+            MappingProxyType(flags.pop("declare", {})),
+            **flags,
+        ),
         tracing=TracingSettings(**_part(values, "tracing")),
         telemetry=TelemetrySettings(**_part(values, "telemetry")),
         routes=MappingProxyType(_part(values, "routes")),

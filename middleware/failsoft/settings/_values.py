@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 CRITICALITIES = ("critical_plus", "critical", "sheddable_plus", "sheddable")
+FAIL_POLICIES = ("last_known", "default", "off", "refuse")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,18 +26,32 @@ class StoreSettings:
 
 @dataclass(frozen=True, slots=True)
 class FlagDeclaration:
-    """A flag as developers declare it.  expires: ISO date or ""."""
+    """A flag as developers declare it.
+
+    fail: last_known, default, off, refuse, or "" = as elsewhere.  expires: ISO date
+    or "".
+    """
 
     default: Any
+    fail: str = ""
     owner: str = ""
     expires: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class FlagSettings:
-    """Declared flags by key."""
+    """What flags do where controls and files say nothing.
+
+    declare: by key.  files: paths of flagd documents, later ones win.  default_fail
+    and max_stale_s: of flags that say nothing else.
+    """
 
     declare: Mapping[str, FlagDeclaration] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
+    default_fail: str = "last_known"
+    max_stale_s: float = 3600.0
+    undeclared: Literal["count", "refuse"] = "count"
+    span_events: bool = False
 
 
 @dataclass(frozen=True, slots=True)
