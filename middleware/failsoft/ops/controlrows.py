@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import msgspec
 
@@ -88,10 +88,12 @@ def control_rows(
     entries: Iterable[Entry],
     definitions: Definitions,
     now_ms: int,
+    lost: Collection[tuple[str, str]] = (),
 ) -> tuple[ControlRow, ...]:
     """Return active controls first, then ended ones of a day, then what is declared.
 
     entries: the kept log, oldest first; it names who wrote a record and what ended.
+    lost: records that nodes enforce and a rewound store does not hold.
     """
     authors = {(e.kind, e.name): e for e in entries}
     # A kill of `flag:x` and the edit of flag x share their target, not their kind.
@@ -102,6 +104,8 @@ def control_rows(
         record = record_of(kind, name, raw) if kind in _ORDER else None
         if record is not None:
             row = _row(record, authors.get((kind, name)), defaults, now_ms)
+            if (kind, name) in lost:
+                row = msgspec.structs.replace(row, lost=True)
             rows[kind, row.target] = _marked(row, killed_flags)
     for entry in authors.values():
         ended = _ended(entry, now_ms)

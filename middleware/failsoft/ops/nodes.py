@@ -136,4 +136,6 @@ class NodeBook:
             bad=beat.bad,
             own_errors=beat.own_errors,
             own_error=beat.own_error,
+            source=beat.source,
+            digest=beat.digest,
         )

@@ -12,6 +12,8 @@ __all__ = ["notices"]
 
 _ENDING_MS = 300_000
 _MOST = 20
+_NAMED = 6
+_WHAT_TO_DO = "Run: failsoft store rewound"
 
 
 def notices(
@@ -29,19 +31,47 @@ def notices(
 
 
 def _of_store(nodes: Iterable[NodeRow], observed: Observed) -> list[Notice]:
-    held = max((n.rev for n in nodes if n.state == "LIVE"), default=0)
+    live = [node for node in nodes if node.state == "LIVE"]
+    held = max((node.rev for node in live), default=0)
     if not observed.epoch and held:
-        return [Notice(2, f"no record in Redis, nodes enforce rev {held:,}")]
+        text = f"no record in Redis, nodes enforce rev {held:,}: {_WHAT_TO_DO}"
+        return [Notice(2, text)]
     strangers = [
-        node.short
-        for node in nodes
-        if node.state == "LIVE" and node.rev and node.epoch != observed.epoch
+        node
+        for node in live
+        if node.control_state == "rewound"
+        or (node.rev and node.epoch != observed.epoch)
     ]
     if strangers:
-        names = " ".join(strangers)
-        text = f"Redis was rewound: {names} enforce another history"
+        text = (
+            f"REWOUND: Redis lost its history (rev {observed.rev:,} now), "
+            f"{_names(strangers)} still enforce theirs; kills and edits work. "
+            f"{_WHAT_TO_DO}"
+        )
         return [Notice(2, text)]
-    return []
+    return _of_digests(live)
+
+
+def _of_digests(live: Iterable[NodeRow]) -> list[Notice]:
+    """Name nodes that hold different sets under one revision of one history."""
+    sets: dict[tuple[str, int], dict[str, list[NodeRow]]] = {}
+    for node in live:
+        if node.digest:
+            digests = sets.setdefault((node.epoch, node.rev), {})
+            digests.setdefault(node.digest, []).append(node)
+    found = []
+    for (_, rev), digests in sets.items():
+        if len(digests) > 1:
+            parts = [f"{_names(held)} {digest[:8]}" for digest, held in digests.items()]
+            text = f"nodes disagree on rev {rev:,}: {' and '.join(parts)}"
+            found.append(Notice(2, f"{text}; restart those that differ"))
+    return found
+
+
+def _names(nodes: Iterable[NodeRow]) -> str:
+    names = [node.short for node in nodes]
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return " ".join(names[:_NAMED]) + more
 
 
 def _of_nodes(nodes: Iterable[NodeRow]) -> list[Notice]:
@@ -58,7 +88,7 @@ def _of_nodes(nodes: Iterable[NodeRow]) -> list[Notice]:
         if node.state == "LIVE" and node.bad:
             text = f"{node.short} cannot enforce {', '.join(node.bad[:3])}"
             found.append(Notice(2, text, node.node))
-        if node.state == "LIVE" and node.control_state in ("stale", "rewound"):
+        if node.state == "LIVE" and node.control_state == "stale":
             text = f"{node.short} has controls that are {node.control_state}"
             found.append(Notice(1, text, node.node))
     return found
@@ -69,9 +99,12 @@ def _of_controls(controls: Iterable[ControlRow], now_ms: int) -> list[Notice]:
     for row in controls:
         left_ms = row.until_ms - now_ms
         if row.active and 0 < left_ms <= _ENDING_MS:
-            text = f"{row.target} ends in {span(left_ms / 1000)}"
-            found.append(Notice(0, text, row.target))
-        if row.active and row.by == "?":
+            left = span(left_ms / 1000)
+            text = (
+                f"EXPIRING in {left}: {row.kind} {row.target} by {row.by} (T extends)"
+            )
+            found.append(Notice(1, text))
+        if row.active and row.by == "?" and not row.lost:
             text = f"{row.target} was set without a log entry"
             found.append(Notice(1, text, row.target))
     return found

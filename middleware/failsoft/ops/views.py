@@ -105,6 +105,8 @@ class NodeRow(msgspec.Struct, frozen=True):
     bad: tuple[str, ...] = ()
     own_errors: int = 0
     own_error: str = ""
+    source: str = ""  # where its controls came from: redis file offer bootstrap ...
+    digest: str = ""  # of its whole control set; equal on one revision
 
 
 class GroupRow(msgspec.Struct, frozen=True):
@@ -147,6 +149,7 @@ class ControlRow(msgspec.Struct, frozen=True):
     active: bool
     group: str = ""
     doc: bytes = b""
+    lost: bool = False  # nodes enforce it, a rewound store does not hold it
 
 
 class LogRow(msgspec.Struct, frozen=True):

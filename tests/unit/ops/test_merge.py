@@ -323,3 +323,49 @@ def test_a_control_without_a_log_entry_is_told() -> None:
 
 def test_the_environments_name_says_production() -> None:
     assert Fleet().second().production is True
+
+
+def test_a_rewound_store_says_who_enforces_what_and_what_to_run() -> None:
+    fleet = Fleet()
+    fleet.controls = {
+        ("kill", "route:POST /pay"): stored(1, T0 + 600_000, KillDoc("ana", "x"))
+    }
+    fleet.second()
+
+    fleet.rev, fleet.epoch, fleet.controls = 1, "f" * 32, {}
+    view = fleet.second()
+
+    assert view.notices[0].text == (
+        "REWOUND: Redis lost its history (rev 1 now), w1 still enforce theirs; "
+        "kills and edits work. Run: failsoft store rewound"
+    )
+    assert [(r.target, r.lost) for r in view.controls if r.active] == [
+        ("route:POST /pay", True)
+    ]
+
+
+def test_a_control_that_ends_soon_is_called_expiring() -> None:
+    fleet = Fleet()
+    fleet.controls = {
+        ("kill", "route:POST /pay"): stored(1, T0 + 200_000, KillDoc("ana", "x"))
+    }
+
+    texts = [n.text for n in fleet.second().notices]
+
+    assert "EXPIRING in 3m19s: kill route:POST /pay by ana (T extends)" in texts
+
+
+def test_nodes_on_one_revision_with_different_sets_are_named() -> None:
+    fleet = Fleet()
+    fleet.nodes = {
+        "n1": beat("n1", digest="aa11" * 4),
+        "n2": beat("n2", digest="bb22" * 4, started_ms=T0),
+        "n3": beat("n3", digest="aa11" * 4, started_ms=T0 + 1),
+    }
+
+    view = fleet.second()
+
+    assert view.notices[0].text == (
+        "nodes disagree on rev 7: w1 w3 aa11aa11 and w2 bb22bb22; "
+        "restart those that differ"
+    )
