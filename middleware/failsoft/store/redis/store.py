@@ -7,8 +7,6 @@ from failsoft.store.redis.control import RedisControls
 from failsoft.store.redis.flagcounts import RedisFlagCounts
 from failsoft.store.redis.keys import Keys
 from failsoft.store.redis.observation import RedisObservations
-from failsoft.store.redis.offers import RedisOffers
-from failsoft.store.redis.resync import RedisResync
 
 __all__ = ["RedisStore"]
 
