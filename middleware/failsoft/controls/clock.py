@@ -30,6 +30,7 @@ class StoreClock:
     ) -> None:
         self._elapsed = elapsed
         self._beats: deque[tuple[float, float]] = deque(maxlen=_BEATS)
+        self._wall = wall
         self._offset_ms = (wall() - elapsed()) * 1000
         self._known = False
         self._proven_at: float | None = None
@@ -49,6 +50,20 @@ class StoreClock:
         self._offset_ms = min(self._beats)[1]
         self._known = True
         return jumped
+
+    def restore(self, wall_offset_ms: float, age_s: float) -> None:
+        """Go on from what another process, or this one before, knew of store time.
+
+        wall_offset_ms: store time minus wall time.  age_s: since its newest proof.
+        """
+        now = self._elapsed()
+        self._offset_ms = (self._wall() - now) * 1000 + wall_offset_ms
+        self._proven_at = now - age_s
+
+    @property
+    def wall_offset_ms(self) -> float:
+        """Store time minus this host's wall time."""
+        return self.now_ms() - self._wall() * 1000
 
     def prove(self) -> None:
         """Note that the controls held here are the store's at this moment."""

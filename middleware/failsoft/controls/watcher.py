@@ -43,7 +43,8 @@ class ControlState:
 
     records: (kind, name) -> record, ended ones left out; the same object as in the
     state before unless a record changed.  unknown_kinds: records per kind that
-    this release does not know.  watched: somebody reads ticks.
+    this release does not know.  watched: somebody reads ticks.  source: where the
+    records are from: redis memory file bootstrap inherited.
     """
 
     rev: int
@@ -53,6 +54,7 @@ class ControlState:
     unknown_kinds: Mapping[str, int]
     watched: bool
     clock: StoreClock
+    source: str = ""
 
     def now_ms(self) -> float:
         """Return store time in ms, good while the store is away."""
@@ -71,7 +73,8 @@ class ControlState:
         return self.records is other.records and self._facts() == other._facts()
 
     def _facts(self) -> tuple[object, ...]:
-        return self.rev, self.epoch, self.state, self.unknown_kinds, self.watched
+        link = self.state, self.source, self.watched
+        return self.rev, self.epoch, self.unknown_kinds, *link
 
 
 class _Pauses:
@@ -95,6 +98,8 @@ class Watcher:
     loop, once for each state that differs in more than age; must not block.
     rewind: "hold" keeps the last good set when the store's history is another
     one, "accept" adopts what the store has.  Times in seconds.
+    good: the set in force until the store is read, and the one a rewound store is
+    held against; good_from: where it is from.
     """
 
     store: ControlStore
@@ -105,13 +110,15 @@ class Watcher:
     beat_s: float = field(default=0.8, kw_only=True)
     stale_after_s: float = field(default=4.5, kw_only=True)
     rewind: Literal["hold", "accept"] = field(default="hold", kw_only=True)
+    good: Held | None = field(default=None, kw_only=True)
+    good_from: str = field(default="", kw_only=True)
     rand: Callable[[], float] = field(default=random.random, kw_only=True)
     elapsed: Callable[[], float] = field(default=elapsed, kw_only=True)
 
     def __post_init__(self) -> None:
         self.clock = StoreClock(self.elapsed)
         self.fault = ""  # the newest store error, "" after a proof
-        self._held: Held | None = None
+        self._held = self.good
         self._origin: Held | None = None  # while rewound: the last good set
         self._watched = False
         self._next_end_ms: float | None = None
@@ -131,6 +138,7 @@ class Watcher:
     def start(self) -> None:
         """Start watching on the running loop; no effect when already started."""
         if not self._tasks:
+            self._publish()  # a last good set is in force at once
             steps = {"push": self._push, "beat": self._beat, "mind": self._mind}
             self._tasks = [
                 asyncio.create_task(self._forever(name, step), name=f"failsoft-{name}")
@@ -145,6 +153,16 @@ class Watcher:
         except TimeoutError:
             return False
         return True
+
+    @property
+    def is_synced(self) -> bool:
+        """Whether the store has been read once."""
+        return self._synced.is_set()
+
+    @property
+    def held(self) -> Held | None:
+        """What is in force, due records included."""
+        return self._held
 
     async def stop(self) -> None:
         """Stop watching and remove the heartbeat; the store stays open."""
@@ -184,7 +202,7 @@ class Watcher:
         self.fault = str(error)
 
     async def _push(self) -> None:
-        if self._held is None:
+        if self._held is None or not self.is_synced:
             await self._load()
         held = self._held
         if held is None:
@@ -224,6 +242,7 @@ class Watcher:
         held = self._held
         if (
             held is None
+            or not self.is_synced
             or beat.epoch != held.epoch
             or is_rewound(known, beat.epoch, beat.rev)
         ):
@@ -278,9 +297,9 @@ class Watcher:
             self._held = hold(loaded)
             self._origin = None
         # Else the push channel was quicker than this load: keep what it brought.
+        self._synced.set()
         self._prove()
         self._publish()
-        self._synced.set()
 
     def _is_behind(self, loaded: ControlSet) -> bool:
         return is_rewound(self._known(), loaded.epoch, loaded.rev)
@@ -298,7 +317,13 @@ class Watcher:
             return "rewound"
         if self.store.local:
             return "local"
-        return "stale" if self.clock.age_s() > self.stale_after_s else "live"
+        is_old = self.clock.age_s() > self.stale_after_s
+        return "stale" if is_old or not self.is_synced else "live"
+
+    def _source(self) -> str:
+        if not self.is_synced:
+            return self.good_from
+        return "memory" if self.store.local else "redis"
 
     def _publish(self) -> None:
         """Build the present state; tell `on_change` if it differs from the last."""
@@ -315,12 +340,13 @@ class Watcher:
             unknown_kinds={kind: n for kind, n in held.unknown.items() if n > 0},
             watched=self._watched,
             clock=self.clock,
+            source=self._source(),
         )
         self.current = state
         if state.same_as(last):
             return
         if state.state != last.state:
-            quiet = state.state in ("live", "local")
+            quiet = state.state in ("live", "local") or not self.is_synced
             level = logging.INFO if quiet else logging.WARNING
             LOG.log(level, "controls are %s (were %s)", state.state, last.state)
         try:
