@@ -79,7 +79,7 @@ def _check_change(change: Change) -> None:
             f"{change.kind} is {most}",
             where=where,
         )
-    if change.op == "put":
+    if change.op != "del":
         _check_until(change.until, where)
 
 

@@ -16,6 +16,7 @@ from failsoft import clock
 from failsoft.errors import StoreConflict, StoreRefused, StoreRewound
 from failsoft.store.limits import KIND_CAPS, MAX_TTL_MS, check_call, check_env
 from failsoft.store.memoryflags import MemoryFlagCounts
+from failsoft.store.memoryresync import MemoryResync
 from failsoft.store.protocols import (
     Answer,
     Beat,
@@ -35,6 +36,7 @@ _OPS_KEPT = 10_000
 _TICKS_KEPT = 120
 _FLIGHTS_KEPT = 500
 _ATTEMPTS_KEPT = 2_000
+_LINEAGE = 16
 _WATCH_S = 10
 _HEARTBEAT_MS = 15_000
 
@@ -49,6 +51,7 @@ class _Process:
         self._now = now
         self._rev = 0
         self._epoch = ""
+        self._lineage: tuple[str, ...] = ()
         self._ids = itertools.count(1)
         self._nodes: dict[str, tuple[int, bytes]] = {}
         self._watched_until_ms = 0
@@ -129,20 +132,34 @@ class _Controls(_Process):
                 where="controls",
                 todo="read the controls again",
             )
-        if call.changes:
-            self._epoch = self._epoch or secrets.token_hex(16)
+        writes = bool(call.changes) or call.accept is not None
+        fresh = secrets.token_hex(16)
+        if writes:
+            self._epoch = self._epoch or fresh
         self._sweep(call.actor, now_ms)
         ends = [self._check(change, now_ms) for change in call.changes]
-        self._check_counts(call.changes)
-        for change, until_ms in zip(call.changes, ends, strict=True):
+        made = [(c, end) for c, end in zip(call.changes, ends, strict=True) if end >= 0]
+        self._check_counts([change for change, _ in made])
+        if writes:
+            self._rev = max(self._rev, call.base)
+        for change, until_ms in made:
             self._write(call, change, until_ms, now_ms)
+        if call.accept is not None:
+            self._replace_epoch(call, fresh)
         answer = Answer(self._rev, self._epoch, now_ms)
-        if call.changes:
+        if writes:
             self._answers[call.op_id] = answer
             if len(self._answers) > _OPS_KEPT:
                 del self._answers[next(iter(self._answers))]
         self._wake()
         return answer
+
+    def _replace_epoch(self, call: Call, fresh: str) -> None:
+        old = [self._epoch] if self._epoch != fresh else []
+        replaced = dict.fromkeys([*self._lineage, *(call.accept or ()), *old])
+        self._epoch, self._lineage = fresh, tuple(replaced)[-_LINEAGE:]
+        blame = (call.actor, call.reason, call.via, call.op_id)
+        self._append(("store", "controls"), "accept", None, None, blame)
 
     def _sweep(self, actor: str, now_ms: int) -> None:
         for key, value in list(self._records.items()):
@@ -157,6 +174,7 @@ class _Controls(_Process):
                 )
 
     def _check(self, change: Change, now_ms: int) -> int:
+        """Return the change's end, 0 for none, -1 for a restore past its end."""
         current = self._records.get((change.kind, change.name))
         revision = parse_value(current)[0] if current else 0
         if change.if_rev is not None and change.if_rev != revision:
@@ -164,6 +182,8 @@ class _Controls(_Process):
         if change.op == "del":
             return 0
         until_ms = int(change.until) + (now_ms if change.until[0] == "+" else 0)
+        if change.op == "restore":
+            return -1 if 0 < until_ms <= now_ms else until_ms
         if until_ms and not now_ms < until_ms <= now_ms + MAX_TTL_MS:
             raise StoreRefused(
                 f"ends {(until_ms - now_ms) / 1000:g} s from now, allowed are 0 s to "
@@ -193,7 +213,7 @@ class _Controls(_Process):
         growth: dict[str, int] = {}
         for change in changes:
             held = (change.kind, change.name) in self._records
-            step = (change.op == "put" and not held) - (change.op == "del" and held)
+            step = (change.op != "del" and not held) - (change.op == "del" and held)
             growth[change.kind] = growth.get(change.kind, 0) + step
         for kind, more in growth.items():
             count = sum(key[0] == kind for key in self._records) + more
@@ -209,7 +229,7 @@ class _Controls(_Process):
         if change.op == "del" and was is None:
             return
         value = None
-        if change.op == "put":
+        if change.op != "del":
             value = b"%d %d %d " % (self._rev + 1, now_ms, until_ms) + change.json
             self._records[key] = value
         blame = (call.actor, call.reason, call.via, call.op_id)
@@ -313,8 +333,8 @@ class _Observations(_Process):
         return list(itertools.islice(reversed(self._attempts), count))
 
 
-class MemoryStore(_Controls, _Observations, MemoryFlagCounts):
-    """`ControlStore` and `ObservationStore` within one process.
+class MemoryStore(_Controls, _Observations, MemoryFlagCounts, MemoryResync):
+    """Every store protocol within one process.
 
     now: Unix seconds, the clock that decides when records end.
     """
@@ -322,6 +342,7 @@ class MemoryStore(_Controls, _Observations, MemoryFlagCounts):
     def __init__(self, env: str, now: Callable[[], float] = clock.unix) -> None:
         super().__init__(env, now)
         MemoryFlagCounts.__init__(self, self._now_ms)
+        MemoryResync.__init__(self)
 
     async def aclose(self) -> None:
         """Nothing to close."""

@@ -7,7 +7,7 @@ Errors: `StoreUnavailable`, `StoreConflict`, `StoreRefused` (see `errors`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -20,8 +20,11 @@ __all__ = [
     "ControlSet",
     "ControlStore",
     "Entry",
+    "NodeStore",
     "ObservationStore",
     "Observed",
+    "OfferStore",
+    "Survey",
     "TickBatch",
     "parse_value",
 ]
@@ -46,11 +49,12 @@ class Change:
     if_rev: None = any, 0 = must be absent, n = exactly that record revision.
     until: "0" = no end, "+ms" = from the store's now, "ms" = absolute.
     json: the opaque document; empty for `del`.
+    `restore` is a `put` that is left out once its end has passed.
     """
 
     kind: str
     name: str
-    op: Literal["put", "del"]
+    op: Literal["put", "del", "restore"]
     if_rev: int | None = None
     until: str = "0"
     json: bytes = b""
@@ -58,7 +62,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One atomic write: all changes or none.  Idempotent by `op_id` for 600 s."""
+    """One atomic write: all changes or none.  Idempotent by `op_id` for 600 s.
+
+    base: new revisions lie above it.  accept: after the changes the history goes on
+    as a new epoch that replaces these epochs and the present one; None = no.
+    """
 
     op_id: str
     actor: str
@@ -66,6 +74,8 @@ class Call:
     changes: tuple[Change, ...]
     via: str = ""
     epoch: str = ""  # "" = any
+    base: int = 0
+    accept: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +121,33 @@ class ControlSet:
     now_ms: int
     records: Mapping[tuple[str, str], bytes]
     unknown: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Where the store's history stands, read at one instant.
+
+    lineage: epochs that the present one replaced.  tail: id of the newest log entry,
+    "0-0" if none.  proof: (id, rev, op_id) of the newest kept entry at or before the
+    id that was asked for, None if there is none.  oldest_rev: of the oldest kept
+    entry, 0 if none.  held, counted: records per kind as they are, and as the write
+    path counted them; unequal when something else took records away.
+    """
+
+    now_ms: int
+    rev: int
+    epoch: str
+    lineage: tuple[str, ...]
+    tail: str
+    proof: tuple[str, int, str] | None
+    oldest_rev: int
+    held: Mapping[str, int]
+    counted: Mapping[str, int]
+
+    @property
+    def unknown(self) -> dict[str, int]:
+        """Record count of each kind that this release does not know."""
+        return {k: n for k, n in self.counted.items() if n and k not in KINDS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +206,18 @@ class ControlStore(Protocol):
         """Read the whole control set consistently with its log tail."""
         ...
 
+    async def survey(self, last_id: str) -> Survey:
+        """Read the first step of a resync: small, whatever the store holds."""
+        ...
+
+    async def small_kinds(self) -> Mapping[tuple[str, str], bytes]:
+        """Read all records but flags, in one round trip."""
+        ...
+
+    def flags(self) -> AsyncIterator[Mapping[tuple[str, str], bytes]]:
+        """Read all flags, some 500 at a time; not as of one instant."""
+        ...
+
     async def wait(self, last_id: str, block_s: float) -> Sequence[Entry]:
         """Block up to `block_s` for entries after `last_id` (the push channel).
 
@@ -210,6 +259,34 @@ class ControlStore(Protocol):
     async def aclose(self) -> None:
         """Close every connection; idempotent."""
         ...
+
+
+class OfferStore(Protocol):
+    """Last good sets that nodes offer while the store is rewound."""
+
+    async def offer(self, digest: str, blob: bytes) -> None:
+        """Keep an encoded set under its digest for a day; the first one stays."""
+        ...
+
+    async def keep_offer(self, digest: str) -> bool:
+        """Keep an offer for a day more; False if it is not there."""
+        ...
+
+    async def offers(self, digests: Sequence[str]) -> Mapping[str, int]:
+        """Return the encoded size in bytes of those offers that are there."""
+        ...
+
+    async def offered(self, digest: str) -> bytes | None:
+        """Return an offer, None when it is gone."""
+        ...
+
+    async def peers(self) -> Mapping[str, bytes]:
+        """Return the heartbeats of live nodes by node id."""
+        ...
+
+
+class NodeStore(ControlStore, OfferStore, Protocol):
+    """What a node's watcher needs of its store."""
 
 
 class ObservationStore(Protocol):

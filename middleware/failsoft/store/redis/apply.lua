@@ -2,8 +2,11 @@
 --
 -- KEYS  1 meta, 2 log, 3 due, 4 op, then one hash a kind in registry order.
 -- ARGV  1 op_id, 2 wanted epoch ("" any), 3 fresh epoch, 4 actor, 5 reason, 6 via,
---       7 n, then n times: hash number (1 = first kind), name, put|del,
+--       7 base: new revisions lie above it,
+--       8 "" or "accept" and epochs: a new epoch that replaces these and the old one,
+--       9 n, then n times: hash number (1 = first kind), name, put|del|restore,
 --       if_rev (* any, 0 absent, n exact), until (0, +ms, ms), json.
+--       restore: a put that is left out once its end has passed.
 -- Returns an array, first element:
 --   ok rev epoch now_ms                 written
 --   dup rev epoch now_ms                this op_id was written before: its answer
@@ -18,10 +21,11 @@
 local meta, log, due, op = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local op_id, wanted, fresh = ARGV[1], ARGV[2], ARGV[3]
 local actor, reason, via = ARGV[4], ARGV[5], ARGV[6]
-local n = tonumber(ARGV[7])
-local FIELDS, FIRST_HASH, FIRST_CHANGE = 6, 4, 7
+local base, accept, n = tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9])
+local writes = n > 0 or accept ~= ''
+local FIELDS, FIRST_HASH, FIRST_CHANGE = 6, 4, 9
 local CAPS, OTHER_CAP = { flag = 20000, kill = 500 }, 1000
-local MAX_TTL_MS, SWEEP, LOG_LENGTH = 2592000000, 100, 10000
+local MAX_TTL_MS, SWEEP, LOG_LENGTH, LINEAGE = 2592000000, 100, 10000, 16
 
 local function whole(number) return string.format('%.0f', number) end
 
@@ -37,12 +41,12 @@ if answered then
 end
 if wanted ~= '' and wanted ~= epoch then return { 'epoch', rev, epoch } end
 if epoch == '' then
-  if n == 0 then return { 'ok', rev, epoch, whole(now) } end
+  if not writes then return { 'ok', rev, epoch, whole(now) } end
   epoch = fresh
   redis.call('HSET', meta, 'epoch', epoch, 'schema', '1')
 end
 
-local number_of, kind_of = {}, {}
+local number_of, kind_of = {}, { [0] = 'store' }
 for h = 1, #KEYS - FIRST_HASH do
   local kind = string.match(KEYS[FIRST_HASH + h], '([^:]+)$')
   kind_of[h], number_of[kind] = kind, h
@@ -52,7 +56,7 @@ local touched = {}
 
 local function record(h, name, what, value, was, who, why, by, id, ended)
   rev = whole(redis.call('HINCRBY', meta, 'rev', 1))
-  touched[h] = true
+  if h > 0 then touched[h] = true end
   local entry = { 'rev', rev, 'ep', epoch, 'kind', kind_of[h], 'name', name,
     'op', what, 'v', value and value(rev) or '', 'was', was or '', 'who', who,
     'why', why, 'via', by, 'id', id }
@@ -115,14 +119,16 @@ for i = 1, n do
     mismatches[#mismatches + 1] = tostring(i)
     mismatches[#mismatches + 1] = c.was or ''
   end
-  if c.op == 'put' then
+  if c.op ~= 'del' then
     if string.sub(c.ends, 1, 1) == '+' then c.ends = whole(now + tonumber(string.sub(c.ends, 2))) end
     local ends = tonumber(c.ends)
-    if ends ~= 0 and (ends <= now or ends > now + MAX_TTL_MS) then
+    if c.op == 'restore' then
+      c.over = ends ~= 0 and ends <= now
+    elseif ends ~= 0 and (ends <= now or ends > now + MAX_TTL_MS) then
       return refuse({ 'until', tostring(i), whole(now) })
     end
     c.ends = whole(ends)
-    if not c.was then growth[c.h] = (growth[c.h] or 0) + 1 end
+    if not c.was and not c.over then growth[c.h] = (growth[c.h] or 0) + 1 end
   elseif c.was then
     growth[c.h] = (growth[c.h] or 0) - 1
   end
@@ -138,28 +144,53 @@ for h, more in pairs(growth) do
   end
 end
 
-for _, c in ipairs(changes) do
+local function write(c)
   local member = kind_of[c.h] .. '/' .. c.name
   local value
-  if c.op == 'put' then
+  if c.op == 'del' then
+    redis.call('HDEL', KEYS[FIRST_HASH + c.h], c.name)
+  else
     value = function(r)
       local stored = r .. ' ' .. whole(now) .. ' ' .. c.ends .. ' ' .. c.json
       redis.call('HSET', KEYS[FIRST_HASH + c.h], c.name, stored)
       return stored
     end
-  else
-    redis.call('HDEL', KEYS[FIRST_HASH + c.h], c.name)
   end
-  if c.op == 'put' and c.ends ~= '0' then
+  if value and c.ends ~= '0' then
     redis.call('ZADD', due, c.ends, member)
   else
     redis.call('ZREM', due, member)
   end
   -- Deleting what is absent changes nothing and is not logged.
-  if c.op == 'put' or c.was then
+  if value or c.was then
     record(c.h, c.name, c.op, value, c.was, actor, reason, via, op_id)
   end
 end
+
+-- Of all epochs that were in force, the last 16: nodes of any of them adopt this one.
+local function replace_epoch()
+  local old, seen, kept = redis.call('HGET', meta, 'lineage') or '', {}, {}
+  local named = string.sub(accept, 7)
+  if epoch ~= fresh then named = named .. ' ' .. epoch end
+  for word in string.gmatch(old .. ' ' .. named, '%S+') do
+    if not seen[word] then kept[#kept + 1] = word end
+    seen[word] = true
+  end
+  epoch = fresh
+  local lineage = table.concat(kept, ' ', math.max(1, #kept - LINEAGE + 1))
+  redis.call('HSET', meta, 'epoch', epoch, 'lineage', lineage)
+  record(0, 'controls', 'accept', nil, nil, actor, reason, via, op_id)
+  for h in pairs(kind_of) do touched[h] = h > 0 or nil end
+end
+
+if writes and base > tonumber(rev) then
+  rev = whole(base)
+  redis.call('HSET', meta, 'rev', rev)
+end
+for _, c in ipairs(changes) do
+  if not c.over then write(c) end
+end
+if accept ~= '' then replace_epoch() end
 count_kinds()
-if n > 0 then redis.call('SET', op, rev .. ' ' .. epoch .. ' ' .. whole(now), 'EX', 600) end
+if writes then redis.call('SET', op, rev .. ' ' .. epoch .. ' ' .. whole(now), 'EX', 600) end
 return { 'ok', rev, epoch, whole(now) }

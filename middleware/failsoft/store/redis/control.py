@@ -32,6 +32,7 @@ from failsoft.store.protocols import (
 )
 from failsoft.store.redis.connect import Server
 from failsoft.store.redis.keys import Keys
+from failsoft.store.redis.replies import entry_of, number_of, text_of
 
 __all__ = ["RedisControls"]
 
@@ -82,12 +83,12 @@ class RedisControls:
             if after == [meta.get(b"rev"), meta.get(b"epoch")]:
                 break
         return ControlSet(
-            rev=_number(meta.get(b"rev")),
-            epoch=_text(meta.get(b"epoch")),
+            rev=number_of(meta.get(b"rev")),
+            epoch=text_of(meta.get(b"epoch")),
             tail=tail[0][0].decode() if tail else "0-0",
             now_ms=self.server.saw_time(time),
             records={
-                (kind, _text(name)): value
+                (kind, text_of(name)): value
                 for kind, held in zip(KINDS, hashes, strict=True)
                 for name, value in held.items()
             },
@@ -102,7 +103,7 @@ class RedisControls:
             *("STREAMS", self.keys.log, last_id),
             deadline_s=block_s + self.server.timeouts.command_s + 0.5,
         )
-        return [_entry(*item) for _, items in reply or () for item in items]
+        return [entry_of(*item) for _, items in reply or () for item in items]
 
     async def renew_push(self) -> None:
         """Drop the push connection; the next `wait` opens a new one."""
@@ -114,7 +115,7 @@ class RedisControls:
             "reading the log",
             *("XRANGE", self.keys.log, f"({last_id}", "+", "COUNT", count),
         )
-        return [_entry(*item) for item in items]
+        return [entry_of(*item) for item in items]
 
     async def log(self, count: int = 200, before: str = "+") -> Sequence[Entry]:
         """Return the newest entries before stream id `before`, newest first."""
@@ -123,7 +124,7 @@ class RedisControls:
             "reading the log",
             *("XREVRANGE", self.keys.log, top, "-", "COUNT", count),
         )
-        return [_entry(*item) for item in items]
+        return [entry_of(*item) for item in items]
 
     async def apply(self, call: Call) -> Answer:
         """Write all changes or none; repeats a timed-out call with its op_id."""
@@ -219,8 +220,8 @@ class RedisControls:
         time, (rev, epoch), watch = replies[:3]
         return Beat(
             now_ms=self.server.saw_time(time),
-            rev=_number(rev),
-            epoch=_text(epoch),
+            rev=number_of(rev),
+            epoch=text_of(epoch),
             watched=watch is not None,
         )
 
@@ -254,18 +255,9 @@ class RedisControls:
         return user if own and not decoy else f"{user}?", role
 
 
-# Whatever hands other than ours put into the store, a node must go on reading it.
-def _text(raw: bytes | None) -> str:
-    return raw.decode(errors="replace") if raw else ""
-
-
-def _number(raw: bytes | None) -> int:
-    return int(raw) if raw and raw.isdigit() else 0
-
-
 def _unknown_counts(meta: dict[bytes, bytes]) -> dict[str, int]:
     counts = {
-        _text(field[2:]): _number(count)
+        text_of(field[2:]): number_of(count)
         for field, count in meta.items()
         if field.startswith(b"n:")
     }
@@ -274,7 +266,9 @@ def _unknown_counts(meta: dict[bytes, bytes]) -> dict[str, int]:
 
 def _arguments(call: Call) -> list[Any]:
     head = [call.op_id, call.epoch, secrets.token_hex(16), call.actor, call.reason]
-    arguments: list[Any] = [*head, call.via, len(call.changes)]
+    # A leading word tells "accept, naming no epoch" from "no accept".
+    accept = "" if call.accept is None else " ".join(["accept", *call.accept])
+    arguments: list[Any] = [*head, call.via, call.base, accept, len(call.changes)]
     for change in call.changes:
         if_rev = "*" if change.if_rev is None else str(change.if_rev)
         arguments += [KINDS.index(change.kind) + 1, change.name, change.op, if_rev]
@@ -301,24 +295,4 @@ def _refusal(call: Call, status: str, rest: list[str]) -> StoreError:
     return StoreRefused(
         f"{count} records of kind {kind}, the limit is {KIND_CAPS[kind]}",
         todo="delete some first",
-    )
-
-
-def _entry(id_: bytes, fields: dict[bytes, bytes]) -> Entry:
-    def text(name: bytes) -> str:
-        return _text(fields.get(name))
-
-    return Entry(
-        id=id_.decode(),
-        rev=_number(fields.get(b"rev")),
-        epoch=text(b"ep"),
-        kind=text(b"kind"),
-        name=text(b"name"),
-        op=text(b"op"),
-        value=fields.get(b"v") or None,
-        was=fields.get(b"was") or None,
-        who=text(b"who"),
-        why=text(b"why"),
-        via=text(b"via"),
-        op_id=text(b"id"),
     )

@@ -7,12 +7,16 @@ from failsoft.store.redis.control import RedisControls
 from failsoft.store.redis.flagcounts import RedisFlagCounts
 from failsoft.store.redis.keys import Keys
 from failsoft.store.redis.observation import RedisObservations
+from failsoft.store.redis.offers import RedisOffers
+from failsoft.store.redis.resync import RedisResync
 
 __all__ = ["RedisStore"]
 
 
-class RedisStore(RedisControls, RedisObservations, RedisFlagCounts):
-    """`ControlStore` and `ObservationStore` on one Redis 7.0 or newer, or Valkey.
+class RedisStore(
+    RedisControls, RedisResync, RedisOffers, RedisObservations, RedisFlagCounts
+):
+    """Every store protocol on one Redis 7.0 or newer, or Valkey.
 
     url: `redis://`, `rediss://`, `unix://`.  Nothing is sent before the first call;
     DefinitionError on a bad URL or environment name.  Bound to one event loop.

@@ -1,0 +1,63 @@
+"""Last good sets that nodes keep in Redis while its history is not theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from failsoft.store.redis.connect import Server
+from failsoft.store.redis.keys import Keys
+
+__all__ = ["RedisOffers"]
+
+_OFFER_TTL_S = 86_400
+
+
+class RedisOffers:
+    """The `OfferStore` over one server; see `store.protocols`."""
+
+    server: Server
+    keys: Keys
+
+    async def offer(self, digest: str, blob: bytes) -> None:
+        """Keep an encoded set under its digest for a day; the first one stays."""
+        await self.server.ask(
+            "offering the last good set",
+            *("SET", self.keys.offer(digest), blob, "NX", "EX", _OFFER_TTL_S),
+            deadline_s=self.server.timeouts.load_s,
+        )
+
+    async def keep_offer(self, digest: str) -> bool:
+        """Keep an offer for a day more; False if it is not there."""
+        key = self.keys.offer(digest)
+        return bool(
+            await self.server.ask("keeping an offer", "EXPIRE", key, _OFFER_TTL_S)
+        )
+
+    async def offers(self, digests: Sequence[str]) -> Mapping[str, int]:
+        """Return the encoded size in bytes of those offers that are there."""
+        pipe = self.server.commands.pipeline(transaction=False)
+        for digest in digests:
+            pipe.strlen(self.keys.offer(digest))
+        what = "looking for offers"
+        replies = self.server.checked(await self.server.run(pipe, what), what)
+        return {d: size for d, size in zip(digests, replies, strict=True) if size}
+
+    async def offered(self, digest: str) -> bytes | None:
+        """Return an offer, None when it is gone."""
+        blob: bytes | None = await self.server.ask(
+            "reading an offer",
+            *("GET", self.keys.offer(digest)),
+            deadline_s=self.server.timeouts.load_s,
+        )
+        return blob
+
+    async def peers(self) -> Mapping[str, bytes]:
+        """Return the heartbeats of live nodes by node id."""
+        what = "reading the heartbeats of peers"
+        names = await self.server.ask(what, "ZRANGE", self.keys.nodes, 0, -1)
+        if not names:
+            return {}
+        nodes = [name.decode(errors="replace") for name in names]
+        keys = [self.keys.node(node) for node in nodes]
+        beats = await self.server.ask(what, "MGET", *keys)
+        return {node: b for node, b in zip(nodes, beats, strict=True) if b is not None}
