@@ -1,4 +1,4 @@
-"""The value of a flag, in fixed order: kill, mode, edit, declaration, coded default.
+"""The value of a flag: kill, test override, mode, edit, file, coded default.
 
 Synchronous, lock-free, without any Redis command.  How a key is served is settled
 at its first use in a revision; where that is the same for everybody the result is
@@ -13,13 +13,13 @@ from typing import Any
 
 import msgspec
 
-from failsoft.controls.records import KillDoc
 from failsoft.controls.targets import covers
+from failsoft.errors import FlagUnavailable
 from failsoft.flags._compile import ASK, variant_of
-from failsoft.flags._model import Flag, Rule, RuleFault
+from failsoft.flags._model import Rule, RuleFault
 from failsoft.flags._state import FlagState, Ready, ready_flag
 
-__all__ = ["FlagDetails", "evaluate"]
+__all__ = ["FlagDetails", "Override", "evaluate"]
 
 # Returns a fresh dict of attributes; asked by rules that read some.
 Context = Callable[[], dict[str, Any]]
@@ -28,15 +28,21 @@ Clock = Callable[[], float]
 _MAX_KEYS = 20_000
 _MAX_FAULTS = 1_000
 _NO_METADATA: Mapping[str, Any] = MappingProxyType({})
+_BOOLEAN = {"on": True, "off": False}
+_DECLARE = "declare it: failsoft.Flag, flags.declare or a flags file"
+_OLDER = "overrides an older definition"
 
 
 class FlagDetails(msgspec.Struct, frozen=True):
     """A value with its story.
 
-    variant: None when the coded default is served.  reason: KILLED STATIC DEFAULT
-    TARGETING_MATCH DISABLED ERROR.  error: "" or TYPE_MISMATCH, PARSE_ERROR,
-    GENERAL, PROVIDER_NOT_READY, FLAG_NOT_FOUND (no layer knows the key).
-    revision: of the snapshot that decided.  metadata: the flag's, read-only.
+    variant: None when the coded default is served.  reason: KILLED OVERRIDE STATIC
+    DEFAULT TARGETING_MATCH DISABLED STALE ERROR.  error: "" or TYPE_MISMATCH,
+    PARSE_ERROR, GENERAL, PROVIDER_NOT_READY, FLAG_NOT_FOUND (no layer knows the
+    key).  revision: of the snapshot that decided.  metadata: the flag's, read-only.
+    age: seconds since the controls were proven current, as `flag_details` gives it.
+    warning: "overrides an older definition" where an edit was made over another
+    version of the flags file.
     """
 
     value: Any
@@ -45,6 +51,15 @@ class FlagDetails(msgspec.Struct, frozen=True):
     error: str = ""
     revision: int = 0
     metadata: Mapping[str, Any] = _NO_METADATA
+    age: float = 0.0
+    warning: str = ""
+
+
+class Override(msgspec.Struct, frozen=True):
+    """What a test sets: a value, a callable(context) -> value, or a variant."""
+
+    value: Any = None
+    variant: str | None = None
 
 
 def evaluate(
@@ -55,7 +70,7 @@ def evaluate(
     context: Context | None = None,
     now_ms: Clock | None = None,
 ) -> FlagDetails:
-    """Evaluate one flag; never raises.
+    """Evaluate one flag; raises FlagUnavailable alone, where a policy says `refuse`.
 
     default: the coded value, and its type.  context: returns the attributes that
     rules read.  now_ms: store time.
@@ -136,6 +151,62 @@ class _Unknown(_Served):
         return FlagDetails(default, None, "DEFAULT", "FLAG_NOT_FOUND", self.revision)
 
 
+class _Refusing(_Served):
+    """Serves nothing: `reason` is the message of the error."""
+
+    __slots__ = ()
+
+    def decide(
+        self,
+        default: Any,
+        targeting_key: str | None,
+        context: Context | None,
+        now_ms: Clock | None,
+    ) -> FlagDetails:
+        raise FlagUnavailable(self.reason)
+
+
+class _Overridden(_Served):
+    """Serves what a test set."""
+
+    __slots__ = ("_flag", "_override")
+
+    def __init__(self, revision: int, override: Override, ready: Ready | None) -> None:
+        super().__init__(revision, "OVERRIDE", None)
+        self._override = override
+        self._flag = ready.flag if ready else None
+
+    def decide(
+        self,
+        default: Any,
+        targeting_key: str | None,
+        context: Context | None,
+        now_ms: Clock | None,
+    ) -> FlagDetails:
+        data = context() if context is not None else {}
+        value, name = self._set({**data, "targetingKey": targeting_key})
+        return FlagDetails(value, name, "OVERRIDE", "", self.revision)
+
+    def variant(self, data: dict[Any, Any]) -> str | None:
+        return self._set(data)[1]
+
+    def _set(self, data: dict[Any, Any]) -> tuple[Any, str | None]:
+        """Return the value and the name of its variant, as far as it has one."""
+        value, name = self._override.value, self._override.variant
+        variants = self._flag.variants if self._flag else _BOOLEAN
+        if name is not None:
+            if name not in variants:
+                known = ", ".join(variants)
+                raise FlagUnavailable(f"variant {name!r} is not one of {known}")
+            return variants[name], name
+        if callable(value):
+            value = value(data)
+        names = [
+            n for n, v in variants.items() if type(v) is type(value) and v == value
+        ]
+        return value, names[0] if names else None
+
+
 class _Off(_Served):
     """Serves the off value: False for a boolean, else the coded default."""
 
@@ -165,17 +236,17 @@ class _Ruled(_Served):
         "_state",
     )
 
-    def __init__(self, state: FlagState, ready: Ready, rule: Rule) -> None:
-        super().__init__(state.revision, "DEFAULT", None)
+    def __init__(self, state: FlagState, ready: Ready, rule: Rule, stale: str) -> None:
+        super().__init__(state.revision, stale or "DEFAULT", None)
         flag = ready.flag
         self._state, self._key, self._rule = state, flag.key, rule
         self._matches = {
-            name: _details(flag, name, "TARGETING_MATCH", state.revision)
+            name: _details(state, ready, name, stale or "TARGETING_MATCH")
             for name in flag.variants
         }
         self._fallback: FlagDetails | None = None
         if flag.default is not None:
-            self._fallback = _details(flag, flag.default, "DEFAULT", state.revision)
+            self._fallback = _details(state, ready, flag.default, self.reason)
         self._needs_ours = bool(
             flag.prerequisites or flag.reads.intersection(("$flagd", "*"))
         )
@@ -205,7 +276,7 @@ class _Ruled(_Served):
             code = error.code if isinstance(error, RuleFault) else "GENERAL"
             self._count()
             return FlagDetails(default, None, "ERROR", code, self.revision)
-        return other or FlagDetails(default, None, "DEFAULT", "", self.revision)
+        return other or FlagDetails(default, None, self.reason, "", self.revision)
 
     def variant(self, data: dict[Any, Any]) -> str | None:
         data = {**data, "$flagd": {**data["$flagd"], "flagKey": self._key}}
@@ -261,43 +332,97 @@ def _serve(state: FlagState, key: str) -> _Served:
 
 
 def _served(state: FlagState, key: str) -> _Served:
-    revision = state.revision
+    revision, definitions = state.revision, state.definitions
     for glob, kill in state.kills:
         if covers(glob, key):
-            return _killed(state, key, kill)
+            return _off(state, ready_flag(state, key), "KILLED", kill.variant)
+    if definitions.settings.undeclared == "refuse" and not definitions.declares(key):
+        return _Refusing(revision, f"flag {key} is not declared; {_DECLARE}", None)
+    if (override := state.overrides.get(key)) is not None:
+        return _Overridden(revision, override, ready_flag(state, key))
     if key in state.disabled:
         return _Off(revision, "DISABLED", None)
-    ready = ready_flag(state, key)
-    if ready is not None:
-        return _edited(state, ready)
+    return _by_policy(state, key, ready_flag(state, key))
+
+
+def _by_policy(state: FlagState, key: str, ready: Ready | None) -> _Served:
+    """Serve what edits and files hold, unless nothing is known or it is too old."""
+    definitions = state.definitions
+    metadata = ready.flag.metadata if ready else {}
+    fail = definitions.fail_of(key) or metadata.get("x.fail")
+    limit_s = metadata.get("x.max_stale", definitions.settings.max_stale_s)
+    stale = "STALE" if state.age_s > limit_s else ""
+    if stale or ready is None:
+        fail = fail or definitions.settings.default_fail
+        if fail == "off":
+            return _off(state, ready, stale or "DEFAULT")
+        if fail == "refuse":
+            what = (
+                f"the controls are {state.age_s:.0f} s old" if stale else "never seen"
+            )
+            return _Refusing(state.revision, f"flag {key} has no value: {what}", None)
+        if fail == "default" or ready is None:
+            return _coded(state, key, stale)
+    return _edited(state, ready, stale)
+
+
+def _coded(state: FlagState, key: str, stale: str) -> _Served:
+    revision = state.revision
     if key in state.declared:
-        declared = FlagDetails(state.declared[key], None, "STATIC", "", revision)
-        return _Served(revision, "STATIC", declared)
+        reason = stale or "STATIC"
+        declared = FlagDetails(state.declared[key], None, reason, "", revision)
+        return _Served(revision, reason, declared)
+    if stale:
+        return _Served(revision, stale, None)
     return _Unknown(revision, "DEFAULT", None)
 
 
-def _edited(state: FlagState, ready: Ready) -> _Served:
+def _edited(state: FlagState, ready: Ready, stale: str) -> _Served:
     flag, revision = ready.flag, state.revision
     if not flag.enabled:
         return _Served(revision, "DISABLED", None)
     if ready.rule is not None:
-        return _Ruled(state, ready, ready.rule)
+        return _Ruled(state, ready, ready.rule, stale)
     if flag.default is None:
-        return _Served(revision, "DEFAULT", None)
-    return _Served(revision, "STATIC", _details(flag, flag.default, "STATIC", revision))
+        return _Served(revision, stale or "DEFAULT", None)
+    fixed = _details(state, ready, flag.default, stale or "STATIC")
+    return _Served(revision, fixed.reason, fixed)
 
 
-def _killed(state: FlagState, key: str, kill: KillDoc) -> _Served:
-    ready = ready_flag(state, key)
-    flag = ready.flag if ready else None
-    for name in (kill.variant, flag.metadata.get("x.kill") if flag else None):
-        if flag is not None and name in flag.variants:
-            fixed = _details(flag, name, "KILLED", state.revision)
-            return _Served(state.revision, "KILLED", fixed)
-    return _Off(state.revision, "KILLED", None)
+def _off(
+    state: FlagState,
+    ready: Ready | None,
+    reason: str,
+    variant: str | None = None,
+) -> _Served:
+    """Serve a kill's variant, else `x.kill`, else False or the coded default."""
+    if ready is not None:
+        for name in (variant, ready.flag.metadata.get("x.kill")):
+            if name in ready.flag.variants:
+                fixed = _details(state, ready, name, reason)
+                return _Served(state.revision, reason, fixed)
+    return _Off(state.revision, reason, None)
 
 
-def _details(flag: Flag, name: str, reason: str, revision: int) -> FlagDetails:
+def _details(state: FlagState, ready: Ready, name: str, reason: str) -> FlagDetails:
     """Return the details of one variant."""
+    flag = ready.flag
     metadata = MappingProxyType(flag.metadata) if flag.metadata else _NO_METADATA
-    return FlagDetails(flag.variants[name], name, reason, "", revision, metadata)
+    return FlagDetails(
+        flag.variants[name],
+        name,
+        reason,
+        "",
+        state.revision,
+        metadata,
+        warning=_warning(state, ready),
+    )
+
+
+def _warning(state: FlagState, ready: Ready) -> str:
+    files = state.definitions.files
+    key, over = ready.flag.key, ready.flag.metadata.get("x.over")
+    if over is None or key not in files.digests:
+        return ""
+    is_edit = files.records[key].json != ready.json
+    return _OLDER if is_edit and files.digests[key] != over else ""

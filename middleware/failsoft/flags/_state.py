@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import compress, count
 from operator import is_not
 from typing import Any
@@ -20,12 +20,14 @@ from failsoft.controls.records import KillDoc, Record
 from failsoft.controls.targets import literal_weight
 from failsoft.errors import FlagError
 from failsoft.flags._compile import compile_rule
+from failsoft.flags._definitions import FlagDefinitions
 from failsoft.flags._model import Flag, Rule
 from failsoft.flags._parse import parse_flag
 
 __all__ = [
     "FlagState",
     "Ready",
+    "aged",
     "changed_records",
     "check_flags",
     "compile_flags",
@@ -37,6 +39,7 @@ Kills = tuple[tuple[str, KillDoc], ...]
 
 _CHECKED_AT_ONCE = 50  # documents; about 2 ms
 _MAX_CHAIN = 8
+_MAX_LIMITS = 100
 
 
 class Ready(msgspec.Struct, frozen=True):
@@ -53,10 +56,11 @@ class Kept:
 
     ready: parsed flags.  good: the last good record of a flag that is bad.
     bad: what is wrong, by key.  unchecked: keys nobody has looked at.  faults:
-    evaluations that failed, by key.
+    evaluations that failed, by key.  limits: ages, in seconds, at which some flag
+    is called stale.
     """
 
-    __slots__ = ("bad", "faults", "good", "ready", "unchecked")
+    __slots__ = ("bad", "faults", "good", "limits", "ready", "unchecked")
 
     def __init__(self) -> None:
         self.ready: dict[str, Ready] = {}
@@ -64,6 +68,7 @@ class Kept:
         self.bad: dict[str, str] = {}
         self.unchecked: dict[str, None] = {}
         self.faults: dict[str, int] = {}
+        self.limits: set[float] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,8 @@ class FlagState:
 
     records: all controls.  kills: (glob, document), the most literal first.
     disabled: keys that an active mode switches off.  evaluators: how a key is
-    served, filled as keys are asked for.
+    served, filled as keys are asked for.  definitions: the layers below.
+    overrides: what tests set.  age_s: of the controls, as far as it matters.
     """
 
     revision: int = 0
@@ -82,6 +88,9 @@ class FlagState:
     declared: Mapping[str, Any] = field(default_factory=dict)
     kept: Kept = field(default_factory=Kept)
     evaluators: dict[str, Any] = field(default_factory=dict)
+    definitions: FlagDefinitions = field(default_factory=FlagDefinitions)
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    age_s: float = 0.0
 
     @property
     def bad(self) -> tuple[str, ...]:
@@ -95,6 +104,7 @@ def compile_flags(
     declared: Mapping[str, Any],
     disabled: Iterable[str],
     before: FlagState | None = None,
+    definitions: FlagDefinitions = FlagDefinitions(),  # noqa: B008 - immutable
 ) -> FlagState:
     """Return the flags of the records; `before` saves doing again what stands.
 
@@ -112,14 +122,36 @@ def compile_flags(
         kills = before.kills
     else:
         kills = _kills(records)
-    state = FlagState(revision, records, kills, frozenset(disabled), declared, kept)
+    state = FlagState(
+        revision,
+        records,
+        kills,
+        frozenset(disabled),
+        declared,
+        kept,
+        definitions=definitions,
+    )
     _queue(state, known, [name for kind, name in changed if kind == "flag"])
     if gone:
         _forget(state)
     if "evaluator" in kinds or (gone and any(kind == "evaluator" for kind, _ in known)):
         _queue_users(state)
+    if before is None or before.definitions.files is not definitions.files:
+        kept.unchecked.update(dict.fromkeys(kept.bad))
+        _queue_users(state)
     check_flags(state, _CHECKED_AT_ONCE)
     return state
+
+
+def aged(state: FlagState, age_s: float) -> FlagState:
+    """Return the flags at an age of the controls; the same while no limit is passed.
+
+    age_s: seconds since the controls were proven to be the store's.
+    """
+    limits = (state.definitions.settings.max_stale_s, *tuple(state.kept.limits))
+    if all((age_s > limit) == (state.age_s > limit) for limit in limits):
+        return state
+    return replace(state, age_s=age_s, evaluators={})
 
 
 def changed_records(known: Records, records: Records) -> list[tuple[str, str]]:
@@ -167,9 +199,15 @@ def _queue(state: FlagState, known: Records, names: Iterable[str]) -> None:
 
 
 def _queue_users(state: FlagState) -> None:
-    flags = (r for (kind, _), r in state.records.items() if kind == "flag")
-    users = [record.name for record in flags if b'"$ref"' in record.json]
+    edits = (r for (kind, _), r in state.records.items() if kind == "flag")
+    of_files = state.definitions.files.records.values()
+    users = [r.name for r in (*edits, *of_files) if _refers(r.json)]
     state.kept.unchecked.update(dict.fromkeys(users))
+
+
+def _refers(json: bytes) -> bool:
+    """Whether a document may be good or bad by what others hold."""
+    return b'"$ref"' in json or b'"$flag"' in json
 
 
 def _forget(state: FlagState) -> None:
@@ -185,8 +223,9 @@ def check_flags(state: FlagState, count: int) -> bool:
     kept = state.kept
     for name in [name for name, _ in zip(kept.unchecked, range(count), strict=False)]:
         kept.unchecked.pop(name, None)
-        record = state.records.get(("flag", name))
+        record = _top(state, name)
         if record is None:
+            kept.bad.pop(name, None)
             continue
         try:
             ready = _parsed(state, record, keep=False)
@@ -203,7 +242,7 @@ def check_flags(state: FlagState, count: int) -> bool:
 
 
 def ready_flag(state: FlagState, name: str) -> Ready | None:
-    """Return the flag an edit defines, its last good version, or None."""
+    """Return the flag of its edit, the edit's last good version, or that of a file."""
     for record in _versions(state, name):
         try:
             ready = _parsed(state, record)
@@ -216,11 +255,16 @@ def ready_flag(state: FlagState, name: str) -> Ready | None:
 
 
 def _versions(state: FlagState, name: str) -> Iterator[Record]:
-    for record in (state.records.get(("flag", name)), state.kept.good.get(name)):
+    edit = state.records.get(("flag", name))
+    good = state.kept.good.get(name) if edit is not None else None
+    for record in (edit, good, state.definitions.files.records.get(name)):
         if record is not None:
             yield record
-        else:
-            return
+
+
+def _top(state: FlagState, name: str) -> Record | None:
+    edit = state.records.get(("flag", name))
+    return edit or state.definitions.files.records.get(name)
 
 
 def _parsed(state: FlagState, record: Record, *, keep: bool = True) -> Ready:
@@ -232,6 +276,10 @@ def _parsed(state: FlagState, record: Record, *, keep: bool = True) -> Ready:
     flag = parse_flag(record.name, record.json, _Evaluators(state))
     rule = compile_rule(flag) if flag.rule is not None else None
     ready = Ready(flag, rule, record.json, _sources(state, flag))
+    if (limit := flag.metadata.get("x.max_stale")) and len(
+        state.kept.limits
+    ) < _MAX_LIMITS:
+        state.kept.limits.add(limit)
     if keep:
         state.kept.ready[record.name] = ready
     return ready
@@ -243,16 +291,19 @@ def _sources(state: FlagState, flag: Flag) -> tuple[bytes | None, ...]:
 
 
 class _Evaluators(Mapping[str, bytes]):
-    """The evaluators among the records: name -> JSON."""
+    """Evaluators by name: JSON of their record, else that of a file."""
 
     def __init__(self, state: FlagState) -> None:
         self._records = state.records
+        self._files = state.definitions.files.evaluators
 
     def __getitem__(self, name: str) -> bytes:
-        return self._records["evaluator", name].json
+        record = self._records.get(("evaluator", name))
+        return self._files[name] if record is None else record.json
 
     def __iter__(self) -> Iterator[str]:
-        return (name for kind, name in self._records if kind == "evaluator")
+        own = {name for kind, name in self._records if kind == "evaluator"}
+        return iter(own | self._files.keys())
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -285,7 +336,7 @@ def _chain_of(
 
 
 def _other(state: FlagState, name: str) -> Flag | None:
-    record = state.records.get(("flag", name))
+    record = _top(state, name)
     try:
         return _parsed(state, record).flag if record else None
     except FlagError:
