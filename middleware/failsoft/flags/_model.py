@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from failsoft.flags._guard import GuardRule
+
 __all__ = ["Const", "Flag", "Items", "Node", "Op", "Rule", "RuleFault"]
 
 # context -> result
@@ -56,6 +58,7 @@ class Flag(msgspec.Struct, frozen=True):
     dangling: frozenset[str] = frozenset()
     prerequisites: frozenset[str] = frozenset()
     reads: frozenset[str] = frozenset()
+    guard: GuardRule | None = None
 
 
 class RuleFault(Exception):

@@ -13,6 +13,7 @@ import msgspec
 
 from failsoft.controls.targets import nearest
 from failsoft.errors import FlagError
+from failsoft.flags._guard import read_guard
 from failsoft.flags._hash import HASH_VERSIONS
 from failsoft.flags._model import Const, Flag, Items, Node, Op
 from failsoft.flags._ops import EAGER
@@ -87,6 +88,7 @@ def parse_flag(
         frozenset(reader.dangling),
         frozenset(reader.prerequisites),
         frozenset(reader.reads),
+        read_guard(metadata, variants, f"{where} metadata"),
     )
 
 
