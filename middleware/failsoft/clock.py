@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-__all__ = ["elapsed", "monotonic", "unix"]
+__all__ = ["elapsed", "monotonic", "unix", "utc_date"]
 
 monotonic = time.monotonic
 unix = time.time
@@ -21,3 +21,8 @@ def elapsed() -> float:
     CLOCK_MONOTONIC stops in suspend on Linux, so a frozen view would look young.
     """
     return time.monotonic() if _BOOTTIME is None else time.clock_gettime(_BOOTTIME)
+
+
+def utc_date(at: float) -> str:
+    """Return the date of a Unix second as `2026-01-31`."""
+    return time.strftime("%Y-%m-%d", time.gmtime(at))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 
+from failsoft.clock import utc_date
 from failsoft.store.flagcounts import (
     BUCKETS_TTL_S,
     DAYS_KEPT,
@@ -163,7 +163,7 @@ def read_proposals(held: Mapping[bytes, bytes], now_ms: int) -> dict[str, Propos
 
 
 def _day(now_ms: int) -> str:
-    return datetime.fromtimestamp(now_ms / 1000, UTC).date().isoformat()
+    return utc_date(now_ms / 1000)
 
 
 def _arms(held: Mapping[bytes, bytes]) -> dict[str, tuple[int, int]]:
