@@ -13,7 +13,7 @@ import logging
 import random
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from failsoft.clock import elapsed
@@ -159,10 +159,24 @@ class Watcher:
         """Whether the store has been read once."""
         return self._synced.is_set()
 
-    @property
-    def held(self) -> Held | None:
-        """What is in force, due records included."""
-        return self._held
+    def kept(self) -> Held | None:
+        """Return a copy of what is in force, under the revision of the last good set.
+
+        Whoever begins with it meets a rewound store as this node does.
+        """
+        held = self._held
+        if held is None:
+            return None
+        named = self._origin or held
+        return replace(
+            held,
+            rev=named.rev,
+            epoch=named.epoch,
+            last_id=named.last_id,
+            records=dict(held.records),
+            ending=dict(held.ending),
+            unknown=held.unknown.copy(),
+        )
 
     async def stop(self) -> None:
         """Stop watching and remove the heartbeat; the store stays open."""

@@ -96,7 +96,7 @@ def test_a_set_is_as_old_as_its_newest_proof(tmp_path: Path) -> None:
     os.utime(shelf.path, (1, 1))
     before, _ = shelf.read("shop")
 
-    shelf.prove(saved().held)
+    shelf.prove("e1", 9)
     after, _ = shelf.read("shop")
 
     assert before is not None
@@ -110,7 +110,7 @@ def test_another_set_is_not_proven(tmp_path: Path) -> None:
     shelf.write(saved())
     os.utime(shelf.path, (1, 1))
 
-    shelf.prove(saved(rev=10).held)
+    shelf.prove("e1", 10)
 
     assert shelf.path.stat().st_mtime == 1
 
