@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,6 +19,24 @@ from failsoft.store.redis.store import RedisStore
 from failsoft.testing import RedisServer, RedisServerMissing, redis_server
 
 AnyStore = MemoryStore | RedisStore
+_counter = itertools.count()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_state_at_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep last-known-good files out of the home of whoever runs the tests."""
+    home = tmp_path_factory.mktemp("state")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(home))
+        yield home
+
+
+@pytest.fixture(autouse=True)
+def state_home(no_state_at_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep them apart: a store emptied between two tests would look rewound."""
+    home = no_state_at_home / str(next(_counter))
+    monkeypatch.setenv("XDG_STATE_HOME", str(home))
+    return home
 
 
 @pytest.fixture(scope="session")

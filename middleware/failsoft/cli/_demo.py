@@ -168,6 +168,7 @@ def _environ(plan: Plan, home: Path) -> dict[str, str]:
         "FAILSOFT_TELEMETRY_APP": "shop",
         "FAILSOFT_TELEMETRY_RELEASE": "1.0",
         "FAILSOFT_STORE_REWIND": "accept",
+        "FAILSOFT_STORE_STATE_DIR": str(home / "state"),
         "SHOP_DB": str(home / "shop.db"),
         "SHOP_PAYMENTS_URL": plan.payments_url(),
     }

@@ -18,6 +18,7 @@ from failsoft.settings._readers import (
     read_env,
     read_fields,
     read_file,
+    read_path,
     read_paths,
     read_scope,
     read_share,
@@ -143,6 +144,8 @@ SECTIONS: dict[str, dict[str, Reader] | Reader] = {
     "store": {
         "url": read_url,
         "env": read_env,
+        "state_dir": read_path,
+        "bootstrap": read_path,
         "require": read_bool,
         "rewind": one_of("hold", "accept"),
         "block": Span("100ms", "60s"),

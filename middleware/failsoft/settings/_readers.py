@@ -312,6 +312,14 @@ def read_paths(raw: object, at: At) -> tuple[str, ...]:
     return tuple(str(at.folder / path) for path in read_texts(raw, at))
 
 
+def read_path(raw: object, at: At) -> str:
+    """Read a path, relative to the settings file; it need not exist."""
+    try:
+        return str(at.folder / Path(read_text(raw, at)).expanduser())
+    except RuntimeError:
+        raise Fault("names a home nobody has", "write the whole path") from None
+
+
 def _limited(body: bytes) -> bytes:
     if len(body) > _FILE_MAX_BYTES:
         raise Fault(f"is {len(body)} bytes long", "keep it within 64 KiB", shown=False)

@@ -12,10 +12,17 @@ FAIL_POLICIES = ("last_known", "default", "off", "refuse")
 
 @dataclass(frozen=True, slots=True)
 class StoreSettings:
-    """The control store.  url: "" = memory of this process.  Spans in seconds."""
+    """The control store.  url: "" = memory of this process.  Spans in seconds.
+
+    state_dir: folder of the last-known-good files, "" = the user's.  bootstrap: file
+    of `failsoft store export`, for a first start without the store.  require: do
+    not start with no controls at all.
+    """
 
     url: str = ""
     env: str = "default"
+    state_dir: str = ""
+    bootstrap: str = ""
     require: bool = False
     rewind: Literal["hold", "accept"] = "hold"
     block_s: float = 2.0
