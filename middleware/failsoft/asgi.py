@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from pathlib import Path
 from random import getrandbits
@@ -17,7 +18,7 @@ from time import perf_counter_ns
 from typing import Any
 
 from failsoft.errors import DefinitionError, FailsoftError
-from failsoft.pipeline import CURRENT, SETTLED, Exchange, Rejection, Scope
+from failsoft.pipeline import CURRENT, Exchange, Rejection, Scope
 from failsoft.problem import answer_http, answer_websocket
 from failsoft.routes.discover import find_routes, walk
 from failsoft.routes.table import build_table
@@ -83,6 +84,34 @@ class Failsoft:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope; unknown types pass through untouched."""
+        if scope["type"] != "http" or _MARK in scope or self._fault is not None:
+            await self._rare(scope, receive, send)
+            return
+        started_ns = perf_counter_ns()
+        if self.runtime.loop is not get_running_loop():
+            await self._start()
+        exchange = self._open(scope, scope["method"], started_ns)
+        token = CURRENT.set(exchange)
+        exchange.plan.cell.enter()
+        outgoing = self._sender(exchange, send)
+        try:
+            if exchange.plan.admit:
+                exchange.rejection = self._admit(exchange)
+            if exchange.rejection is None:
+                await self.app(scope, receive, outgoing)
+                if exchange.phase != 2:
+                    await self._ask_if_gone(exchange, receive)
+            else:
+                await answer_http(exchange, exchange.rejection, outgoing)
+        except BaseException as error:
+            _note_end(exchange, error)
+            raise
+        finally:
+            CURRENT.reset(token)
+            self._settle(exchange)
+
+    async def _rare(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve what is not an HTTP request of ours."""
         kind = scope["type"]
         if _MARK in scope or kind not in ("http", "websocket", "lifespan"):
             await self.app(scope, receive, send)
@@ -90,8 +119,6 @@ class Failsoft:
             await self._lifespan(scope, receive, send)
         elif self._fault is not None:
             raise self._fault
-        elif kind == "http":
-            await self._http(scope, receive, send)
         else:
             await self._websocket(scope, receive, send)
 
@@ -135,7 +162,7 @@ class Failsoft:
             raise
         except Exception as error:  # noqa: BLE001 - border: it serves without a store
             self.runtime.failed("start", error)
-            self.runtime.loop = asyncio.get_running_loop()  # not again each request
+            self.runtime.loop = get_running_loop()  # not again each request
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[_MARK] = True
@@ -194,32 +221,6 @@ class Failsoft:
                 return rejection
         return None
 
-    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started_ns = perf_counter_ns()
-        if self.runtime.loop is not asyncio.get_running_loop():
-            await self._start()
-        exchange = self._open(scope, scope["method"], started_ns)
-        token = CURRENT.set(exchange)
-        cell = exchange.plan.cell
-        cell.enter()
-        outgoing = self._sender(exchange, send)
-        try:
-            if exchange.plan.admit:
-                exchange.rejection = self._admit(exchange)
-            if exchange.rejection is None:
-                await self.app(scope, receive, outgoing)
-                if exchange.phase != 2:
-                    await self._ask_if_gone(exchange, receive)
-            else:
-                await answer_http(exchange, exchange.rejection, outgoing)
-        except BaseException as error:
-            _note_end(exchange, error)
-            raise
-        finally:
-            CURRENT.reset(token)
-            self._settle(exchange)
-            scope.pop(_MARK, None)
-
     def _sender(self, exchange: Exchange, send: Send) -> Send:
         def forward(message: Message) -> Awaitable[None]:
             kind = message["type"]
@@ -231,8 +232,7 @@ class Failsoft:
             elif kind == "http.response.start":
                 exchange.status = message["status"]
                 exchange.phase = 1
-                # A copy: a response object may be sent more than once.
-                message = {**message, "headers": self._headers_of(exchange, message)}
+                message = self._stamped(exchange, message)
             elif kind in _SENT_BY_SERVER and not message.get("more_body"):
                 exchange.phase = 2
                 exchange.ended_ns = perf_counter_ns()
@@ -240,20 +240,24 @@ class Failsoft:
 
         return forward
 
-    def _headers_of(self, exchange: Exchange, message: Message) -> list[Any]:
-        if exchange.token is None:
+    def _stamped(self, exchange: Exchange, message: Message) -> Message:
+        """Return the start of the answer with our headers.
+
+        A copy: a response object may be sent more than once.
+        """
+        if self._tracing.may_ride and exchange.token is None:
             try:
                 self._tracing.started(exchange)
             except Exception as error:  # noqa: BLE001 - border: the answer must go out
                 self.runtime.failed("tracing", error)
         headers = [*message.get("headers", ()), *exchange.plan.notices]
         wanted = self._headers
-        if wanted.traceresponse and exchange.trace_id:
+        if wanted.traceresponse:
             ids = exchange.trace_id, exchange.span_id, exchange.trace_flags
             headers.append((b"traceresponse", format_response(*ids)))
         if wanted.request_id and not _has(headers, b"x-request-id"):
             headers.append((b"x-request-id", _request_id(exchange)))
-        return headers
+        return {**message, "headers": headers}
 
     @staticmethod
     async def _ask_if_gone(exchange: Exchange, receive: Receive) -> None:
@@ -269,7 +273,7 @@ class Failsoft:
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         started_ns = perf_counter_ns()
-        if self.runtime.loop is not asyncio.get_running_loop():
+        if self.runtime.loop is not get_running_loop():
             await self._start()
         exchange = self._open(scope, WEBSOCKET, started_ns)
         token = CURRENT.set(exchange)
@@ -292,13 +296,24 @@ class Failsoft:
         finally:
             CURRENT.reset(token)
             self._settle(exchange)
-            scope.pop(_MARK, None)
 
     # --- settle -------------------------------------------------------------
 
     def _settle(self, exchange: Exchange) -> None:
+        # The answer's end, not the application's: background tasks come after it.
+        ended_ns = exchange.ended_ns or perf_counter_ns()
+        duration_us = (ended_ns - exchange.started_ns) // 1000
         try:
-            self._count(exchange)
+            # What raised, or never answered, is a 500: by the server if not by the app.
+            status = exchange.status if exchange.exception is None else 500
+            rejection = exchange.rejection
+            if rejection is not None and rejection.is_refusal:
+                exchange.plan.cell.inflight -= 1
+                exchange.plan.cell.refuse(rejection.reason)
+            elif 0 < status < 500:
+                exchange.plan.cell.leave(status, duration_us, exchange.sent_bytes)
+            else:
+                self._fail(exchange, status or 500, duration_us)
         except Exception as error:  # noqa: BLE001 - border: the answer is out
             self.runtime.failed("counting", error)
         try:
@@ -306,28 +321,15 @@ class Failsoft:
                 self._tracing.close(exchange)
         except Exception as error:  # noqa: BLE001 - processors and exporters are foreign
             self.runtime.failed("closing the span", error)
-        # Else the exception, its frames and the exchange keep each other alive.
-        exchange.exception = None
-        exchange.phase = SETTLED
+        exchange.scope.pop(_MARK, None)
+        exchange.settle()
 
-    def _count(self, exchange: Exchange) -> None:
-        cell = exchange.plan.cell
-        # The answer's end, not the application's: background tasks come after it.
-        ended_ns = exchange.ended_ns or perf_counter_ns()
-        duration_us = (ended_ns - exchange.started_ns) // 1000
-        rejection = exchange.rejection
-        if rejection is not None and rejection.is_refusal:
-            cell.inflight -= 1
-            cell.refuse(rejection.reason)
-            return
-        # What raised, or never answered, is a 500: by the server if not by the app.
-        status = exchange.status if exchange.exception is None else 500
-        status = status or 500
+    def _fail(self, exchange: Exchange, status: int, duration_us: int) -> None:
+        """Count a failure, and keep it if it is of a kind not seen before."""
+        runtime, cell = self.runtime, exchange.plan.cell
         cell.leave(status, duration_us, exchange.sent_bytes)
-        if status >= 500:
-            runtime = self.runtime
-            group = runtime.deck.fail(exchange, duration_us, int(runtime.now_ms()))
-            cell.fail(group, is_exception=exchange.exception is not None)
+        group = runtime.deck.fail(exchange, duration_us, int(runtime.now_ms()))
+        cell.fail(group, is_exception=exchange.exception is not None)
 
 
 def _note_end(exchange: Exchange, error: BaseException) -> None:

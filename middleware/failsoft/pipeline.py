@@ -19,6 +19,9 @@ Scope = MutableMapping[str, Any]
 
 # The phase of an Exchange that a task may still hold after its request.
 SETTLED = 3
+# What a settled Exchange has for a scope: a server's timers keep their context, and
+# with it the last Exchanges, for seconds; the requests' objects must not stay too.
+_SPENT: Scope = {}
 
 CURRENT: ContextVar[Exchange | None] = ContextVar("failsoft.exchange", default=None)
 
@@ -85,7 +88,8 @@ class Exchange:
 
     Handlers reach it as `failsoft.current()` and may set `targeting_key` (str) and
     add to `context` (dict) for flags.  status is 0 until the response starts;
-    phase is 0 before, 1 during and 2 after the response, 3 when all is done.
+    phase is 0 before, 1 during and 2 after the response, 3 when all is done; then
+    the scope is empty.
     """
 
     __slots__ = (
@@ -108,6 +112,7 @@ class Exchange:
         "token",
         "trace_flags",
         "trace_id",
+        "unavailable",
     )
 
     def __init__(self, scope: Scope, runtime: Any, started_ns: int) -> None:
@@ -130,6 +135,15 @@ class Exchange:
         self.trace_id: int = 0
         self.span_id: int = 0
         self.trace_flags = 0
+        # What a flag of fail policy `refuse` raised, for the answer.
+        self.unavailable: BaseException | None = None
+
+    def settle(self) -> None:
+        """Let go of the request: what outlives it keeps ids, plan and context."""
+        # Also, an exception, its frames and the exchange keep each other alive.
+        self.exception = None
+        self.scope = _SPENT
+        self.phase = SETTLED
 
     @property
     def context(self) -> dict[str, Any]:

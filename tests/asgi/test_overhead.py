@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 SCRIPT = Path(__file__).parents[1] / "bench" / "call_count.py"
-WITHOUT_SDK = {"starlette": 51, "fastapi-get": 54, "fastapi-post": 51}
-WITH_SDK = {"starlette": 62, "fastapi-get": 65, "fastapi-post": 62}
+WITHOUT_SDK = {"starlette": 38, "fastapi-get": 41, "fastapi-post": 38}
+WITH_SDK = {"starlette": 54, "fastapi-get": 57, "fastapi-post": 54}
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ _SIGNED = re.compile(
     r"((?:^|&)(?:X-Amz-Signature|X-Amz-Credential|X-Amz-Security-Token"
     r"|AWSAccessKeyId|Signature|sig|X-Goog-Signature)=)[^&]*"
 )
+_LOOK_NS = 1_000_000_000
 _bits = random.getrandbits
 
 
@@ -104,18 +105,22 @@ class Tracing:
     """The tracing stage of one middleware instance; configuration only.
 
     opens_inside: asks whether the wrapped application opens its own server span.
+    may_ride: whether the application may have one when the answer starts.
     counts: malformed headers by kind, at most one entry a kind.
     """
 
     __slots__ = (
         "_bound",
         "_fields",
+        "_look_at_ns",
         "_names",
+        "_opens",
         "_own",
         "_provider",
         "_should_sample",
         "_tracer",
         "counts",
+        "may_ride",
         "opens_inside",
     )
 
@@ -127,6 +132,9 @@ class Tracing:
         self._should_sample: Any = None
         self._bound = NEVER
         self._names: dict[tuple[str, str], tuple[str, dict[str, Any]]] = {}
+        self._look_at_ns = 0
+        self._opens = False  # whether we open the server span
+        self.may_ride = False
         self._read_propagators()
 
     def _read_propagators(self) -> None:
@@ -138,23 +146,46 @@ class Tracing:
 
     def open(self, exchange: Exchange) -> None:
         """Give the exchange its trace id, span id and, if we own one, its span."""
-        current = trace.get_current_span()
-        if current is not trace.INVALID_SPAN:
-            context = current.get_span_context()
-            if context.is_valid and not context.is_remote:
-                _adopt(exchange, context)
-                exchange.span = current if current.is_recording() else None
-                return
-        scope = exchange.scope
-        fields = self._fields
-        carrier = {name: value for name, value in scope["headers"] if name in fields}
+        if exchange.started_ns >= self._look_at_ns:
+            self.look(exchange.started_ns)
+        if otel_context.get_current() and self._ride(exchange):
+            return
+        carrier = None
+        for name, value in exchange.scope["headers"]:
+            if name in self._fields:
+                carrier = carrier or {}
+                carrier[name] = value
+        if self._opens and exchange.scope["type"] == "http":
+            self._start(exchange, carrier)
+        elif carrier:
+            self._join(exchange, carrier)
+        else:
+            exchange.trace_id = _bits(128) or 1
+            exchange.span_id = _bits(64) or 1
+
+    def look(self, now_ns: int) -> None:
+        """Read what is configured: the provider, and who opens the server span.
+
+        Once a second, as asking costs a microsecond a request.
+        """
+        self._look_at_ns = now_ns + _LOOK_NS
         provider = trace.get_tracer_provider()
         if provider is not self._provider:
             self._take(provider)
-        if self._tracer is None or scope["type"] != "http" or self.opens_inside():
-            self._join(exchange, carrier)
-        else:
-            self._start(exchange, carrier)
+        is_inside = self.opens_inside()
+        self._opens = self._tracer is not None and not is_inside
+        self.may_ride = self._tracer is not None or is_inside
+
+    @staticmethod
+    def _ride(exchange: Exchange) -> bool:
+        """Take the ids of an active span of this process, if there is one."""
+        current = trace.get_current_span()
+        context = current.get_span_context()
+        if not context.is_valid or context.is_remote:
+            return False
+        _adopt(exchange, context)
+        exchange.span = current if current.is_recording() else None
+        return True
 
     def _take(self, provider: Any) -> None:
         """Remember the configured provider's tracer; None while there is no SDK."""
@@ -177,7 +208,7 @@ class Tracing:
                 self._bound = root_bound(sampler)
 
     def _join(self, exchange: Exchange, carrier: Mapping[bytes, bytes]) -> None:
-        parent = self._parent(carrier) if carrier else None
+        parent = self._parent(carrier)
         if parent is None:
             exchange.trace_id = _bits(128) or 1
         else:
@@ -193,7 +224,7 @@ class Tracing:
             self.counts["traceparent"] = self.counts.get("traceparent", 0) + 1
         return parent
 
-    def _start(self, exchange: Exchange, carrier: Mapping[bytes, bytes]) -> None:
+    def _start(self, exchange: Exchange, carrier: Mapping[bytes, bytes] | None) -> None:
         parent = self._parent_context(carrier) if carrier else None
         trace_id = _trace_id_of(parent) if parent is not None else 0
         if not trace_id:
