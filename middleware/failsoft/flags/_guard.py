@@ -14,7 +14,17 @@ import msgspec
 from failsoft.controls.targets import nearest
 from failsoft.errors import FlagError
 
-__all__ = ["Arm", "GuardRule", "Verdict", "add_arms", "judge", "read_guard"]
+__all__ = [
+    "Arm",
+    "GuardRule",
+    "Sums",
+    "Verdict",
+    "add_arms",
+    "bucket_starts",
+    "judge",
+    "judge_window",
+    "read_guard",
+]
 
 Sums = Mapping[str, tuple[int, int]]  # variant -> (requests, bad ones)
 
@@ -159,3 +169,29 @@ def _z(arm: Arm, control: Arm) -> float:
     pooled = (arm.bad + control.bad) / (arm.n + control.n)
     error = sqrt(pooled * (1 - pooled) * (1 / arm.n + 1 / control.n))
     return (arm.share - control.share) / error if error else 0.0
+
+
+def bucket_starts(now_ms: int, window_s: float, tick_ms: int) -> range:
+    """Return the starts in ms of the buckets that reach into the window."""
+    newest = now_ms - now_ms % tick_ms
+    count = -(-int(window_s * 1000) // tick_ms)  # rounded up
+    return range(newest - (count - 1) * tick_ms, newest + 1, tick_ms)
+
+
+def judge_window(
+    rule: GuardRule, buckets: Mapping[int, Sums], fresh_ms: int, now_ms: int
+) -> tuple[Verdict, ...]:
+    """Return the verdicts on a window's buckets: start in ms -> sums.
+
+    fresh_ms: end of the last kill, 0 = none; what lies before does not count, and
+    nothing is judged until a whole window has passed since.
+    """
+    arms = add_arms(sums for at_ms, sums in buckets.items() if at_ms >= fresh_ms)
+    verdicts = judge(rule, arms)
+    left_s = rule.window_s - (now_ms - fresh_ms) / 1000
+    if not fresh_ms or left_s <= 0:
+        return verdicts
+    text = f"no verdict: {left_s:.0f} s of a fresh window to go"
+    return tuple(
+        msgspec.structs.replace(v, state="none", z=None, text=text) for v in verdicts
+    )

@@ -143,6 +143,7 @@ _ACTIONS: dict[str, Reader] = {
 SECTIONS: dict[str, dict[str, Reader] | Reader] = {
     "store": {
         "url": read_url,
+        "automation_url": read_url,
         "env": read_env,
         "state_dir": read_path,
         "bootstrap": read_path,

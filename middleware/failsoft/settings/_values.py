@@ -14,12 +14,14 @@ FAIL_POLICIES = ("last_known", "default", "off", "refuse")
 class StoreSettings:
     """The control store.  url: "" = memory of this process.  Spans in seconds.
 
+    automation_url: login that may write controls, for guards; "" = url.
     state_dir: folder of the last-known-good files, "" = the user's.  bootstrap: file
     of `failsoft store export`, for a first start without the store.  require: do
     not start with no controls at all.
     """
 
     url: str = ""
+    automation_url: str = ""
     env: str = "default"
     state_dir: str = ""
     bootstrap: str = ""

@@ -1,0 +1,189 @@
+"""Every ten seconds: send evaluations and outcomes, judge the guards, trip.
+
+All nodes judge the fleet's sums alike; that many of them trip makes one entry.
+Nothing here is awaited by a request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from failsoft.controls.records import KillDoc, encode_doc
+from failsoft.errors import StoreConflict, StoreError, StoreRefused
+from failsoft.flags._arms import GuardArms
+from failsoft.flags._exposure import Exposures
+from failsoft.flags._guard import GuardRule, Verdict, bucket_starts, judge_window
+from failsoft.flags._state import FlagState
+from failsoft.store.flagcounts import Outcomes
+from failsoft.store.open import open_store
+from failsoft.store.protocols import Answer, Call, Change
+
+__all__ = ["WHO", "FlagReporter", "GuardAbout", "GuardProposal"]
+
+_log = logging.getLogger("failsoft")
+_audit = logging.getLogger("failsoft.audit")
+WHO = "guard"
+_TICK_S = 10.0
+
+
+class GuardAbout(msgspec.Struct, frozen=True):
+    """What a reader needs to judge as the nodes do."""
+
+    rule: GuardRule
+    tick_ms: int
+
+
+class GuardProposal(msgspec.Struct, frozen=True):
+    """A kill that a node would set if it might: its variant, figures and end."""
+
+    variant: str
+    why: str
+    ttl_s: float | None = None
+    node: str = ""
+
+
+class FlagReporter:
+    """Sends what this node counted of flags, and judges; `run` is one task.
+
+    tick_s: seconds between two sendings, and the width of a bucket; the same on
+    every node.  automation_url: "" = the store itself takes the kills.
+    """
+
+    def __init__(
+        self,
+        store: Any,
+        guard: GuardArms,
+        node: str,
+        *,
+        automation_url: str = "",
+        tick_s: float = _TICK_S,
+    ) -> None:
+        self.exposures = Exposures()
+        self._store = store
+        self._guard = guard
+        self._node = node
+        self._automation_url = automation_url
+        self._tick_s = tick_s
+        self._tick_ms = int(tick_s * 1000)
+        self._proposed: dict[str, int] = {}  # flag -> window of the last proposal
+
+    async def run(
+        self,
+        state: Callable[[], FlagState],
+        now_ms: Callable[[], float],
+        failed: Callable[[str, BaseException], None],
+    ) -> None:
+        """Report until cancelled; a fault of ours costs one report."""
+        while True:
+            await asyncio.sleep(self._tick_s)
+            try:
+                await self.report(state(), int(now_ms()))
+            except StoreError as error:
+                _log.debug("a report on flags is lost: %s", error)
+            except Exception as error:  # noqa: BLE001 - border: the next one comes
+                failed("flags", error)
+
+    async def report(self, state: FlagState, now_ms: int) -> None:
+        """Send, then judge what this node has a share in.
+
+        now_ms: store time.  Raises StoreUnavailable; what could not be sent is lost,
+        as sending it late would judge today by yesterday.
+        """
+        rules = await self.send(state, now_ms)
+        for key, rule in rules.items():
+            starts = bucket_starts(now_ms, rule.window_s, self._tick_ms)
+            fresh_ms, buckets = await self._store.outcomes(key, starts)
+            verdicts = judge_window(rule, buckets, fresh_ms, now_ms)
+            trips = [verdict for verdict in verdicts if verdict.state == "trip"]
+            if trips:
+                worst = max(trips, key=lambda verdict: verdict.arm.share)
+                await self._trip(key, rule, worst, now_ms)
+
+    async def send(self, state: FlagState, now_ms: int) -> dict[str, GuardRule]:
+        """Send evaluations and outcomes; return the rules of what was counted."""
+        evaluations = self.exposures.take()
+        if evaluations:
+            await self._store.add_evaluations(evaluations)
+        arms, rules, held = self._guard.take(state)
+        if arms or held:
+            about = {
+                key: msgspec.json.encode(GuardAbout(rule, self._tick_ms))
+                for key, rule in rules.items()
+            }
+            start_ms = now_ms - now_ms % self._tick_ms
+            fresh = dict.fromkeys(held, now_ms)
+            await self._store.add_outcomes(Outcomes(start_ms, arms, about, fresh))
+        return rules
+
+    async def _trip(
+        self, key: str, rule: GuardRule, verdict: Verdict, now_ms: int
+    ) -> None:
+        """Serve the control variant to everybody, or propose it to operators."""
+        why = f"{verdict.text} in {rule.window_s:g} s"[:500]
+        doc = KillDoc(WHO, why, variant=rule.control, since_ms=now_ms)
+        until = f"+{int(rule.ttl_s * 1000)}" if rule.ttl_s else "0"
+        window = now_ms // int(rule.window_s * 1000)
+        op_id = _op_id(key, window)
+        # Absent, or somebody killed it meanwhile: their kill stands.
+        change = Change("kill", f"flag:{key}", "put", 0, until, encode_doc(doc))
+        call = Call(op_id, WHO, why, (change,), via=self._node[:100])
+        try:
+            answer = await self._write(call)
+        except StoreConflict:
+            return
+        except StoreRefused as refused:
+            await self._propose(key, rule, why, window, refused)
+            return
+        if not answer.duplicate:
+            self._tell(key, rule, why, op_id, answer)
+
+    async def _write(self, call: Call) -> Answer:
+        if not self._automation_url:
+            answer: Answer = await self._store.apply(call)
+            return answer
+        writer = open_store(self._automation_url, self._store.env)
+        try:
+            return await writer.apply(call)
+        finally:
+            await writer.aclose()
+
+    async def _propose(
+        self, key: str, rule: GuardRule, why: str, window: int, refused: StoreRefused
+    ) -> None:
+        if self._proposed.get(key) == window:
+            return
+        self._proposed[key] = window
+        proposal = GuardProposal(rule.control, why, rule.ttl_s, self._node)
+        await self._store.propose(f"flag:{key}", msgspec.json.encode(proposal))
+        _log.error(
+            "guard: flag %s should be killed (`failsoft guard apply %s`): %s; %s",
+            *(key, key, why, refused),
+        )
+
+    def _tell(
+        self, key: str, rule: GuardRule, why: str, op_id: str, answer: Answer
+    ) -> None:
+        _log.error("guard: flag %s is killed, all get %s: %s", key, rule.control, why)
+        line = {
+            "env": self._store.env,
+            "who": WHO,
+            "via": self._node,
+            "action": "kill",
+            "target": f"flag:{key}",
+            "why": why,
+            "op_id": op_id,
+            "rev": answer.revision,
+        }
+        _audit.info("%s", json.dumps(line))
+
+
+def _op_id(key: str, window: int) -> str:
+    """Return one id for all nodes that trip a flag in one window."""
+    return hashlib.sha256(f"{WHO}\0{key}\0{window}".encode()).hexdigest()[:16]
