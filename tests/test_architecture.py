@@ -221,6 +221,7 @@ HEAVY = [
     "fastapi",
     "uvicorn",
     "opentelemetry.sdk",
+    "openfeature",
     "failsoft_tui",
 ]
 
