@@ -19,7 +19,14 @@ from typing import Any
 
 from failsoft.errors import DefinitionError, FailsoftError
 from failsoft.pipeline import CURRENT, Exchange, Rejection, Scope
-from failsoft.problem import answer_http, answer_websocket
+from failsoft.problem import (
+    answer_http,
+    answer_websocket,
+    hold,
+    is_refused,
+    release,
+    unavailable,
+)
 from failsoft.routes.discover import find_routes, walk
 from failsoft.routes.table import build_table
 from failsoft.routes.trie import WEBSOCKET
@@ -99,13 +106,17 @@ class Failsoft:
                 exchange.rejection = self._admit(exchange)
             if exchange.rejection is None:
                 await self.app(scope, receive, outgoing)
-                if exchange.phase != 2:
+                if exchange.phase != 2 and not await release(exchange, send):
                     await self._ask_if_gone(exchange, receive)
             else:
                 await answer_http(exchange, exchange.rejection, outgoing)
         except BaseException as error:
-            _note_end(exchange, error)
-            raise
+            rejection = unavailable(exchange, error)
+            if rejection is None:
+                _note_end(exchange, error)
+                raise
+            exchange.rejection = rejection
+            await answer_http(exchange, rejection, self._sender(exchange, send))
         finally:
             CURRENT.reset(token)
             self._settle(exchange)
@@ -223,6 +234,7 @@ class Failsoft:
 
     def _sender(self, exchange: Exchange, send: Send) -> Send:
         def forward(message: Message) -> Awaitable[None]:
+            nonlocal send
             kind = message["type"]
             if kind == "http.response.body":
                 exchange.sent_bytes += len(message.get("body", b""))
@@ -231,6 +243,8 @@ class Failsoft:
                     exchange.ended_ns = perf_counter_ns()
             elif kind == "http.response.start":
                 exchange.status = message["status"]
+                if exchange.status == 500 and is_refused(exchange):
+                    send = hold(exchange, send)
                 exchange.phase = 1
                 message = self._stamped(exchange, message)
             elif kind in _SENT_BY_SERVER and not message.get("more_body"):

@@ -14,27 +14,30 @@ from typing import Any
 import msgspec
 
 from failsoft.errors import StoreError
+from failsoft.flags._definitions import IN_CODE, NO_FILES
 from failsoft.modes import BUILT_IN, summary_of
 from failsoft.routes.table import RouteTable
 from failsoft.settings import Settings
-from failsoft.telemetry import Definitions, ModeDef, encode
+from failsoft.telemetry import Definitions, FlagDef, ModeDef, encode
 
 __all__ = ["Publisher"]
 
 _PUBLISH_S = 1.0
 _MAX_FLAGS = 1000
+_MAX_DOCS_BYTES = 512 * 1024
 
 
 class Publisher:
     """Describes the definitions of one process and keeps them in its store.
 
     digest: names the newest description.  seen_flags: key -> default as JSON, of
-    flags that were met in code, at most 1,000.
+    flags that were met in code, at most 1,000.  files: the flags files in force.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.seen_flags: dict[str, str] = {}
+        self.files = NO_FILES
         self.digest = ""
         self._blob = b""
         self._has_new_flags = False
@@ -43,19 +46,47 @@ class Publisher:
         """Describe this release's routes, flags and modes, under their digest."""
         self._has_new_flags = False
         self._table = table
-        declared = self.settings.flags.declare
-        flags = {key: _as_json(d.default) for key, d in declared.items()}
+        flags = self._flags()
         modes = {**BUILT_IN, **self.settings.modes}
         definitions = Definitions(
             routes=tuple((r.key, r.criticality, r.tags) for r in table.routes),
-            flags=tuple(sorted({**self.seen_flags, **flags}.items())),
+            flags=tuple((flag.key, flag.default) for flag in flags),
             modes=tuple(
                 ModeDef(name, mode.title, mode.routes, summary_of(mode))
                 for name, mode in sorted(modes.items())
             ),
+            flagdefs=flags,
         )
         self._blob = encode(definitions)
         self.digest = hashlib.sha256(self._blob).hexdigest()[:8]
+
+    def _flags(self) -> tuple[FlagDef, ...]:
+        """Return all flags this process knows, by key.
+
+        What code says of one wins over settings.
+        """
+        found = {
+            key: FlagDef(key, "asked", text) for key, text in self.seen_flags.items()
+        }
+        left = _MAX_DOCS_BYTES
+        for key, record in self.files.records.items():
+            left -= len(record.json)
+            doc = record.json.decode() if left >= 0 else ""
+            default, digest = self.seen_flags.get(key, ""), self.files.digests[key]
+            found[key] = FlagDef(key, "file", default, sha8=digest, doc=doc)
+        for key, said in {**self.settings.flags.declare, **IN_CODE}.items():
+            origin = "code" if key in IN_CODE else "settings"
+            held = found.get(key)
+            if held is None or held.origin != "file":
+                held = FlagDef(key, origin)
+            found[key] = msgspec.structs.replace(
+                held,
+                default=_as_json(said.default),
+                fail=said.fail,
+                owner=said.owner,
+                expires=said.expires,
+            )
+        return tuple(found[key] for key in sorted(found))
 
     def meet(self, key: str, default: Any) -> bool:
         """Take note of a flag first met in code; False when there are too many."""

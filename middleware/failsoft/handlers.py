@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
+from datetime import date
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Generic, Literal, TypeVar
+
+from msgspec.structs import replace
 
 from failsoft.controls.targets import covers
+from failsoft.errors import DefinitionError, FlagUnavailable
 from failsoft.flags import FlagDetails, FlagState, evaluate
+from failsoft.flags._definitions import IN_CODE
+from failsoft.flags._overlay import OVERLAYS
 from failsoft.pipeline import CURRENT, SETTLED, Exchange
+from failsoft.problem import REFUSED
 from failsoft.runtime import Runtime, current_runtime
+from failsoft.settings import FAIL_POLICIES, FlagDeclaration
 
-__all__ = ["current", "flag", "flag_details"]
+__all__ = ["Flag", "current", "flag", "flag_details"]
 
 _MAX_NOTED = 64
+_NOTHING = FlagState()
+_early = 0
+_log = logging.getLogger("failsoft")
 _T = TypeVar("_T", bool, str, int, float, dict[str, Any])
+FailPolicy = Literal["last_known", "default", "off", "refuse"]
 
 
 def current() -> Exchange | None:
@@ -29,15 +42,14 @@ def flag(
     targeting_key: str | None = None,
     context: Mapping[str, Any] | None = None,
 ) -> _T:
-    """Return the value of a flag, typed by `default`; never waits, never raises.
+    """Return the value of a flag, typed by `default`; never waits.
 
     targeting_key: who is asked for, at rollouts; else the request's.  Numbers and
     UUIDs are turned into text.  context: attributes for rules, on top of the
-    request's.  An unknown key gives the default.  About a microsecond.
+    request's.  An unknown key gives the default.  About a microsecond.  Raises
+    FlagUnavailable alone, where the flag's fail policy is `refuse`.
     """
-    value: _T = flag_details(
-        key, default, targeting_key=targeting_key, context=context
-    ).value
+    value: _T = _ask(key, default, targeting_key, context)[0].value
     return value
 
 
@@ -48,58 +60,146 @@ def flag_details(
     targeting_key: str | None = None,
     context: Mapping[str, Any] | None = None,
 ) -> FlagDetails:
-    """Return the value of a flag with variant, reason and revision.
+    """Return the value of a flag with variant, reason, revision, metadata and age.
 
     Outside of a request the newest snapshot of the process decides; without one
     the coded default is served with error PROVIDER_NOT_READY, after a fault of
-    ours with error GENERAL.
+    ours with error GENERAL.  Raises FlagUnavailable as `flag` does.
     """
-    exchange = CURRENT.get()
-    runtime: Runtime | None = exchange.runtime if exchange else current_runtime()
-    if runtime is None:
-        return FlagDetails(default, error="PROVIDER_NOT_READY")
-    try:
-        return _details(exchange, runtime, key, default, targeting_key, context)
-    except Exception as error:  # noqa: BLE001 - border: the handler must go on
-        runtime.failed(f"flag {key!r}", error)
-        return FlagDetails(default, None, "ERROR", "GENERAL")
+    details, state, runtime = _ask(key, default, targeting_key, context)
+    age_s = runtime.control_age_s if runtime is not None else 0.0
+    return replace(details, age=max(age_s, state.age_s))
 
 
-def _details(
-    exchange: Exchange | None,
-    runtime: Runtime,
+class Flag(Generic[_T]):
+    """A flag declared in code: `NEW = failsoft.Flag("pricing.new", default=False)`.
+
+    Calling it gives the value.  fail: what to do where nothing is known of it or
+    the controls are too old; None = what its document or `flags.default_fail` says.
+    expires: ISO date or date, when it should be gone.  Declared at import: touches
+    neither a loop nor a store.  Raises DefinitionError for what is no flag.
+    """
+
+    __slots__ = ("default", "expires", "fail", "key", "owner")
+
+    default: _T
+
+    def __init__(
+        self,
+        key: str,
+        default: _T,
+        *,
+        fail: FailPolicy | None = None,
+        owner: str = "",
+        expires: str | date = "",
+    ) -> None:
+        self.key = key
+        self.default = default
+        self.fail = fail
+        self.owner = owner
+        self.expires = str(expires)
+        if faults := self._faults():
+            raise DefinitionError([f"failsoft.Flag({key!r}): {f}" for f in faults])
+        IN_CODE[key] = FlagDeclaration(default, fail or "", owner, self.expires)
+
+    def _faults(self) -> list[str]:
+        found = []
+        if not isinstance(self.key, str) or not self.key:
+            found.append("the key must be text")
+        if not isinstance(self.default, bool | int | float | str | dict):
+            found.append("the default must be a boolean, number, text or dict")
+        if self.fail is not None and self.fail not in FAIL_POLICIES:
+            found.append(
+                f"fail = {self.fail!r} must be one of {', '.join(FAIL_POLICIES)}"
+            )
+        try:
+            date.fromisoformat(self.expires or "2027-01-31")
+        except ValueError:
+            found.append(f'expires = {self.expires!r} is no date; write "2027-01-31"')
+        return found
+
+    def __call__(
+        self,
+        *,
+        targeting_key: str | None = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> _T:
+        """Return the value, as `failsoft.flag` does."""
+        value: _T = _ask(self.key, self.default, targeting_key, context)[0].value
+        return value
+
+    def details(
+        self,
+        *,
+        targeting_key: str | None = None,
+        context: Mapping[str, Any] | None = None,
+    ) -> FlagDetails:
+        """Return the value with its story, as `failsoft.flag_details` does."""
+        return flag_details(
+            self.key, self.default, targeting_key=targeting_key, context=context
+        )
+
+    def __repr__(self) -> str:
+        """Return how it was declared."""
+        return f"Flag({self.key!r}, default={self.default!r})"
+
+
+def _ask(
     key: str,
     default: Any,
     targeting_key: str | None,
     context: Mapping[str, Any] | None,
-) -> FlagDetails:
-    if exchange is None:
-        state = runtime.flags
-    else:
-        state = _pinned(exchange, runtime, key)
-        targeting_key = targeting_key or exchange.targeting_key
-    if targeting_key is not None and type(targeting_key) is not str:
-        targeting_key = str(targeting_key)  # numbers, UUIDs
-    attributes = partial(_attributes, exchange, runtime, context)
-    details = evaluate(state, key, default, targeting_key, attributes, runtime.now_ms)
-    runtime.saw_flag(key, default, details.variant)
-    if exchange is not None:
-        _note(exchange, key, details)
-    return details
+) -> tuple[FlagDetails, FlagState, Runtime | None]:
+    """Evaluate one flag: what came of it, and by which flags of which runtime."""
+    exchange = CURRENT.get()
+    runtime: Runtime | None = exchange.runtime if exchange else current_runtime()
+    state = _NOTHING
+    try:
+        if runtime is not None:
+            state = _pinned(exchange, runtime, key) if exchange else runtime.flags
+        if OVERLAYS:
+            state = OVERLAYS[-1].over(state)
+        if exchange is not None:
+            targeting_key = targeting_key or exchange.targeting_key
+        if targeting_key is not None and type(targeting_key) is not str:
+            targeting_key = str(targeting_key)  # numbers, UUIDs
+        attributes = partial(_attributes, exchange, runtime, context)
+        now_ms = runtime.now_ms if runtime is not None else None
+        details = evaluate(state, key, default, targeting_key, attributes, now_ms)
+        if runtime is None and details.error == "FLAG_NOT_FOUND":
+            details = replace(details, error="PROVIDER_NOT_READY")
+        _note(exchange, runtime, key, default, details)
+        if OVERLAYS:
+            OVERLAYS[-1].saw(key, details, state)
+    except FlagUnavailable:
+        if exchange is not None:
+            exchange.flags = {**(exchange.flags or {}), key: REFUSED}
+        raise
+    except Exception as error:  # noqa: BLE001 - border: the handler must go on
+        if runtime is not None:
+            runtime.failed(f"flag {key!r}", error)
+        details = FlagDetails(default, None, "ERROR", "GENERAL")
+    return details, state, runtime
 
 
 def _attributes(
-    exchange: Exchange | None, runtime: Runtime, context: Mapping[str, Any] | None
+    exchange: Exchange | None,
+    runtime: Runtime | None,
+    context: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Return what rules may read: the request's context, the call's, and ours."""
-    ours = {"env": runtime.settings.store.env, "node": runtime.node}
-    if exchange is None:
-        return {**(context or {}), "failsoft": ours}
-    plan = exchange.plan
-    ours["route"] = plan.key
-    ours["method"] = plan.method
-    ours["criticality"] = plan.criticality
-    return {**exchange.context, **(context or {}), "failsoft": ours}
+    plan = exchange.plan if exchange is not None else None
+    ours = {
+        "route": plan.key if plan is not None else "",
+        "method": plan.method if plan is not None else "",
+        "criticality": plan.criticality if plan is not None else "",
+        "consumer": "",
+        "version": "",
+        "env": runtime.settings.store.env if runtime is not None else "",
+        "node": runtime.node if runtime is not None else "",
+    }
+    own = exchange.context if exchange is not None else {}
+    return {**own, **(context or {}), "failsoft": ours}
 
 
 def _pinned(exchange: Exchange, runtime: Runtime, key: str) -> FlagState:
@@ -116,8 +216,48 @@ def _pinned(exchange: Exchange, runtime: Runtime, key: str) -> FlagState:
     return pinned
 
 
-def _note(exchange: Exchange, key: str, details: FlagDetails) -> None:
+def _note(
+    exchange: Exchange | None,
+    runtime: Runtime | None,
+    key: str,
+    default: Any,
+    details: FlagDetails,
+) -> None:
+    """Count an evaluation; keep the flags that a request saw, 64 at most."""
+    if runtime is None:
+        _note_early(key)
+        return
+    runtime.saw_flag(key, default, details.variant)
+    if exchange is None:
+        return
     if exchange.flags is None:
         exchange.flags = {}
     if len(exchange.flags) < _MAX_NOTED:
+        if exchange.span is not None and runtime.settings.flags.span_events:
+            _add_event(exchange, key, details)
         exchange.flags[key] = details.variant or "(default)"
+
+
+def _note_early(key: str) -> None:
+    """Count what is asked before any start; say so once, as it may be a mistake."""
+    global _early
+    _early += 1
+    if _early == 1 and not OVERLAYS:
+        _log.warning(
+            "flag %.200r is asked before failsoft started; its default is served", key
+        )
+
+
+def _add_event(exchange: Exchange, key: str, details: FlagDetails) -> None:
+    """Tell the sampled span of a flag's first evaluation; values never leave."""
+    if exchange.flags and key in exchange.flags:
+        return
+    # Semantic conventions for feature flags: reasons in lower case.
+    attributes = {
+        "feature_flag.key": key,
+        "feature_flag.result.reason": details.reason.lower(),
+        "feature_flag.provider.name": "failsoft",
+    }
+    if details.variant is not None:
+        attributes["feature_flag.result.variant"] = details.variant
+    exchange.span.add_event("feature_flag.evaluation", attributes)

@@ -112,7 +112,6 @@ class Exchange:
         "token",
         "trace_flags",
         "trace_id",
-        "unavailable",
     )
 
     def __init__(self, scope: Scope, runtime: Any, started_ns: int) -> None:
@@ -135,8 +134,6 @@ class Exchange:
         self.trace_id: int = 0
         self.span_id: int = 0
         self.trace_flags = 0
-        # What a flag of fail policy `refuse` raised, for the answer.
-        self.unavailable: BaseException | None = None
 
     def settle(self) -> None:
         """Let go of the request: what outlives it keeps ids, plan and context."""

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import msgspec
 
+from failsoft.errors import FlagUnavailable
 from failsoft.pipeline import Exchange, Rejection, Scope
 
-__all__ = ["answer_http", "answer_websocket", "problem"]
+__all__ = [
+    "REFUSED",
+    "answer_http",
+    "answer_websocket",
+    "hold",
+    "is_refused",
+    "problem",
+    "release",
+    "unavailable",
+]
 
 _Send = Callable[[dict[str, Any]], Awaitable[None]]
+_Outgoing = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 _JSON = (b"content-type", b"application/problem+json")
 _NO_STORE = (b"cache-control", b"no-store")
@@ -21,6 +32,10 @@ _BODILESS = (204, 205, 304)
 
 # RFC 6455 registry: "try again later".
 _CLOSE_TRY_AGAIN = 1013
+
+# What a request notes of a flag that raised by its fail policy.
+REFUSED = "(refused)"
+_HELD = "failsoft.held"
 
 
 def problem(
@@ -38,6 +53,15 @@ def problem(
         doc["detail"] = detail
     body = msgspec.json.encode(doc)[:-1]
     return Rejection(reason, status, (_JSON, _NO_STORE, *headers), body)
+
+
+_UNAVAILABLE = problem(
+    "flag",
+    503,
+    title="Temporarily unavailable",
+    type_uri="urn:failsoft:problem:flag-unavailable",
+    headers=((b"retry-after", b"5"),),
+)
 
 
 def _body_of(rejection: Rejection, exchange: Exchange) -> bytes:
@@ -86,6 +110,57 @@ async def answer_websocket(
     )
     body = _body_of(rejection, exchange)
     await send({"type": "websocket.http.response.body", "body": body})
+
+
+def is_refused(exchange: Exchange) -> bool:
+    """Whether a flag of fail policy `refuse` raised in this request."""
+    return bool(exchange.flags) and REFUSED in (exchange.flags or {}).values()
+
+
+def unavailable(exchange: Exchange, error: BaseException) -> Rejection | None:
+    """Return the answer to an uncaught FlagUnavailable, alone or in a group of one.
+
+    None for other errors, and where the answer has started.
+    """
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    if not isinstance(error, FlagUnavailable):
+        return None
+    is_open = exchange.phase == 0 or exchange.scope.pop(_HELD, None) is not None
+    return _UNAVAILABLE if is_open else None
+
+
+def hold(exchange: Exchange, send: _Outgoing) -> _Outgoing:
+    """Keep back a 500 after a flag raised, until it shows whose it is.
+
+    Frameworks that lie within us answer 500 for what nobody caught, and then raise
+    it: that one gives way to our answer.  A handler's own 500 goes out.
+    """
+    held = exchange.scope[_HELD] = []
+
+    async def take(message: MutableMapping[str, Any]) -> None:
+        if _HELD not in exchange.scope:
+            await send(message)
+            return
+        held.append(message)
+        exchange.phase = 1  # so that the end of the request asks for it
+        if message.get("more_body"):  # a stream is no framework's error
+            await release(exchange, send)
+
+    return take
+
+
+async def release(exchange: Exchange, send: _Outgoing) -> bool:
+    """Send what was kept back; whether there was anything."""
+    held = exchange.scope.pop(_HELD, None)
+    if held is None:
+        return False
+    for message in held:
+        await send(message)
+    last = held[-1]
+    is_end = last["type"] == "http.response.body" and not last.get("more_body")
+    exchange.phase = 2 if is_end else 1
+    return True
 
 
 def _can_deny(scope: Scope) -> bool:

@@ -12,6 +12,7 @@ import logging
 import os
 import random
 import socket
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +22,8 @@ from failsoft.controls.watcher import ControlState, Watcher
 from failsoft.definitions import Publisher
 from failsoft.errors import FailsoftError, StoreUnavailable
 from failsoft.events import Swapped, tell
-from failsoft.flags import FlagState, check_flags, compile_flags
+from failsoft.flags import FlagState, aged, check_flags, compile_flags
+from failsoft.flags._stage import FlagStage
 from failsoft.modes import Acting, compile_plan, read_acting
 from failsoft.pipeline import Plan
 from failsoft.routes.table import RouteTable
@@ -74,6 +76,8 @@ class Runtime:
         self._running: Running | None = None
         self._state: ControlState | None = None
         self._flags: FlagState | None = None
+        self._born = clock.elapsed()
+        self._flag_stage = FlagStage(settings.flags)
         self.definitions = Publisher(settings)
         self.install(table)
 
@@ -87,6 +91,7 @@ class Runtime:
             Plan(route.key, route.criticality, cell)
             for route, cell in zip(table.routes, self._cells, strict=True)
         )
+        self.definitions.files = self._flag_stage.definitions.files
         self.definitions.describe(table)
         self.snapshot = self._compile(self._state)
 
@@ -101,6 +106,7 @@ class Runtime:
                     revision=state.rev,
                     epoch=state.epoch,
                     state=state.state,
+                    flags=aged(self.flags, self._age_s(state)),
                 )
             else:
                 snapshot = self._compile(state)
@@ -116,15 +122,12 @@ class Runtime:
 
     def _compile(self, state: ControlState | None) -> Snapshot:
         settings = self.settings
-        declared = {key: d.default for key, d in settings.flags.declare.items()}
         if state is None:
-            self._flags = compile_flags(0, {}, declared, (), self._flags)
+            self._flags = self._compile_flags(None, ())
             return Snapshot(0, "", "cold", self._bare, self._flags)
         records = tuple(state.records.values())
         acting = read_acting(records, settings.modes, settings.never)
-        self._flags = compile_flags(
-            state.rev, state.records, declared, acting.disabled, self._flags
-        )
+        self._flags = self._compile_flags(state, acting.disabled)
         return Snapshot(
             revision=state.rev,
             epoch=state.epoch,
@@ -150,6 +153,33 @@ class Runtime:
         return state.now_ms() if state is not None else clock.unix() * 1000
 
     # --- flags --------------------------------------------------------------
+
+    def _compile_flags(
+        self, state: ControlState | None, disabled: Iterable[str]
+    ) -> FlagState:
+        definitions = self._flag_stage.definitions
+        declared = {k: d.default for k, d in definitions.settings.declare.items()}
+        rev, records = (state.rev, state.records) if state is not None else (0, {})
+        flags = compile_flags(
+            rev, records, declared, disabled, self._flags, definitions
+        )
+        return aged(flags, self._age_s(state))
+
+    def _age_s(self, state: ControlState | None) -> float:
+        """Seconds since controls were proven current; since the start before any."""
+        if not self.settings.store.url:
+            return 0.0
+        return state.age_s if state is not None else clock.elapsed() - self._born
+
+    @property
+    def control_age_s(self) -> float:
+        """Seconds since the controls in force were proven current."""
+        return self._age_s(self._state)
+
+    def _redefine(self) -> None:
+        """Take flags that files or code declare differently now."""
+        self.install(self.table)
+        self._tell(self.snapshot.state)
 
     @property
     def flags(self) -> FlagState:
@@ -226,6 +256,8 @@ class Runtime:
         running.spawn(flusher.run(), "flush")
         running.spawn(self.definitions.run(self.store), "definitions")
         running.spawn(self._check_flags(), "flags")
+        follow = self._flag_stage.follow(self._redefine, self.failed)
+        running.spawn(follow, "files")
         return running
 
     def _abandon(self) -> None:
@@ -263,7 +295,7 @@ class Runtime:
                 rss_bytes=Vitals.rss_bytes(),
                 inflight=self.window.inflight,
                 kills=self.snapshot.kills,
-                bad=(*self.snapshot.bad, *(f"flag:{k}" for k in self.flags.bad))[:20],
+                bad=(*self.snapshot.bad, *self.flags.bad_targets())[:20],
                 own_errors=self.own_errors,
                 own_error=self.own_error,
                 defs=self.definitions.digest,
@@ -271,8 +303,11 @@ class Runtime:
         )
 
     async def _check_flags(self) -> None:
-        """Look at the flags nobody asked for yet, some 2 ms at a time."""
+        """Look at the flags nobody asked for yet, some 2 ms at a time; judge age."""
         while True:
+            flags = aged(self.flags, self.control_age_s)
+            if flags is not self.flags:
+                self.snapshot = replace(self.snapshot, flags=flags)
             is_left = check_flags(self.flags, 50)
             await asyncio.sleep(0.02 if is_left else 1.0)
 

@@ -97,6 +97,11 @@ class FlagState:
         """Keys whose edit this node cannot enforce, as far as they were checked."""
         return tuple(self.kept.bad)
 
+    def bad_targets(self) -> tuple[str, ...]:
+        """Return what a heartbeat tells: keys of bad edits, faults of files."""
+        faults = (fault[:200] for fault in self.definitions.files.faults)
+        return (*(f"flag:{key}" for key in self.kept.bad), *faults)
+
 
 def compile_flags(
     revision: int,
