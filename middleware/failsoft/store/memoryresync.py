@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-from failsoft.store.protocols import KINDS, Entry, Survey
+from failsoft.store.protocols import KINDS, Entry, Spot, Survey
 
 __all__ = ["MemoryResync"]
 
@@ -32,7 +32,7 @@ class MemoryResync:
         """Read where the history stands."""
         last = _id_order(last_id)
         known = (e for e in reversed(self._log) if _id_order(e.id) <= last)
-        proof = next(known, None)
+        tail = self._log[-1] if self._log else None
         counts = Counter(kind for kind, _ in self._records)
         held = {kind: counts[kind] for kind in KINDS}
         return Survey(
@@ -40,8 +40,8 @@ class MemoryResync:
             rev=self._rev,
             epoch=self._epoch,
             lineage=self._lineage,
-            tail=self._log[-1].id if self._log else "0-0",
-            proof=(proof.id, proof.rev, proof.op_id) if proof else None,
+            tail=_spot(tail),
+            proof=_spot(next(known, None)),
             oldest_rev=self._log[0].rev if self._log else 0,
             held=held,
             counted=held,
@@ -76,6 +76,10 @@ class MemoryResync:
     async def peers(self) -> Mapping[str, bytes]:
         """Return the heartbeats of the nodes of this process."""
         return {node: beat for node, (_, beat) in self._nodes.items()}
+
+
+def _spot(entry: Entry | None) -> Spot | None:
+    return Spot(entry.id, entry.rev, entry.op_id) if entry else None
 
 
 def _id_order(id_: str) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 __all__ = [
     "KINDS",
@@ -24,6 +24,7 @@ __all__ = [
     "ObservationStore",
     "Observed",
     "OfferStore",
+    "Spot",
     "Survey",
     "TickBatch",
     "parse_value",
@@ -123,23 +124,31 @@ class ControlSet:
     unknown: Mapping[str, int] = field(default_factory=dict)
 
 
+class Spot(NamedTuple):
+    """A log entry without what it changed."""
+
+    id: str
+    rev: int
+    op_id: str
+
+
 @dataclass(frozen=True, slots=True)
 class Survey:
     """Where the store's history stands, read at one instant.
 
-    lineage: epochs that the present one replaced.  tail: id of the newest log entry,
-    "0-0" if none.  proof: (id, rev, op_id) of the newest kept entry at or before the
-    id that was asked for, None if there is none.  oldest_rev: of the oldest kept
-    entry, 0 if none.  held, counted: records per kind as they are, and as the write
-    path counted them; unequal when something else took records away.
+    lineage: epochs that the present one replaced.  tail: the newest log entry.
+    proof: the newest kept one at or before the id that was asked for; both None if
+    there is none.  oldest_rev: of the oldest kept entry, 0 if none.  held, counted:
+    records per kind as they are, and as the write path counted them; unequal when
+    something else took records away.
     """
 
     now_ms: int
     rev: int
     epoch: str
     lineage: tuple[str, ...]
-    tail: str
-    proof: tuple[str, int, str] | None
+    tail: Spot | None
+    proof: Spot | None
     oldest_rev: int
     held: Mapping[str, int]
     counted: Mapping[str, int]

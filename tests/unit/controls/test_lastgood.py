@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from failsoft.controls.held import Held
 from failsoft.controls.lastgood import (
     Saved,
     Shelf,
@@ -19,7 +20,6 @@ from failsoft.controls.lastgood import (
     read_file,
 )
 from failsoft.controls.records import Record
-from failsoft.controls.resync import Held
 
 ODD = [
     Record("kill", "route:POST /orders", 7, 1000, 9000, b'{"who":"ana"}'),
@@ -29,8 +29,9 @@ ODD = [
 
 
 def saved(rev: int = 9, epoch: str = "e1", env: str = "shop") -> Saved:
-    records = {(r.kind, r.name): r for r in ODD}
-    held = Held(rev, epoch, "5-1", records, {("kill", "route:POST /orders"): 9000})
+    held = Held(rev, epoch, "5-1", op_id="op9", lineage=("e0",))
+    for record in ODD:
+        held.put(record)
     held.unknown["new"] = 2
     return Saved(env, held, saved_at=123.5, wall_offset_ms=-40.25)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
-from failsoft.store.protocols import KINDS, Survey
+from failsoft.store.protocols import KINDS, Spot, Survey
 from failsoft.store.redis.connect import Server
 from failsoft.store.redis.keys import Keys
 from failsoft.store.redis.replies import number_of, text_of
@@ -57,8 +57,8 @@ class RedisResync:
             rev=number_of(meta.get(b"rev")),
             epoch=text_of(meta.get(b"epoch")),
             lineage=tuple(text_of(meta.get(b"lineage")).split()),
-            tail=tail[0][0].decode() if tail else "0-0",
-            proof=_proof(*proof[0]) if proof else None,
+            tail=_spot(*tail[0]) if tail else None,
+            proof=_spot(*proof[0]) if proof else None,
             oldest_rev=number_of(oldest[0][1].get(b"rev")) if oldest else 0,
             held=dict(zip(KINDS, counts, strict=True)),
             counted={
@@ -100,5 +100,6 @@ class RedisResync:
                 return
 
 
-def _proof(id_: bytes, fields: Mapping[bytes, bytes]) -> tuple[str, int, str]:
-    return id_.decode(), number_of(fields.get(b"rev")), text_of(fields.get(b"id"))
+def _spot(id_: bytes, fields: Mapping[bytes, bytes]) -> Spot:
+    rev, op_id = number_of(fields.get(b"rev")), text_of(fields.get(b"id"))
+    return Spot(id_.decode(), rev, op_id)

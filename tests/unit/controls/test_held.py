@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from failsoft.controls.resync import Held, hold, is_rewound
+from failsoft.controls.held import Held, hold
 from failsoft.store.protocols import ControlSet, Entry
 
 
@@ -102,22 +102,21 @@ def test_a_value_without_header_is_left_out_and_reported(
     assert "kill/bad: its stored value has no readable header" in caplog.text
 
 
-@pytest.mark.parametrize(
-    ("known", "epoch", "rev", "rewound"),
-    [
-        (("", 0), "e1", 7, False),
-        (("e1", 0), "e2", 0, False),
-        (("e1", 3), "e1", 3, False),
-        (("e1", 3), "e1", 9, False),
-        (("e1", 3), "e1", 2, True),
-        (("e1", 3), "e2", 9, True),
-        (("e1", 3), "", 0, True),
-    ],
-)
-def test_a_history_that_is_not_ours_is_rewound(
-    known: tuple[str, int], epoch: str, rev: int, rewound: bool
-) -> None:
-    assert is_rewound(known, epoch, rev) is rewound
+def test_an_entry_that_comes_later_with_a_known_revision_is_a_gap() -> None:
+    """A failover to a lagging copy: it counts the same revisions again."""
+    held = hold(loaded(5, {"x": b"5 1 0 {}"}))
+
+    assert held.fold([entry(5, "y", id="9-0")]) == "gap"
+    assert list(held.records) == [("kill", "x")]
+
+
+def test_the_digest_is_that_of_the_set_however_it_came_about() -> None:
+    held = Held()
+    held.fold([entry(1), entry(2, "y"), entry(3, "x", "del"), entry(4, "y")])
+
+    assert held.digest == hold(loaded(9, {"y": b"9 7 0 {}"})).digest
+    assert held.digest != hold(loaded(9, {"y": b"9 7 0 []"})).digest
+    assert Held().digest == "0" * 16
 
 
 @given(
