@@ -19,7 +19,8 @@ from failsoft.errors import (
     StoreError,
 )
 from failsoft.ops.controlrows import record_of, state_text
-from failsoft.ops.plans import Plan
+from failsoft.ops.flagforms import diff_words
+from failsoft.ops.plan import Plan
 from failsoft.ops.sources.store import FleetStore
 from failsoft.ops.views import Applied, Identity, Preview
 from failsoft.store.protocols import Call
@@ -119,6 +120,10 @@ def _explained(conflict: StoreConflict, plan: Plan) -> StoreConflict:
         return conflict  # it names the one record that moved
     current = record_of(plan.kind, plan.name, conflict.current)
     now = state_text(plan.kind, current)[0]
+    diff = f"you saw {plan.before}, now {now}, you wanted {plan.after}"
+    if plan.was:
+        words = diff_words(plan.was, current.json if current else b"")
+        diff = f"{'; '.join(words[:5])}; you wanted {plan.after}"
     return StoreConflict(
         plan.target,
         current=conflict.current,
@@ -126,5 +131,5 @@ def _explained(conflict: StoreConflict, plan: Plan) -> StoreConflict:
         expected=conflict.expected,
         actor=conflict.actor,
         age_ms=conflict.age_ms,
-        diff=f"you saw {plan.before}, now {now}, you wanted {plan.after}",
+        diff=diff,
     )

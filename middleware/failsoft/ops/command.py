@@ -14,7 +14,9 @@ __all__ = [
     "NEVER",
     "Command",
     "Extend",
+    "FlagDelete",
     "FlagEdit",
+    "FlagPut",
     "FlagRevert",
     "GroupLift",
     "Kill",
@@ -70,16 +72,44 @@ class ModeLeave(msgspec.Struct, frozen=True, tag=True):
 
 
 class FlagEdit(msgspec.Struct, frozen=True, tag=True):
-    """Edit a boolean flag: target `flag:key`.
+    """Edit a flag: target `flag:key`.
 
-    enabled: serve on/off to everybody.  rollout: 0..100 percent get `on`.
-    Exactly one of them is given.
+    enabled: serve on/off to everybody (boolean flags).  rollout: 0..100 percent of
+    those whom no rule matches get `variant` (None = the true one of a boolean).
+    default: variant served where nothing else is said.  Exactly one of the three.
+    rebucket: write although users change variant by it.  if_rev: revision of the
+    record that was seen, None = the newest.
     """
 
     target: str
     enabled: bool | None = None
     rollout: float | None = None
     force: bool = False  # write although no release declares the flag
+    variant: str | None = None
+    default: str | None = None
+    rebucket: bool = False
+    if_rev: int | None = None
+
+
+class FlagPut(msgspec.Struct, frozen=True, tag=True):
+    """Write a flag's whole document: target `flag:key`.
+
+    json: the document.  base: the one it was made of, if_rev: that one's revision
+    (0 = there was no record, None = the newest).  rebucket: as in `FlagEdit`.
+    """
+
+    target: str
+    json: bytes
+    base: bytes = b""
+    if_rev: int | None = None
+    rebucket: bool = False
+    force: bool = False  # write although no release declares the flag
+
+
+class FlagDelete(msgspec.Struct, frozen=True, tag=True):
+    """Delete a flag that lives in the store alone; others are reverted."""
+
+    target: str
 
 
 class FlagRevert(msgspec.Struct, frozen=True, tag=True):
@@ -96,5 +126,14 @@ class Extend(msgspec.Struct, frozen=True, tag=True):
 
 
 Command = (
-    Kill | Unkill | GroupLift | ModeEnter | ModeLeave | FlagEdit | FlagRevert | Extend
+    Kill
+    | Unkill
+    | GroupLift
+    | ModeEnter
+    | ModeLeave
+    | FlagEdit
+    | FlagPut
+    | FlagRevert
+    | FlagDelete
+    | Extend
 )

@@ -18,6 +18,7 @@ __all__ = [
     "attempt_row",
     "control_rows",
     "covered_routes",
+    "evaluators_of",
     "log_row",
     "record_of",
     "state_text",
@@ -51,6 +52,13 @@ def record_of(kind: str, name: str, raw: bytes | None) -> Record | None:
         return parse_record(kind, name, raw)
     except ValueError:
         return None
+
+
+def evaluators_of(records: Mapping[tuple[str, str], bytes]) -> dict[str, bytes]:
+    """Return the evaluators among the records: name -> JSON."""
+    raws = {n: raw for (kind, n), raw in records.items() if kind == "evaluator"}
+    found = (record_of("evaluator", name, raw) for name, raw in raws.items())
+    return {record.name: record.json for record in found if record is not None}
 
 
 def state_text(kind: str, record: Record | None) -> tuple[str, float | None]:

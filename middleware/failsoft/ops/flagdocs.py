@@ -1,7 +1,7 @@
-"""Reads and writes the documents of boolean flags: on, off, or a share of users.
+"""Makes the documents of simple edits: on, off, another default, a share of users.
 
-Other documents are shown as what they are and left alone.  Keys this file does not
-know are kept.  Pure.
+What an edit does not touch keeps its bytes.  Documents with rules that fit no form
+are left to `flags edit`.  Pure.
 """
 
 from __future__ import annotations
@@ -10,19 +10,24 @@ from typing import Any
 
 import msgspec
 
+from failsoft.controls.targets import nearest
 from failsoft.errors import Invalid
+from failsoft.flags._form import Form, Split, read_form, write_form
+from failsoft.flags._splice import replaced
 from failsoft.ops.command import FlagEdit
 
 __all__ = ["default_text", "edited", "flag_now"]
 
 _HASH_VERSION = 3
 _BOOLEAN = {"on": True, "off": False}
+_NEW = b'{"state":"ENABLED","variants":{"on":true,"off":false},"defaultVariant":"off"}'
+_HUNDREDTHS = 10_000
 
 
 def _decode(json: bytes) -> dict[str, Any]:
     try:
         return msgspec.json.decode(json, type=dict[str, Any])
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return {}
 
 
@@ -47,7 +52,8 @@ def default_text(coded: str) -> str:
 def flag_now(json: bytes) -> tuple[str, float | None]:
     """Return (text, share of `on` in percent) of a flag document.
 
-    The share is None where the document is not boolean or has rules.
+    The share is that of users no rule matches; None where the document is not
+    boolean, or says it by a rule.
     """
     doc = _decode(json)
     names = _names(doc)
@@ -56,51 +62,131 @@ def flag_now(json: bytes) -> tuple[str, float | None]:
     if doc.get("state") == "DISABLED":
         return "disabled", None
     if doc.get("targeting"):
-        share = _rollout(doc["targeting"], names)
-        return ("rules", None) if share is None else (f"{share:g}%", share)
+        return _ruled(json, names)
     variant = doc.get("defaultVariant")
     if names is None or variant not in names:
         return str(variant), None
     return ("on", 100.0) if variant == names[0] else ("off", 0.0)
 
 
-def _rollout(targeting: Any, names: tuple[str, str] | None) -> float | None:
-    rule = targeting.get("fractional") if isinstance(targeting, dict) else None
-    if names is None or not isinstance(rule, list) or len(targeting) != 1:
-        return None
-    try:
-        weights = {str(name): float(weight) for name, weight in rule}
-    except (TypeError, ValueError):
-        return None
-    total = sum(weights.values())
-    if set(weights) != set(names) or total <= 0:
-        return None
-    return round(100 * weights[names[0]] / total, 2)
+def _ruled(json: bytes, names: tuple[str, str] | None) -> tuple[str, float | None]:
+    form = read_form(json)
+    if form is None or names is None or not isinstance(form.otherwise, Split):
+        return "rules", None
+    arms = [name for name, _ in form.otherwise.arms]
+    if set(arms) != set(names) or len(arms) != 2:
+        return "rules", None
+    share = round(form.otherwise.share(names[0]), 2)
+    rules = f" +{len(form.rules)} rules" if form.rules else ""
+    return f"{share:g}%{rules}", share
 
 
 def edited(json: bytes, coded: str, edit: FlagEdit) -> bytes:
     """Return the document after an edit; `json` is empty where none exists.
 
     coded: the coded default as JSON text, "" when not declared.
-    Raises Invalid for flags that are not boolean and for edits that are not one.
+    Raises Invalid for what the flag or the edit cannot be.
     """
-    doc = _decode(json) if json else {}
+    asked = (edit.enabled, edit.rollout, edit.default)
+    if sum(one is not None for one in asked) != 1:
+        raise Invalid(edit.target, "needs exactly one of on, off, default and rollout")
+    if not json and coded not in ("", "true", "false"):
+        raise _not_boolean(edit.target)
+    json = json or _NEW
+    doc = _decode(json)
+    if not isinstance(doc.get("variants"), dict):
+        raise Invalid(edit.target, "is not a boolean flag, and has no variants")
+    if edit.rollout is not None:
+        return _rolled_out(json, doc, edit, edit.rollout)
+    if edit.default is not None:
+        _check_variant(edit.target, doc, edit.default)
+        return replaced(json, {"defaultVariant": msgspec.json.encode(edit.default)})
     names = _names(doc)
-    if names is None or (json and not doc) or coded not in ("", "true", "false"):
-        raise Invalid(edit.target, "is not a boolean flag; only on, off and rollout")
-    if (edit.enabled is None) == (edit.rollout is None):
-        raise Invalid(edit.target, "needs exactly one of enabled and rollout")
-    on, off = names
-    doc |= {"state": "ENABLED", "variants": doc.get("variants", _BOOLEAN)}
-    if edit.rollout is None:
-        doc["defaultVariant"] = on if edit.enabled else off
-        doc.pop("targeting", None)
-    else:
-        share, whole = _weights(edit.target, edit.rollout)
-        doc["defaultVariant"] = off
-        doc["targeting"] = {"fractional": [[on, share], [off, whole - share]]}
-        doc["metadata"] = {"x.hash": _HASH_VERSION} | doc.get("metadata", {})
-    return msgspec.json.encode(doc)
+    if names is None:
+        raise _not_boolean(edit.target)
+    variant = names[0] if edit.enabled else names[1]
+    default = msgspec.json.encode(variant)
+    changes = {"state": b'"ENABLED"', "defaultVariant": default, "targeting": None}
+    return replaced(json, changes)
+
+
+def _not_boolean(target: str) -> Invalid:
+    return Invalid(target, "is not a boolean flag; use flags set --default VARIANT")
+
+
+def _check_variant(target: str, doc: dict[str, Any], variant: str) -> None:
+    if variant not in doc["variants"]:
+        known = ", ".join(doc["variants"])
+        close = nearest(variant, doc["variants"], 1)
+        message = f"variant {variant!r} is not one of {known}"
+        raise Invalid(target, message, nearest=close[0] if close else "")
+
+
+def _rolled_out(
+    json: bytes, doc: dict[str, Any], edit: FlagEdit, percent: float
+) -> bytes:
+    names = _names(doc)
+    variant = edit.variant or (names[0] if names else "")
+    if not variant:
+        raise Invalid(edit.target, "is not a boolean flag; say --variant NAME")
+    _check_variant(edit.target, doc, variant)
+    form = read_form(json)
+    if form is None:
+        raise Invalid(edit.target, "has rules that fit no form; use flags edit")
+    share, whole = _weights(edit.target, percent)
+    rest = _rest(edit.target, doc, variant)
+    split = _split(form, variant, rest, share, whole)
+    default = rest if form.default in (None, variant) or names else form.default
+    form = msgspec.structs.replace(form, enabled=True, default=default, otherwise=split)
+    return _hashed(write_form(json, form), doc)
+
+
+def _rest(target: str, doc: dict[str, Any], variant: str) -> str:
+    """Return the variant of all others."""
+    others = [name for name in doc["variants"] if name != variant]
+    default = doc.get("defaultVariant")
+    if default in others:
+        return str(default)
+    if len(others) != 1:
+        message = f"serves {variant} by default; set another default first"
+        raise Invalid(target, message)
+    return str(others[0])
+
+
+def _split(form: Form, variant: str, rest: str, share: int, whole: int) -> Split:
+    """Return the new split; the order of the arms stays, or users would move."""
+    before = form.otherwise
+    if not isinstance(before, Split):
+        return Split(((variant, share), (rest, whole - share)))
+    arms = [name for name, _ in before.arms]
+    if sorted(arms) == sorted((variant, rest)):
+        weights = {variant: share, rest: whole - share}
+        return Split(tuple((name, weights[name]) for name in arms), before.bucket)
+    return Split(_scaled(before, variant, share * _HUNDREDTHS // whole), before.bucket)
+
+
+def _scaled(before: Split, variant: str, share: int) -> tuple[tuple[str, int], ...]:
+    """Give one of several arms its share; the others divide the rest as before."""
+    others = [(name, max(0, w)) for name, w in before.arms if name != variant]
+    total = sum(weight for _, weight in others) or 1
+    left, weights = _HUNDREDTHS - share, {variant: share}
+    for name, weight in others:
+        weights[name] = left * weight // total
+    weights[others[0][0]] += left - sum(weights[name] for name, _ in others)
+    return (
+        tuple(weights.items())
+        if variant not in dict(before.arms)
+        else tuple((name, weights[name]) for name, _ in before.arms)
+    )
+
+
+def _hashed(json: bytes, doc: dict[str, Any]) -> bytes:
+    """Freeze the hash of a flag whose users are split for the first time."""
+    metadata = doc.get("metadata") or {}
+    if not isinstance(metadata, dict) or "x.hash" in metadata:
+        return json
+    frozen = {"x.hash": _HASH_VERSION} | metadata
+    return replaced(json, {"metadata": msgspec.json.encode(frozen)})
 
 
 def _weights(target: str, percent: float) -> tuple[int, int]:
@@ -111,4 +197,4 @@ def _weights(target: str, percent: float) -> tuple[int, int]:
     parts = round(percent * 100)
     if abs(parts - percent * 100) > 1e-6:
         raise Invalid(target, f"rollout {percent:g} is finer than 0.01 percent")
-    return parts, 10_000
+    return parts, _HUNDREDTHS

@@ -13,7 +13,12 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from failsoft.controls.targets import covers
-from failsoft.ops.controlrows import control_rows, covered_routes, log_row
+from failsoft.ops.controlrows import (
+    control_rows,
+    covered_routes,
+    evaluators_of,
+    log_row,
+)
 from failsoft.ops.groups import GroupBook
 from failsoft.ops.nodes import NodeBook
 from failsoft.ops.notices import notices
@@ -73,6 +78,7 @@ class FleetMerge:
         self._blobs: dict[str, Definitions] = {}
         self._criticality: dict[str, str] = {}
         self._controls: tuple[ControlRow, ...] = ()
+        self._evaluators: Mapping[str, bytes] = {}
         self._reach: dict[str, tuple[str, ...]] = {}  # target -> routes
         self._states: dict[str, tuple[str, str]] = {}  # route -> letter, word
         self._rows: dict[str, RouteRow] = {}
@@ -165,6 +171,7 @@ class FleetMerge:
             log=tuple(log_row(e) for e in list(self.entries)[: -LOG_SHOWN - 1 : -1]),
             notices=notices(node_rows, controls, observed, self.bad_ticks),
             totals=totals,
+            evaluators=self._evaluators,
         )
 
     def _controls_changed(self, now_ms: int) -> bool:
@@ -183,6 +190,7 @@ class FleetMerge:
         self._dirty = False
         self._routes_known = len(self.rings.rings)
         records = self._records()
+        self._evaluators = evaluators_of(records)
         lost = records.keys() - self._stored.records.keys()
         self._controls = control_rows(
             records, self.entries, self.definitions, now_ms, lost

@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
-from failsoft.controls.records import KillDoc, ModeDoc, encode_doc
-from failsoft.controls.targets import covers, nearest, split_target
-from failsoft.errors import FlagError, Invalid, TargetGone
-from failsoft.flags._parse import parse_flag
+from failsoft.controls.records import KillDoc, ModeDoc
+from failsoft.controls.targets import covers, nearest
+from failsoft.errors import Invalid, TargetGone
 from failsoft.ops.command import (
     NEVER,
     Command,
     Extend,
-    FlagEdit,
-    FlagRevert,
     GroupLift,
     Kill,
     ModeEnter,
@@ -28,8 +25,9 @@ from failsoft.ops.command import (
     Unkill,
 )
 from failsoft.ops.controlrows import covered_routes
-from failsoft.ops.flagdocs import edited, flag_now
+from failsoft.ops.flagplans import FLAG_PLANNERS
 from failsoft.ops.modeparams import check_params
+from failsoft.ops.plan import Plan, known_flags, nearest_targets, row_of, split_kind
 from failsoft.ops.stale import span
 from failsoft.ops.views import ControlRow, FleetView
 from failsoft.store.protocols import Change
@@ -44,50 +42,10 @@ _PUBLIC_MOST = 200
 _KILL_KINDS = ("route", "tag", "flag")
 
 
-class Plan(msgspec.Struct, frozen=True):
-    """One change, ready but for who and why.
-
-    if_rev: None = any.  until: as in `store.protocols.Change`.
-    until_s: seconds from now, None = no end.  lifts: who set what ends by this.
-    also: further changes of the same call.  covers: the targets they reach.
-    """
-
-    target: str
-    action: str
-    kind: str
-    name: str
-    op: Literal["put", "del"]
-    before: str
-    after: str
-    doc: msgspec.Struct | bytes = b""
-    if_rev: int | None = None
-    until: str = "0"
-    until_s: float | None = None
-    answer: str = ""
-    conflict: str = ""
-    lifts: str = ""
-    earlier: bool = False
-    needs_end: bool = True
-    warnings: tuple[str, ...] = ()
-    also: tuple[Change, ...] = ()
-    covers: tuple[str, ...] = ()
-
-    def changes(self, who: str, why: str) -> tuple[Change, ...]:
-        """Return all changes of the call with the author filled in."""
-        return (self.change(who, why), *self.also)
-
-    def change(self, who: str, why: str) -> Change:
-        """Return the store's change with the author filled in."""
-        doc = self.doc
-        if isinstance(doc, KillDoc | ModeDoc):
-            doc = msgspec.structs.replace(doc, who=who, why=why)
-        json = doc if isinstance(doc, bytes) else encode_doc(doc)
-        return Change(self.kind, self.name, self.op, self.if_rev, self.until, json)
-
-
 def action_of(command: Command) -> str:
     """Return a command's word in log and attempts: `mode-leave` of `ModeLeave`."""
-    return re.sub("(?<=[a-z])(?=[A-Z])", "-", type(command).__name__).lower()
+    word = re.sub("(?<=[a-z])(?=[A-Z])", "-", type(command).__name__).lower()
+    return {"flag-put": "flag-edit"}.get(word, word)
 
 
 def plan_of(command: Command, view: FleetView, definitions: Definitions) -> Plan:
@@ -97,23 +55,6 @@ def plan_of(command: Command, view: FleetView, definitions: Definitions) -> Plan
     """
     make = _PLANNERS[type(command)]
     return make(command, view, definitions)
-
-
-def _split(target: str, kinds: tuple[str, ...]) -> tuple[str, str]:
-    try:
-        kind, name = split_target(target)
-    except ValueError as error:
-        raise Invalid("target", str(error)) from None
-    if kind not in kinds:
-        near = nearest(kind, kinds, 1)
-        message = f"kind {kind!r} must be one of {', '.join(kinds)}"
-        raise Invalid("target", message, nearest=near[0] if near else "")
-    return kind, name
-
-
-def _row(view: FleetView, kind: str, target: str) -> ControlRow | None:
-    rows = (r for r in view.controls if r.kind == kind and r.target == target)
-    return next(rows, None)
 
 
 def _end(for_s: float | None) -> tuple[str, float | None]:
@@ -127,7 +68,7 @@ def _end(for_s: float | None) -> tuple[str, float | None]:
 
 
 def _kill(command: Kill, view: FleetView, definitions: Definitions) -> Plan:
-    kind, name = _split(command.target, _KILL_KINDS)
+    kind, name = split_kind(command.target, _KILL_KINDS)
     warnings = _check_kill_target(command, kind, name, view, definitions)
     if not 400 <= command.status <= 599:
         raise Invalid("status", f"{command.status} must be 400 to 599")
@@ -136,7 +77,7 @@ def _kill(command: Kill, view: FleetView, definitions: Definitions) -> Plan:
     if command.public is not None and len(command.public) > _PUBLIC_MOST:
         raise Invalid("public", f"has more than {_PUBLIC_MOST} characters")
     until, until_s = _end(command.for_s)
-    row = _row(view, "kill", command.target)
+    row = row_of(view, "kill", command.target)
     active = row if row is not None and row.active else None
     doc = KillDoc(
         who="",
@@ -194,7 +135,7 @@ def _check_kill_target(
     command: Kill, kind: str, name: str, view: FleetView, definitions: Definitions
 ) -> tuple[str, ...]:
     if kind == "flag":
-        known = _known_flags(view, definitions)
+        known = known_flags(view, definitions)
         found = any(covers(name, flag) for flag in known)
     elif kind == "tag":
         known = tuple({tag for _, _, tags in definitions.routes for tag in tags})
@@ -205,22 +146,13 @@ def _check_kill_target(
     if found:
         return ()
     if not command.force:
-        close = _nearest(kind, name, known)
+        close = nearest_targets(kind, name, known)
         raise TargetGone(command.target, close, can_force=True)
     return ("matches nothing now; nodes enforce it on what they meet later",)
 
 
-def _nearest(kind: str, name: str, known: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(f"{kind}:{near}" for near in nearest(name, known))
-
-
-def _known_flags(view: FleetView, definitions: Definitions) -> tuple[str, ...]:
-    rows = [r.target[5:] for r in view.controls if r.kind == "flag"]
-    return tuple(dict.fromkeys([*(key for key, _ in definitions.flags), *rows]))
-
-
 def _unkill(command: Unkill, view: FleetView, _: Definitions) -> Plan:
-    _split(command.target, _KILL_KINDS)
+    split_kind(command.target, _KILL_KINDS)
     row = _active(view, "kill", command.target)
     return Plan(
         target=command.target,
@@ -238,7 +170,7 @@ def _unkill(command: Unkill, view: FleetView, _: Definitions) -> Plan:
 
 
 def _group_lift(command: GroupLift, view: FleetView, _: Definitions) -> Plan:
-    name = _split(command.target, ("group",))[1]
+    name = split_kind(command.target, ("group",))[1]
     active = [r for r in view.controls if r.active and r.group and r.rev]
     rows = [row for row in active if row.group == name]
     if not rows:
@@ -268,7 +200,7 @@ def _deleted(row: ControlRow) -> Change:
 
 
 def _active(view: FleetView, kind: str, target: str) -> ControlRow:
-    row = _row(view, kind, target)
+    row = row_of(view, kind, target)
     if row is not None and row.active:
         return row
     if row is not None and row.now == "ended":
@@ -279,13 +211,13 @@ def _active(view: FleetView, kind: str, target: str) -> ControlRow:
 
 
 def _mode_enter(command: ModeEnter, view: FleetView, definitions: Definitions) -> Plan:
-    name = _split(command.target, ("mode",))[1]
+    name = split_kind(command.target, ("mode",))[1]
     modes = {mode.name: mode for mode in definitions.modes}
     if name not in modes:
-        raise TargetGone(command.target, _nearest("mode", name, tuple(modes)))
+        raise TargetGone(command.target, nearest_targets("mode", name, tuple(modes)))
     check_params(name, command.params)
     until, until_s = _end(command.for_s)
-    row = _row(view, "mode", command.target)
+    row = row_of(view, "mode", command.target)
     active = row if row is not None and row.active else None
     doc = ModeDoc(
         who="",
@@ -312,7 +244,7 @@ def _mode_enter(command: ModeEnter, view: FleetView, definitions: Definitions) -
 
 
 def _mode_leave(command: ModeLeave, view: FleetView, _: Definitions) -> Plan:
-    name = _split(command.target, ("mode",))[1]
+    name = split_kind(command.target, ("mode",))[1]
     row = _active(view, "mode", command.target)
     return Plan(
         target=command.target,
@@ -329,62 +261,8 @@ def _mode_leave(command: ModeLeave, view: FleetView, _: Definitions) -> Plan:
     )
 
 
-def _flag_edit(command: FlagEdit, view: FleetView, definitions: Definitions) -> Plan:
-    name = _split(command.target, ("flag",))[1]
-    known = _known_flags(view, definitions)
-    if name not in known and not command.force:
-        close = _nearest("flag", name, known)
-        raise TargetGone(command.target, close, can_force=True)
-    row = _row(view, "flag", command.target)
-    json = row.doc if row is not None and row.rev else b""
-    doc = edited(json, dict(definitions.flags).get(name, ""), command)
-    _check_readable(command.target, doc)
-    return Plan(
-        target=command.target,
-        action="flag-edit",
-        kind="flag",
-        name=name,
-        op="put",
-        before=flag_now(json)[0] if json else row.default if row else "-",
-        after=flag_now(doc)[0],
-        doc=doc,
-        if_rev=row.rev if row is not None else 0,
-        needs_end=False,
-        warnings=() if name in known else ("no release declares this flag",),
-    )
-
-
-def _check_readable(target: str, doc: bytes) -> None:
-    """Refuse what no node could read: the stored document may be another's."""
-    try:
-        parse_flag(target.partition(":")[2], doc)
-    except FlagError as error:
-        raise Invalid(target, f"the edited document is not a flag: {error}") from None
-
-
-def _flag_revert(command: FlagRevert, view: FleetView, _: Definitions) -> Plan:
-    name = _split(command.target, ("flag",))[1]
-    row = _row(view, "flag", command.target)
-    if row is None or not row.rev:
-        edits = [r.target for r in view.controls if r.kind == "flag" and r.rev]
-        if row is None:
-            raise TargetGone(command.target, nearest(command.target, edits))
-        raise Invalid(command.target, "has no edit to drop")
-    return Plan(
-        target=command.target,
-        action="flag-revert",
-        kind="flag",
-        name=name,
-        op="del",
-        before=flag_now(row.doc)[0],
-        after=row.default,
-        if_rev=row.rev,
-        needs_end=False,
-    )
-
-
 def _extend(command: Extend, view: FleetView, _: Definitions) -> Plan:
-    kind, name = _split(command.target, ("mode", *_KILL_KINDS))
+    kind, name = split_kind(command.target, ("mode", *_KILL_KINDS))
     record = "mode" if kind == "mode" else "kill"
     row = _active(view, record, command.target)
     until, until_s = _end(command.for_s)
@@ -411,7 +289,6 @@ _PLANNERS: dict[type, Callable[[Any, FleetView, Definitions], Plan]] = {
     GroupLift: _group_lift,
     ModeEnter: _mode_enter,
     ModeLeave: _mode_leave,
-    FlagEdit: _flag_edit,
-    FlagRevert: _flag_revert,
     Extend: _extend,
+    **FLAG_PLANNERS,
 }

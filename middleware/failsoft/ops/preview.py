@@ -99,6 +99,10 @@ def preview_plan(
         made_at=now,
         conflict=plan.conflict,
         covers=plan.covers,
+        diff=plan.diff,
+        moves=plan.moves,
+        was=plan.was,
+        group=getattr(plan.doc, "group", None) or "",
     )
 
 

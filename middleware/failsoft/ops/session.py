@@ -271,4 +271,6 @@ def _as_seen(plan: Plan, shown: Preview) -> Plan:
     """Compare with what the operator saw, not with what is there by now."""
     if plan.covers != shown.covers:
         raise Invalid(plan.target, "has other members than you saw; preview again")
-    return msgspec.structs.replace(plan, if_rev=shown.if_revision, before=shown.before)
+    return msgspec.structs.replace(
+        plan, if_rev=shown.if_revision, before=shown.before, was=shown.was
+    )

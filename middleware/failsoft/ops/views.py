@@ -7,6 +7,7 @@ or not known, and is printed as `n<30` or `-`, never as 0.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -222,6 +223,7 @@ class FleetView(msgspec.Struct, frozen=True):
     log: tuple[LogRow, ...] = ()
     notices: tuple[Notice, ...] = ()
     totals: Totals = Totals()
+    evaluators: Mapping[str, bytes] = {}  # name -> JSON that `$ref` stands for
 
 
 class AckState(msgspec.Struct, frozen=True):
@@ -262,6 +264,9 @@ class Preview(msgspec.Struct, frozen=True):
     made_at: float
     conflict: str = ""  # "killed by bob 4 s ago, 56m left: this replaces it"
     covers: tuple[str, ...] = ()  # targets of a call with more than one change
+    diff: tuple[str, ...] = ()  # what changes in a flag's document, in words
+    moves: float | None = None  # ratio of 10,000 synthetic ids that change variant
+    was: bytes = b""  # the flag's document that was seen
 
 
 class Applied(msgspec.Struct, frozen=True):

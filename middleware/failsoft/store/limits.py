@@ -11,7 +11,7 @@ import re
 from failsoft.errors import DefinitionError, StoreRefused
 from failsoft.store.protocols import KINDS, Call, Change
 
-__all__ = ["KIND_CAPS", "MAX_TTL_MS", "check_call", "check_env"]
+__all__ = ["KIND_CAPS", "MAX_TTL_MS", "check_call", "check_change", "check_env"]
 
 KIND_CAPS = {kind: {"flag": 20_000, "kill": 500}.get(kind, 1_000) for kind in KINDS}
 MIN_TTL_MS = 10_000
@@ -49,7 +49,7 @@ def check_call(call: Call) -> None:
         )
     seen: set[tuple[str, str]] = set()
     for change in call.changes:
-        _check_change(change)
+        check_change(change)
         if (change.kind, change.name) in seen:
             raise StoreRefused(
                 "appears twice in one call", where=f"{change.kind}/{change.name}"
@@ -65,7 +65,8 @@ def _check_length(what: str, text: str, least: int, most: int) -> None:
         raise StoreRefused(f"{what} has {size} characters, allowed are {least}-{most}")
 
 
-def _check_change(change: Change) -> None:
+def check_change(change: Change) -> None:
+    """Raise StoreRefused for the first limit of one change."""
     where = f"{change.kind}/{change.name[:_MAX_NAME]}"
     if change.kind not in KINDS:
         raise StoreRefused(

@@ -1,0 +1,92 @@
+"""A change that is ready to be written, and what all planners look up.  Pure."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from failsoft.controls.records import KillDoc, ModeDoc, encode_doc
+from failsoft.controls.targets import nearest, split_target
+from failsoft.errors import Invalid
+from failsoft.ops.views import ControlRow, FleetView
+from failsoft.store.protocols import Change
+from failsoft.telemetry import Definitions
+
+__all__ = ["Plan", "known_flags", "nearest_targets", "row_of", "split_kind"]
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """One change, ready but for who and why.
+
+    if_rev: None = any.  until: as in `store.protocols.Change`.
+    until_s: seconds from now, None = no end.  lifts: who set what ends by this.
+    also: further changes of the same call.  covers: the targets they reach.
+    was: the document before, of flags.  diff: what changes in it, in words.
+    moves: ratio of users that change variant by a new split, None = no split.
+    """
+
+    target: str
+    action: str
+    kind: str
+    name: str
+    op: Literal["put", "del"]
+    before: str
+    after: str
+    doc: msgspec.Struct | bytes = b""
+    if_rev: int | None = None
+    until: str = "0"
+    until_s: float | None = None
+    answer: str = ""
+    conflict: str = ""
+    lifts: str = ""
+    earlier: bool = False
+    needs_end: bool = True
+    warnings: tuple[str, ...] = ()
+    also: tuple[Change, ...] = ()
+    covers: tuple[str, ...] = ()
+    was: bytes = b""
+    diff: tuple[str, ...] = ()
+    moves: float | None = None
+
+    def changes(self, who: str, why: str) -> tuple[Change, ...]:
+        """Return all changes of the call with the author filled in."""
+        return (self.change(who, why), *self.also)
+
+    def change(self, who: str, why: str) -> Change:
+        """Return the store's change with the author filled in."""
+        doc = self.doc
+        if isinstance(doc, KillDoc | ModeDoc):
+            doc = msgspec.structs.replace(doc, who=who, why=why)
+        json = doc if isinstance(doc, bytes) else encode_doc(doc)
+        return Change(self.kind, self.name, self.op, self.if_rev, self.until, json)
+
+
+def split_kind(target: str, kinds: tuple[str, ...]) -> tuple[str, str]:
+    """Return (kind, name); Invalid when the kind is none of these."""
+    try:
+        kind, name = split_target(target)
+    except ValueError as error:
+        raise Invalid("target", str(error)) from None
+    if kind not in kinds:
+        near = nearest(kind, kinds, 1)
+        message = f"kind {kind!r} must be one of {', '.join(kinds)}"
+        raise Invalid("target", message, nearest=near[0] if near else "")
+    return kind, name
+
+
+def row_of(view: FleetView, kind: str, target: str) -> ControlRow | None:
+    """Return the row of a target, None when there is none."""
+    rows = (r for r in view.controls if r.kind == kind and r.target == target)
+    return next(rows, None)
+
+
+def nearest_targets(kind: str, name: str, known: tuple[str, ...]) -> tuple[str, ...]:
+    """Return up to three targets with close names."""
+    return tuple(f"{kind}:{near}" for near in nearest(name, known))
+
+
+def known_flags(view: FleetView, definitions: Definitions) -> tuple[str, ...]:
+    """Return the keys of all flags that are declared or edited."""
+    rows = [r.target[5:] for r in view.controls if r.kind == "flag"]
+    return tuple(dict.fromkeys([*(key for key, _ in definitions.flags), *rows]))
