@@ -23,6 +23,8 @@ from failsoft.definitions import Publisher
 from failsoft.errors import FailsoftError, StoreUnavailable
 from failsoft.events import Swapped, tell
 from failsoft.flags import FlagState, aged, check_flags, compile_flags
+from failsoft.flags._arms import GuardArms
+from failsoft.flags._flush import FlagReporter
 from failsoft.flags._stage import FlagStage
 from failsoft.modes import Acting, compile_plan, read_acting
 from failsoft.pipeline import Plan
@@ -64,6 +66,7 @@ class Runtime:
     def __init__(self, settings: Settings, table: RouteTable) -> None:
         self.settings = settings
         self.window = Window()
+        self.guard = GuardArms()
         self.loop: asyncio.AbstractEventLoop | None = None
         self.started = clock.unix()
         start = _base36(int(self.started * 1000) + id(self) % 1000)
@@ -114,6 +117,7 @@ class Runtime:
             # And so does the old revision: nobody is told that this one is enforced.
             self.failed(f"controls at revision {state.rev}", error)
             return
+        self.guard.look(self.flags, snapshot.flags)
         self._state, self.snapshot = state, snapshot
         self._tell(state.state)
 
@@ -239,6 +243,12 @@ class Runtime:
             rewind=settings.rewind,
         )
         vitals = Vitals(loop)
+        reporter = FlagReporter(
+            self.store,
+            self.guard,
+            self.node,
+            automation_url=settings.automation_url,
+        )
         flusher = Flusher(
             self.store,
             self.window,
@@ -247,6 +257,7 @@ class Runtime:
             is_watched=lambda: watcher.current.watched,
             failed=self.failed,
         )
+        flusher.count_flags = reporter.exposures.add
         running = Running(
             loop, self.store, watcher, vitals, flusher, failed=self.failed
         )
@@ -256,6 +267,10 @@ class Runtime:
         running.spawn(flusher.run(), "flush")
         running.spawn(self.definitions.run(self.store), "definitions")
         running.spawn(self._check_flags(), "flags")
+        reports = reporter.run(
+            lambda: self.flags, self.now_ms, self.failed, lambda: self.window.flags
+        )
+        running.spawn(reports, "flag reports")
         follow = self._flag_stage.follow(self._redefine, self.failed)
         running.spawn(follow, "files")
         return running

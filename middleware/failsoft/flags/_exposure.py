@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["Exposures"]
+__all__ = ["Counts", "Exposures"]
 
 Counts = Mapping[str, Mapping[str, int]]  # key -> variant -> evaluations
 

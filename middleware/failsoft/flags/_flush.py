@@ -11,14 +11,15 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable
-from typing import Any
+from contextlib import suppress
+from typing import Any, ClassVar
 
 import msgspec
 
 from failsoft.controls.records import KillDoc, encode_doc
 from failsoft.errors import StoreConflict, StoreError, StoreRefused
 from failsoft.flags._arms import GuardArms
-from failsoft.flags._exposure import Exposures
+from failsoft.flags._exposure import Counts, Exposures
 from failsoft.flags._guard import GuardRule, Verdict, bucket_starts, judge_window
 from failsoft.flags._state import FlagState
 from failsoft.store.flagcounts import Outcomes
@@ -30,7 +31,6 @@ __all__ = ["WHO", "FlagReporter", "GuardAbout", "GuardProposal"]
 _log = logging.getLogger("failsoft")
 _audit = logging.getLogger("failsoft.audit")
 WHO = "guard"
-_TICK_S = 10.0
 
 
 class GuardAbout(msgspec.Struct, frozen=True):
@@ -52,9 +52,11 @@ class GuardProposal(msgspec.Struct, frozen=True):
 class FlagReporter:
     """Sends what this node counted of flags, and judges; `run` is one task.
 
-    tick_s: seconds between two sendings, and the width of a bucket; the same on
-    every node.  automation_url: "" = the store itself takes the kills.
+    automation_url: "" = the store itself takes the kills.  tick_s: seconds between
+    two reports, and the width of a bucket; the same on every node.
     """
+
+    tick_s: ClassVar[float] = 10.0
 
     def __init__(
         self,
@@ -63,15 +65,13 @@ class FlagReporter:
         node: str,
         *,
         automation_url: str = "",
-        tick_s: float = _TICK_S,
     ) -> None:
         self.exposures = Exposures()
         self._store = store
         self._guard = guard
         self._node = node
         self._automation_url = automation_url
-        self._tick_s = tick_s
-        self._tick_ms = int(tick_s * 1000)
+        self._tick_ms = int(self.tick_s * 1000)
         self._proposed: dict[str, int] = {}  # flag -> window of the last proposal
 
     async def run(
@@ -79,16 +79,27 @@ class FlagReporter:
         state: Callable[[], FlagState],
         now_ms: Callable[[], float],
         failed: Callable[[str, BaseException], None],
+        unsummed: Callable[[], Counts],
     ) -> None:
-        """Report until cancelled; a fault of ours costs one report."""
-        while True:
-            await asyncio.sleep(self._tick_s)
-            try:
-                await self.report(state(), int(now_ms()))
-            except StoreError as error:
-                _log.debug("a report on flags is lost: %s", error)
-            except Exception as error:  # noqa: BLE001 - border: the next one comes
-                failed("flags", error)
+        """Report until cancelled, then send the rest; a fault costs one report.
+
+        unsummed: the evaluations of the second that is not over.
+        """
+        try:
+            while True:
+                await asyncio.sleep(self.tick_s)
+                try:
+                    await self.report(state(), int(now_ms()))
+                except StoreError as error:
+                    _log.debug("a report on flags is lost: %s", error)
+                except Exception as error:  # noqa: BLE001 - border: the next comes
+                    failed("flags", error)
+        except asyncio.CancelledError:
+            # Scripts may live for less than a report's time.
+            self.exposures.add(unsummed())
+            with suppress(StoreError):
+                await self.send(state(), int(now_ms()))
+            raise
 
     async def report(self, state: FlagState, now_ms: int) -> None:
         """Send, then judge what this node has a share in.

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from failsoft import clock
 from failsoft.errors import StoreError
@@ -83,6 +83,9 @@ class Flusher:
         self._vitals = vitals
         self._is_watched = is_watched
         self._failed = failed
+        # Told the evaluations of each second, if somebody wants to know.
+        self.count_flags: Callable[[Mapping[str, Mapping[str, int]]], None] | None
+        self.count_flags = None
         self._flights: deque[bytes] = deque(maxlen=_WAITING)
         self._last = clock.monotonic()
 
@@ -121,6 +124,8 @@ class Flusher:
         interval_ms, self._last = int((now - self._last) * 1000), now
         lag_ms = self._vitals.take_lag_ms()
         tick, slo = self._window.flush(self._deck.node, interval_ms, lag_ms)
+        if self.count_flags is not None:
+            self.count_flags(tick.flags)
         wanted = encode(tick) if self._is_watched() else None
         if wanted is None and not slo and not self._flights:
             return None
