@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from failsoft.asgi import Failsoft
     from failsoft.errors import FailsoftError
     from failsoft.flags import FlagDetails
-    from failsoft.handlers import current, flag, flag_details
+    from failsoft.handlers import Flag, current, flag, flag_details
     from failsoft.pipeline import Exchange
     from failsoft.routes.policy import route
 
@@ -25,6 +25,7 @@ __all__ = [
     "Exchange",
     "Failsoft",
     "FailsoftError",
+    "Flag",
     "FlagDetails",
     "current",
     "flag",
@@ -36,6 +37,7 @@ _HOMES = {
     "Exchange": "failsoft.pipeline",
     "Failsoft": "failsoft.asgi",
     "FailsoftError": "failsoft.errors",
+    "Flag": "failsoft.handlers",
     "FlagDetails": "failsoft.flags",
     "current": "failsoft.handlers",
     "flag": "failsoft.handlers",
