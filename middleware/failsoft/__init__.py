@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from failsoft.handlers import Flag, current, flag, flag_details
     from failsoft.pipeline import Exchange
     from failsoft.routes.policy import route
+    from failsoft.startup import start, stop
 
 __version__ = "0.1.0"
 
@@ -31,6 +32,8 @@ __all__ = [
     "flag",
     "flag_details",
     "route",
+    "start",
+    "stop",
 ]
 
 _HOMES = {
@@ -43,6 +46,8 @@ _HOMES = {
     "flag": "failsoft.handlers",
     "flag_details": "failsoft.handlers",
     "route": "failsoft.routes.policy",
+    "start": "failsoft.startup",
+    "stop": "failsoft.startup",
 }
 
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
+from failsoft.controls.lastgood import Keeper
 from failsoft.controls.watcher import Watcher
 from failsoft.errors import StoreError
 from failsoft.telemetry._flush import Flusher, Vitals
@@ -31,6 +32,7 @@ class Running:
     watcher: Watcher
     vitals: Vitals
     flusher: Flusher
+    keeper: Keeper | None
     failed: Callable[[str, BaseException], None]
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     is_ending: bool = False
@@ -60,6 +62,11 @@ class Running:
             for task in self.tasks:  # one of them is `keep`
                 self.loop.call_soon_threadsafe(task.cancel)
 
+    def cut_copies(self) -> None:
+        """In a forked child: let go of the sockets that are the parent's."""
+        if not self.store.local:
+            self.store.server.cut_copies()
+
     async def end(self) -> None:
         """Send the last second, end the tasks, leave the fleet, close the store."""
         if self.is_ending:
@@ -70,7 +77,9 @@ class Running:
         ends = [task for task in self.tasks if task is not me]
         for task in ends:
             task.cancel()
-        last = self.watcher.stop(), self.flusher.flush()
+        last = [self.watcher.stop(), self.flusher.flush()]
+        if self.keeper is not None:
+            last.append(self.keeper.finish())
         ends += [asyncio.ensure_future(work) for work in last]
         # Not gather: before Python 3.12 a cancellation can get lost inside
         # wait_for, and a stop must end.

@@ -13,6 +13,7 @@ import os
 import random
 import socket
 from collections.abc import Iterable
+from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
 
@@ -26,8 +27,11 @@ from failsoft.flags import FlagState, aged, check_flags, compile_flags
 from failsoft.flags._arms import GuardArms
 from failsoft.flags._flush import FlagReporter
 from failsoft.flags._stage import FlagStage
+from failsoft.lifetime import Lifetime
 from failsoft.modes import Acting, compile_plan, read_acting
 from failsoft.pipeline import Plan
+from failsoft.privateloop import PrivateLoop
+from failsoft.process import current_runtime, enroll, take_over
 from failsoft.routes.table import RouteTable
 from failsoft.running import Running
 from failsoft.settings import Settings
@@ -43,13 +47,6 @@ _LOG_EVERY_S = 60.0
 _REQUIRE = "store.require = true"
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 _HOST = socket.gethostname()
-
-_current: Runtime | None = None
-
-
-def current_runtime() -> Runtime | None:
-    """Return the runtime started last in this process, None before any."""
-    return _current
 
 
 def _base36(number: int) -> str:
@@ -68,21 +65,27 @@ class Runtime:
         self.window = Window()
         self.guard = GuardArms()
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.started = clock.unix()
-        start = _base36(int(self.started * 1000) + id(self) % 1000)
-        self.node = f"{_HOST}:{os.getpid()}:{start}"
-        self.deck = FlightDeck(self.node, settings.telemetry.release)
+        self.deck = FlightDeck("", settings.telemetry.release)
+        self._name()
+        self.lifetime = Lifetime(settings.store)
         self.own_errors = 0
         self.own_error = ""
         self._logged_at = -_LOG_EVERY_S
         self.store: Any = None
         self._running: Running | None = None
+        self._alone: PrivateLoop | None = None
         self._state: ControlState | None = None
         self._flags: FlagState | None = None
         self._born = clock.elapsed()
         self._flag_stage = FlagStage(settings.flags)
         self.definitions = Publisher(settings)
         self.install(table)
+        enroll(self)
+
+    def _name(self) -> None:
+        self.started = clock.unix()
+        start = _base36(int(self.started * 1000) + id(self) % 1000)
+        self.node = self.deck.node = f"{_HOST}:{os.getpid()}:{start}"
 
     # --- the snapshot -------------------------------------------------------
 
@@ -119,6 +122,8 @@ class Runtime:
             return
         self.guard.look(self.flags, snapshot.flags)
         self._state, self.snapshot = state, snapshot
+        if self._running is not None and self._running.keeper is not None:
+            self._running.keeper.note(state)
         self._tell(state.state)
 
     def _tell(self, state: str) -> None:
@@ -203,7 +208,7 @@ class Runtime:
     async def ensure(self) -> None:
         """Start on the running loop; waits at most `start_deadline` for a sync.
 
-        Raises StoreUnavailable only with `store.require`, when nothing came.
+        Raises StoreUnavailable only with `store.require`, when there is no set at all.
         """
         loop = asyncio.get_running_loop()
         if self.loop is loop:
@@ -218,20 +223,21 @@ class Runtime:
         finally:
             if self._running is running:
                 self.loop = loop  # once, whatever came
+        refused = not synced and settings.require and watcher.current.state == "cold"
         if not synced:
-            self._tell("refused" if settings.require else self.snapshot.state)
-        if not synced and settings.require:
+            self._tell("refused" if refused else self.snapshot.state)
+        if refused:
             await self.stop()
             reason = watcher.fault or "the store did not answer"
             raise StoreUnavailable(f"no controls at start: {reason}", where=_REQUIRE)
 
     def _begin(self, loop: asyncio.AbstractEventLoop) -> Running:
-        global _current
-        self._abandon()
-        _current = self
+        self._abandon(loop)
+        take_over(self)
         settings = self.settings.store
         if self.store is None or settings.url:
             self.store = open_store(settings.url or None, settings.env)
+        good = self.lifetime.begin()
         watcher = Watcher(
             self.store,
             node_id=self.node,
@@ -241,7 +247,11 @@ class Runtime:
             beat_s=settings.beat_s,
             stale_after_s=settings.stale_after_s,
             rewind=settings.rewind,
+            good=good.held if good else None,
+            good_from=good.source if good else "",
         )
+        if good is not None:
+            good.restore(watcher.clock)
         vitals = Vitals(loop)
         reporter = FlagReporter(
             self.store,
@@ -258,13 +268,16 @@ class Runtime:
             failed=self.failed,
         )
         flusher.count_flags = reporter.exposures.add
+        keeper = self.lifetime.keeper(watcher, self.failed)
         running = Running(
-            loop, self.store, watcher, vitals, flusher, failed=self.failed
+            loop, self.store, watcher, vitals, flusher, keeper, failed=self.failed
         )
         self._running = running
         watcher.start()
         running.spawn(running.keep(), "keep")
         running.spawn(flusher.run(), "flush")
+        if keeper is not None:
+            running.spawn(keeper.run(), "lastgood")
         running.spawn(self.definitions.run(self.store), "definitions")
         running.spawn(self._check_flags(), "flags")
         reports = reporter.run(
@@ -275,19 +288,66 @@ class Runtime:
         running.spawn(follow, "files")
         return running
 
-    def _abandon(self) -> None:
+    def _abandon(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let go of what belongs to another loop; it ends there, if it still can."""
-        self.loop = None
-        old, self._running = self._running, None
-        if old is not None:
+        if old := self._leave():
             old.abandon()
+        if self._alone is not None and self._alone.loop is not loop:
+            self._alone.end()
+            self._alone = None
 
-    async def stop(self) -> None:
-        """Send the last second, take the node off the fleet, close connections."""
+    def _leave(self) -> Running | None:
         self.loop = None
         running, self._running = self._running, None
         if running is not None:
+            self.lifetime.inherit(running.watcher)
+        return running
+
+    async def stop(self) -> None:
+        """Send the last second, take the node off the fleet, close connections."""
+        if running := self._leave():
             await running.end()
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it follows the store, on a loop that is not closed."""
+        return self._running is not None and not self._running.loop.is_closed()
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether it lives on a loop of its own."""
+        return self._alone is not None
+
+    def live_alone(self) -> Future[None]:
+        """Start on a loop of its own, in a thread; the future is that of `ensure`."""
+        self._alone = PrivateLoop()
+        return self._alone.run(self.ensure())
+
+    def end_alone(self, wait_s: float) -> None:
+        """End the loop of its own, with what runs on it."""
+        self._leave()
+        alone, self._alone = self._alone, None
+        if alone is not None:
+            alone.end(wait_s)
+
+    def leave_parent(self) -> object:
+        """In a forked child: drop what is the parent's, keep the snapshot.
+
+        Returns what must never be finalized in this process.
+        """
+        running, alone, self._alone = self._leave(), self._alone, None
+        self._name()
+        self.window.forget()
+        self.deck.take()
+        if running is not None:
+            running.cut_copies()
+            if self._state is not None and not running.store.local:
+                state = replace(self._state, state="stale", source="inherited")
+                self._state = state
+                self.snapshot = replace(self.snapshot, state="stale")
+        if alone is not None:
+            alone.cut_copies()
+        return running, alone
 
     # --- what others see of this node ---------------------------------------
 
@@ -301,6 +361,8 @@ class Runtime:
                 epoch=self.snapshot.epoch,
                 rev=self.snapshot.revision,
                 state=state.state if state else "cold",
+                source=state.source if state else "",
+                lastgood=self.lifetime.lastgood,
                 age_ms=int(state.age_s * 1000) if state else 0,
                 app=settings.telemetry.app,
                 app_version=settings.telemetry.release,

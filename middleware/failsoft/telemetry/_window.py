@@ -139,6 +139,13 @@ class Window:
         counts = self.flags.setdefault(key, {})
         counts[variant] = counts.get(variant, 0) + 1
 
+    def forget(self) -> None:
+        """Start anew in a forked child: what was counted is the parent's."""
+        self.flush("", 0, 0.0)
+        self.lost_ticks = 0
+        for cell in self.cells.values():
+            cell.inflight = 0
+
     def flush(
         self, node: str, interval_ms: int, lag_max_ms: float
     ) -> tuple[Tick, list[tuple[int, str, int]]]:

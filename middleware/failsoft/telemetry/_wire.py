@@ -54,6 +54,8 @@ class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
     own_errors: int = 0
     own_error: str = ""  # newest internal error, one line
     defs: str = ""  # digest of this node's `Definitions`
+    lastgood: str = ""  # its file on disk: "" fine, temporary, none
+    source: str = ""  # where its controls came from: redis file offer bootstrap
     source: str = ""  # where its controls came from: redis file offer bootstrap
     digest: str = ""  # of its whole control set, hex: equal on one revision
 

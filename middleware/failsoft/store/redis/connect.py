@@ -7,6 +7,7 @@ retries by itself (redis-py's ten retries would hold a beat for many seconds).
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -176,6 +177,23 @@ class Server:
         """Close the push client; whoever waits on it gets StoreUnavailable."""
         old, self.push = self.push, self._client(None)
         await _closed(old)
+
+    def cut_copies(self) -> None:
+        """In a forked child: let go of the copies of the parent's sockets.
+
+        Each becomes the null device.  Closing by the client would say QUIT, or have
+        the loop take the socket out of the epoll that the child shares with its
+        parent: the parent would never hear of it again.
+        """
+        null = os.open(os.devnull, os.O_RDWR)
+        for client in (self.commands, self.push):
+            pool: Any = client.connection_pool
+            for link in [*pool._available_connections, *pool._in_use_connections]:
+                writer = getattr(link, "_writer", None)
+                taken = writer.get_extra_info("socket") if writer is not None else None
+                if taken is not None and taken.fileno() >= 0:
+                    os.dup2(null, taken.fileno())
+        os.close(null)
 
     async def aclose(self) -> None:
         """Close both clients; idempotent."""

@@ -1,0 +1,62 @@
+"""An event loop for processes that have none: Celery, scripts, sync applications."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import selectors
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from typing import Any
+
+__all__ = ["PrivateLoop"]
+
+
+class PrivateLoop:
+    """A loop in a daemon thread, from its making to `end`."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._live, name="failsoft", daemon=True)
+        self._thread.start()
+        self._ready.wait()
+
+    def run(self, work: Coroutine[Any, Any, None]) -> Future[None]:
+        """Run a coroutine on it; its outcome is in the future."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop)
+
+    def end(self, wait_s: float = 0.0) -> None:
+        """End its tasks and the thread, waiting up to `wait_s` for it."""
+        with contextlib.suppress(RuntimeError):  # it has ended
+            self.loop.call_soon_threadsafe(self._last.set)
+        if threading.current_thread() is not self._thread:
+            self._thread.join(wait_s)
+
+    def cut_copies(self) -> None:
+        """In a forked child: let go of the sockets that are the parent's.
+
+        Not by closing: see `store.redis.connect.Server.cut_copies`.
+        """
+        numbers = [key.fd for key in self._selector.get_map().values()]
+        if hasattr(self._selector, "fileno"):
+            numbers.append(self._selector.fileno())
+        null = os.open(os.devnull, os.O_RDWR)
+        for number in numbers:
+            os.dup2(null, number)
+        os.close(null)
+
+    def _live(self) -> None:
+        with asyncio.Runner(loop_factory=self._new_loop) as runner:
+            runner.run(self._main())
+
+    def _new_loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.SelectorEventLoop(self._selector)
+
+    async def _main(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self._last = asyncio.Event()
+        self._ready.set()
+        await self._last.wait()
