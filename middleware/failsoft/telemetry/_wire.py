@@ -15,13 +15,17 @@ __all__ = [
     "Frame",
     "Heartbeat",
     "ModeDef",
+    "ReadRoute",
+    "ReadTick",
     "RouteTick",
     "Tick",
     "decode_definitions",
     "decode_flight",
     "decode_heartbeat",
+    "decode_hist",
     "decode_tick",
     "encode",
+    "read_tick",
 ]
 
 WIRE_VERSION = 1
@@ -56,8 +60,10 @@ class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
     defs: str = ""  # digest of this node's `Definitions`
     lastgood: str = ""  # its file on disk: "" fine, temporary, none
     source: str = ""  # where its controls came from: redis file offer bootstrap
-    source: str = ""  # where its controls came from: redis file offer bootstrap
     digest: str = ""  # of its whole control set, hex: equal on one revision
+    offer: str = ""  # while rewound: digest of the last good set it holds
+    good_epoch: str = ""  # ... and the place of that set
+    good_rev: int = 0
 
 
 class ModeDef(msgspec.Struct, frozen=True, array_like=True):
@@ -120,7 +126,10 @@ class RouteTick(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Tick(msgspec.Struct, frozen=True):
-    """One node's counters for one interval of about a second."""
+    """One node's counters for one interval of about a second.
+
+    hist: of all routes together, so that readers need not add up a fleet's.
+    """
 
     node: str
     seq: int
@@ -130,6 +139,37 @@ class Tick(msgspec.Struct, frozen=True):
     lost_ticks: int = 0
     lag_max_ms: float = 0.0
     flags: dict[str, dict[str, int]] = {}  # flag -> variant -> evaluations
+    hist: dict[int, int] = {}
+
+
+# Read by the thousand each second, and never part of a cycle: the collector, which
+# would walk them, cost a reader more than decoding them (measured).
+class ReadRoute(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A `RouteTick` as operators read it: the histogram waits until it is asked for."""
+
+    route: str
+    n: int
+    errors: int = 0
+    exceptions: int = 0
+    client_errors: int = 0
+    gone: int = 0
+    inflight_max: int = 0
+    sent_bytes: int = 0
+    hist: msgspec.Raw = msgspec.Raw(b"\x80")  # an empty map
+    refused: dict[str, int] = {}
+    groups: dict[str, int] = {}
+
+
+class ReadTick(msgspec.Struct, frozen=True):
+    """A `Tick` as operators read it."""
+
+    node: str
+    seq: int
+    interval_ms: int
+    routes: tuple[ReadRoute, ...] = ()
+    lost_ticks: int = 0
+    flags: dict[str, dict[str, int]] = {}
+    hist: dict[int, int] = {}
 
 
 class Frame(msgspec.Struct, frozen=True, array_like=True):
@@ -175,5 +215,7 @@ class Flight(msgspec.Struct, frozen=True, omit_defaults=True):
 encode = msgspec.msgpack.Encoder().encode
 decode_heartbeat = msgspec.msgpack.Decoder(Heartbeat).decode
 decode_tick = msgspec.msgpack.Decoder(Tick).decode
+read_tick = msgspec.msgpack.Decoder(ReadTick).decode
+decode_hist = msgspec.msgpack.Decoder(dict[int, int]).decode
 decode_flight = msgspec.msgpack.Decoder(Flight).decode
 decode_definitions = msgspec.msgpack.Decoder(Definitions).decode
