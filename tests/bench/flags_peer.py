@@ -1,7 +1,7 @@
 """Answers flags with openfeature-flagd-core: the child of flags_differential.
 
-Runs in an environment of its own.  One line in: [flag, user, context].  One line
-out: [answer, {point: answer with the operators that differ in it only}].
+Runs in an environment of its own.  One line in: a case.  One line out: [answer,
+{point: answer once that point alone is as failsoft has it}].
 """
 
 from __future__ import annotations
@@ -21,9 +21,7 @@ from openfeature.contrib.tools.flagd.core import (  # type: ignore[import-not-fo
 from openfeature.contrib.tools.flagd.core.targeting import (  # type: ignore[import-not-found]
     targeting,
 )
-from openfeature.evaluation_context import (  # type: ignore[import-not-found]
-    EvaluationContext,
-)
+from openfeature.evaluation_context import EvaluationContext
 
 Operator = Callable[..., Any]
 OPERATORS: dict[str, Operator] = sys.modules[targeting.__module__].OPERATORS
@@ -102,27 +100,58 @@ POINTS: dict[str, dict[str, Operator]] = {
 }
 
 
-def reply(core: Any, user: str, context: dict[str, Any]) -> list[Any]:
+def code_of(error: Exception) -> str:
+    """What OpenFeature's client makes of an exception."""
+    return str(getattr(error, "error_code", "GENERAL"))
+
+
+def reply(core: Any, case: dict[str, Any], *, strict: bool = False) -> list[Any]:
+    """Ask the peer.  strict: a boolean is no float."""
+    resolve = getattr(core, f"resolve_{case['kind']}_value")
+    context = EvaluationContext(case["user"], case["context"])
     try:
-        found = core.resolve_boolean_value("f", False, EvaluationContext(user, context))
-    except Exception:  # noqa: BLE001 - whatever it raises is its answer
-        return ["error"]
+        found = resolve("f", case["default"], context)
+    except Exception as error:  # noqa: BLE001 - whatever it raises is its answer
+        return ["error", code_of(error)]
+    stored = case["flag"]["variants"].get(found.variant)
+    if strict and case["kind"] == "float" and isinstance(stored, bool):
+        return ["error", "TYPE_MISMATCH"]
     return [found.value, found.variant, str(found.reason).rpartition(".")[2]]
 
 
+def substituted(value: Any, evaluators: dict[str, Any]) -> Any:
+    """Put evaluators in the place of their names."""
+    if isinstance(value, list):
+        return [substituted(item, evaluators) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("$ref") in evaluators:
+        return evaluators[value["$ref"]]
+    return {name: substituted(item, evaluators) for name, item in value.items()}
+
+
 def answers(line: str) -> list[Any]:
-    flag, user, context = json.loads(line)
+    case = json.loads(line)
     core = FlagdCore()
-    core.set_flags({"flags": {"f": flag}})
-    plain, explained = reply(core, user, context), {}
+    evaluators = case["evaluators"]
+    flags = {"f": case["flag"]}
+    explained: dict[str, Any] = {}
+    try:
+        core.set_flags({"flags": dict(flags), "$evaluators": evaluators})
+        plain = reply(core, case)
+    except Exception as error:  # noqa: BLE001 - whatever it raises is its answer
+        plain = ["error", code_of(error)]
+        core.set_flags({"flags": substituted(flags, evaluators)})
+        explained["$ref is put on the tree, not by a regex on text"] = reply(core, case)
+    explained["a boolean is no float"] = reply(core, case, strict=True)
     changed = {**PLAIN}
     for name, operators in POINTS.items():
         OPERATORS.update(operators)
         changed.update(operators)
-        explained[name] = reply(core, user, context)
+        explained[name] = reply(core, case)
         OPERATORS.update(PLAIN)
     OPERATORS.update(changed)
-    explained["several of these"] = reply(core, user, context)
+    explained["several of these"] = reply(core, case, strict=True)
     OPERATORS.update(PLAIN)
     return [plain, explained]
 
