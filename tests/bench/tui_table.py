@@ -18,7 +18,7 @@ from failsoft_tui.app import FailsoftApp
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from failsoft.ops.views import RouteRow
+from failsoft.ops.views import Late, RouteRow
 from tui.fleet import ManualClock, PaperOperator, incident, route
 
 
@@ -31,7 +31,7 @@ def rows_at(count: int, second: int) -> tuple[RouteRow, ...]:
             key=f"GET /v1/items/{i}",
             rps=float((i * 7 + second * 13) % 997),
             impact=float((i * 31 + second * 17) % count),
-            p95=float((i + second) % 900),
+            late=Late(p95=float((i + second) % 900)),
         )
         for i in range(count)
     )

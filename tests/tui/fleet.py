@@ -26,6 +26,7 @@ from failsoft.ops.views import (
     FleetView,
     GroupRow,
     Identity,
+    Late,
     Link,
     LogRow,
     NodeRow,
@@ -61,20 +62,19 @@ def route(key: str, **changes: Any) -> RouteRow:
         n=400,
         err_rate=0.0,
         err_delta=0.0,
-        p50=21.0,
-        p95=88.0,
-        p99=240.0,
         err_per_s=0.0,
         refused_per_s=0.0,
         gone_per_s=0.0,
-        inflight=2,
         spark=QUIET,
         state=".",
         state_text="",
         criticality="critical",
         impact=0.0,
-        by_node=(("n1", 0.0), ("n2", 0.0)),
     )
+    late = Late(21.0, 88.0, 240.0, inflight=2, by_node=(("n1", 0.0), ("n2", 0.0)))
+    names = Late.__struct_fields__
+    changed = {name: changes.pop(name) for name in names if name in changes}
+    changes["late"] = msgspec.structs.replace(late, **changed)
     return msgspec.structs.replace(row, **changes)
 
 

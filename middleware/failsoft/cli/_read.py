@@ -100,7 +100,7 @@ def _routes(view: FleetView, _: argparse.Namespace) -> _Picture:
     text = table(heads, [_route_cells(row) for row in view.routes[:_ROUTES_SHOWN]])
     more = len(view.routes) - _ROUTES_SHOWN
     text += f"\n... {more} more routes; --json has all" if more > 0 else ""
-    return {"routes": plain(view.routes)}, text
+    return {"routes": plain([row.whole() for row in view.routes])}, text
 
 
 def _route_cells(row: RouteRow) -> tuple[str, ...]:

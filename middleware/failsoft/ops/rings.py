@@ -1,146 +1,70 @@
 """Counters of every route over sliding windows, kept by adding and subtracting.
 
-A second of the fleet enters each window once and leaves it once; nothing is merged
-again.  Seconds are those of the store's clock.  Histograms are added bucket by
-bucket, so percentiles are those of all requests of all nodes.  Pure.
+A tick of a node enters each window once and leaves it once; nothing is added up
+again.  Seconds are those of the store's clock.  What only a shown row needs stays in
+the ticks, see `ticks`.  Pure.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import deque
-from itertools import accumulate
+from collections.abc import Mapping
+from operator import attrgetter
 
-import msgspec
+from failsoft.ops.ticks import Part, Span
+from failsoft.telemetry import ReadRoute, ReadTick, decode_hist, merge_into
 
-from failsoft.telemetry import RouteTick, Tick, bucket_value_us
-
-__all__ = ["MINUTE_S", "WINDOW_S", "Cell", "FleetRings", "NodeWindow", "Ring", "Sums"]
+__all__ = ["MINUTE_S", "WINDOW_S", "Counts", "FleetRings", "NodeWindow", "Ring", "Sums"]
 
 WINDOW_S = 10
 MINUTE_S = 60
 _PAST_S = MINUTE_S + WINDOW_S  # the window that ended a minute ago
 _GROUPS_KEPT = 2000
-_PACK = 32
-_COUNT = (1 << _PACK) - 1
+_FLAT = (0.0,) * MINUTE_S
 
-_VALUES_MS = [bucket_value_us(bucket) / 1000 for bucket in range(512)]
+_key_of = attrgetter("route")
+_calls_of = attrgetter("n")
+_inflight_of = attrgetter("inflight_max")
+_hist_of = attrgetter("hist")
 
 
-# Without gc: a hundred thousand cells live for a minute, none of them in a cycle, and
-# walking them cost more than all the adding (measured).
-class Sums(msgspec.Struct, gc=False):
-    """What a window adds up.
+class Counts:
+    """What a window adds up of a route."""
 
-    hist: bucket -> count.  nodes: node -> n + errors * 2**32, so that adding packed
-    counts adds both.
-    """
+    __slots__ = ("errors", "gone", "n", "refused", "shed")
 
-    n: int = 0
-    errors: int = 0
-    gone: int = 0
-    refused: int = 0
-    shed: int = 0
-    hist: dict[int, int] = msgspec.field(default_factory=dict)
-    nodes: dict[str, int] = msgspec.field(default_factory=dict)
+    def __init__(self) -> None:
+        self.n = self.errors = self.gone = self.refused = self.shed = 0
 
-    def add(self, other: Sums) -> None:
-        """Add another window's counts."""
-        self.n += other.n
-        if other.errors or other.gone or other.refused:
-            self._add_rare(other, 1)
-        hist = self.hist
-        get = hist.get
-        for bucket, count in other.hist.items():
-            hist[bucket] = get(bucket, 0) + count
-
-    def subtract(self, other: Sums) -> None:
-        """Take out what `add` put in."""
-        self.n -= other.n
-        if other.errors or other.gone or other.refused:
-            self._add_rare(other, -1)
-        hist = self.hist
-        for bucket, count in other.hist.items():
-            left = hist[bucket] - count
-            if left:
-                hist[bucket] = left
-            else:
-                del hist[bucket]
-
-    def add_nodes(self, other: Sums) -> None:
-        """Add another window's counts by node."""
-        nodes = self.nodes
-        for node, packed in other.nodes.items():
-            nodes[node] = nodes.get(node, 0) + packed
-
-    def subtract_nodes(self, other: Sums) -> None:
-        """Take out what `add_nodes` put in."""
-        nodes = self.nodes
-        for node, packed in other.nodes.items():
-            nodes[node] -= packed
-            if not nodes[node]:
-                del nodes[node]
-
-    def err_rates(self) -> tuple[tuple[str, float | None], ...]:
-        """Return (node, error ratio) by node, None for a node without a call."""
-        return tuple(
-            (node, (packed >> _PACK) / n if (n := packed & _COUNT) else None)
-            for node, packed in sorted(self.nodes.items())
-        )
-
-    def _add_rare(self, other: Sums, sign: int) -> None:
+    def add(self, other: Counts, sign: int = 1) -> None:
+        """Add another window's counts, or take them out with a sign of -1."""
+        self.n += sign * other.n
         self.errors += sign * other.errors
         self.gone += sign * other.gone
         self.refused += sign * other.refused
         self.shed += sign * other.shed
 
-    def percentiles_ms(self) -> tuple[float, float, float]:
-        """Return p50, p95, p99 in milliseconds; zeros when nothing was timed."""
-        buckets = sorted(self.hist)
-        if not buckets:
-            return (0.0, 0.0, 0.0)
-        sums = list(accumulate(map(self.hist.__getitem__, buckets)))
-        total = sums[-1]
-        return (
-            _VALUES_MS[buckets[bisect_left(sums, 0.5 * total)]],
-            _VALUES_MS[buckets[bisect_left(sums, 0.95 * total)]],
-            _VALUES_MS[buckets[bisect_left(sums, 0.99 * total)]],
-        )
 
+class Sums(Counts):
+    """What a window adds up of the fleet.  hist: bucket -> count."""
 
-class Cell(Sums, gc=False):
-    """One route in one second."""
+    __slots__ = ("hist",)
 
-    inflight: int = 0
-    lost: bool = False
+    def __init__(self) -> None:
+        super().__init__()
+        self.hist: dict[int, int] = {}
 
-    def take(self, node: str, tick: RouteTick) -> None:
-        """Add one node's counters of this second."""
-        self.n += tick.n
-        self.inflight += tick.inflight_max
-        if tick.errors or tick.gone:
-            self.errors += tick.errors
-            self.gone += tick.gone
-        if tick.refused:
-            self.refused += sum(tick.refused.values())
-            self.shed += tick.refused.get("shed", 0)
-        packed = tick.n + (tick.errors << _PACK)
-        if packed:
-            self.nodes[node] = self.nodes.get(node, 0) + packed
-        hist = self.hist
-        if hist:
-            get = hist.get
-            for bucket, count in tick.hist.items():
-                hist[bucket] = get(bucket, 0) + count
-        else:
-            self.hist = tick.hist.copy()
+    def add_hist(self, hist: Mapping[int, int]) -> None:
+        """Add a histogram."""
+        merge_into(self.hist, (hist,))
 
-    def join(self, other: Cell) -> None:
-        """Add a later part of the same second."""
-        self.add(other)
-        self.add_nodes(other)
-        self.inflight += other.inflight
-        self.lost |= other.lost
+    def subtract_hist(self, hist: Mapping[int, int]) -> None:
+        """Take out what `add_hist` put in."""
+        mine = self.hist
+        for bucket, count in hist.items():
+            mine[bucket] -= count
+            if not mine[bucket]:
+                del mine[bucket]
 
 
 class Ring:
@@ -148,7 +72,6 @@ class Ring:
 
     __slots__ = (
         "errors_at",
-        "inflight",
         "key",
         "lost",
         "minute",
@@ -160,41 +83,12 @@ class Ring:
 
     def __init__(self, key: str) -> None:
         self.key = key
-        self.now = Sums()
-        self.minute = Sums()
+        self.now = Counts()
+        self.minute = Counts()
         self.past_n = self.past_errors = 0
         self.errors_at: dict[int, int] = {}
-        self.inflight: dict[int, int] = {}
-        self.lost = 0  # cells of the minute in which a node lost ticks
+        self.lost = 0  # ticks of the minute that follow lost ones
         self.seen = 0  # newest second with a tick
-
-    def enter(self, second: int, cell: Cell) -> None:
-        """Count a new cell."""
-        self.now.add(cell)
-        self.now.add_nodes(cell)
-        self.minute.add(cell)
-        self.seen = max(self.seen, second)
-        self.inflight[second] = self.inflight.get(second, 0) + cell.inflight
-        self.lost += cell.lost
-        if cell.errors:
-            self.errors_at[second] = self.errors_at.get(second, 0) + cell.errors
-
-    def leave(self, phase: int, second: int, cell: Cell) -> None:
-        """Move a cell on: out of 10 s (1), out of 60 s (2), out of the past (3)."""
-        if phase == 1:
-            self.now.subtract(cell)
-            self.now.subtract_nodes(cell)
-            self.inflight.pop(second, None)
-        elif phase == 2:
-            self.minute.subtract(cell)
-            self.errors_at.pop(second, None)
-            self.lost -= cell.lost
-            self.past_n += cell.n
-            self.past_errors += cell.errors
-        else:
-            # Moves `err_delta` alone, which the next change of the route shows.
-            self.past_n -= cell.n
-            self.past_errors -= cell.errors
 
     def spark(self, second: int) -> tuple[float, ...]:
         """Return errors of each of the 60 complete seconds before `second`."""
@@ -203,61 +97,153 @@ class Ring:
         at = self.errors_at.get
         return tuple([float(at(s, 0)) for s in range(second - MINUTE_S, second)])
 
-    def inflight_now(self, second: int) -> int:
-        """Return the sum of the nodes' last high-water marks."""
-        at = self.inflight.get
-        return max(at(second, 0), at(second - 1, 0))
 
+class Total:
+    """The fleet: both windows with their histograms."""
 
-_FLAT = (0.0,) * MINUTE_S
+    def __init__(self) -> None:
+        self.now = Sums()
+        self.minute = Sums()
 
 
 class NodeWindow:
     """One node's totals by second, for rates that follow its own intervals."""
 
     def __init__(self) -> None:
-        self.seconds: deque[tuple[int, int, Sums]] = deque(maxlen=128)
+        self.seconds: deque[tuple[int, int, Counts]] = deque(maxlen=128)
         self.lost_ticks = 0
         self.seq = 0
 
-    def take(self, second: int, tick: Tick) -> bool:
-        """Count a tick; whether ticks were lost before it."""
-        sums = Sums()
-        for route in tick.routes:
-            sums.n += route.n
-            sums.errors += route.errors
-            sums.gone += route.gone
-            if route.refused:
-                sums.refused += sum(route.refused.values())
-                sums.shed += route.refused.get("shed", 0)
-        self.seconds.append((second, tick.interval_ms, sums))
+    def take(self, second: int, tick: ReadTick) -> bool:
+        """Take a tick's time; whether ticks were lost before it."""
         gap = self.seq > 0 and tick.seq > self.seq + 1
         lost = gap or tick.lost_ticks > self.lost_ticks
         self.seq, self.lost_ticks = tick.seq, tick.lost_ticks
         return lost
 
-    def since(self, first: int) -> tuple[float, Sums]:
-        """Return (seconds covered, sums) of the ticks at or after second `first`."""
-        total = Sums()
+    def since(self, first: int) -> tuple[float, Counts]:
+        """Return (seconds covered, counts) of the ticks at or after second `first`."""
+        total = Counts()
         interval_ms = 0
-        for second, ms, sums in self.seconds:
+        for second, ms, counts in self.seconds:
             if second >= first:
                 interval_ms += ms
-                total.add(sums)
+                total.add(counts)
         return interval_ms / 1000, total
+
+
+class _Shape:
+    """Routes of a node's tick: mostly the same ones as a second before."""
+
+    __slots__ = ("keys", "places", "rings")
+
+    def __init__(self, keys: list[str], rings: list[Ring]) -> None:
+        self.keys = keys
+        self.rings = rings
+        self.places = {key: place for place, key in enumerate(keys)}
+
+
+class _Column:
+    """One counted tick, until it has left all windows.
+
+    rare: routes that had more than good answers.  part: gone with the minute.
+    """
+
+    __slots__ = ("lost", "n", "part", "rare", "shape", "sums")
+
+    def __init__(self, shape: _Shape, tick: ReadTick, *, lost: bool) -> None:
+        routes = tick.routes
+        self.shape = shape
+        self.lost = lost
+        self.n = list(map(_calls_of, routes))
+        self.rare: list[tuple[Ring, Counts]] = []
+        errors: dict[str, int] = {}
+        for ring, route in zip(shape.rings, routes, strict=True):
+            if route.errors or route.gone or route.refused:
+                self.rare.append((ring, _rare(route)))
+                if route.errors:
+                    errors[ring.key] = route.errors
+        self.sums = Counts()
+        for _, counts in self.rare:
+            self.sums.add(counts)
+        self.sums.n = sum(self.n)
+        self.part: Part | None = Part(
+            tick.node,
+            shape.places,
+            self.n,
+            list(map(_inflight_of, routes)),
+            list(map(_hist_of, routes)),
+            errors,
+        )
+
+    def enter(self, second: int) -> None:
+        """Count into 10 s and 60 s."""
+        lost = int(self.lost)
+        for ring, n in zip(self.shape.rings, self.n, strict=True):
+            ring.now.n += n
+            ring.minute.n += n
+            if ring.seen < second:
+                ring.seen = second
+            ring.lost += lost
+        for ring, counts in self.rare:
+            ring.now.add(counts)
+            ring.minute.add(counts)
+            if counts.errors:
+                at = ring.errors_at
+                at[second] = at.get(second, 0) + counts.errors
+
+    def leave(self, phase: int, second: int) -> None:
+        """Move on: out of 10 s (1), out of 60 s (2), out of the past (3)."""
+        pairs = zip(self.shape.rings, self.n, strict=True)
+        if phase == 1:
+            for ring, n in pairs:
+                ring.now.n -= n
+            for ring, counts in self.rare:
+                ring.now.add(counts, -1)
+        elif phase == 2:
+            lost = int(self.lost)
+            for ring, n in pairs:
+                ring.minute.n -= n
+                ring.past_n += n
+                ring.lost -= lost
+            for ring, counts in self.rare:
+                ring.minute.add(counts, -1)
+                ring.past_errors += counts.errors
+                ring.errors_at.pop(second, None)
+            self.part = None
+        else:
+            # Moves `err_delta` alone, which the next change of the route shows.
+            for ring, n in pairs:
+                ring.past_n -= n
+            for ring, counts in self.rare:
+                ring.past_errors -= counts.errors
+
+
+def _rare(route: ReadRoute) -> Counts:
+    """Return all counts of a route but `n`, which the column holds."""
+    counts = Counts()
+    counts.errors, counts.gone = route.errors, route.gone
+    if route.refused:
+        counts.refused = sum(route.refused.values())
+        counts.shed = route.refused.get("shed", 0)
+    return counts
 
 
 class _Slot:
     """All that one second of the store's clock brought."""
 
-    __slots__ = ("cells", "flags", "groups", "phase", "total")
+    __slots__ = ("columns", "flags", "groups", "phase", "total")
 
     def __init__(self) -> None:
-        self.cells: dict[str, Cell] = {}
-        self.total = Cell()
+        self.columns: list[_Column] = []
+        self.total = Sums()
         self.flags: dict[str, int] = {}
         self.groups: dict[str, int] = {}
         self.phase = 0
+
+    def parts(self) -> list[Part]:
+        """Return the ticks by route, none once the minute is over."""
+        return [column.part for column in self.columns if column.part is not None]
 
 
 class FleetRings:
@@ -265,48 +251,24 @@ class FleetRings:
 
     def __init__(self) -> None:
         self.rings: dict[str, Ring] = {}
-        self.total = Ring("")
+        self.total = Total()
         self.nodes: dict[str, NodeWindow] = {}
         self.changed: set[str] = set()  # routes whose windows moved; caller clears
         self.group_routes: dict[str, str] = {}
+        self._shapes: dict[str, _Shape] = {}  # node -> of its newest tick
         self._slots: dict[int, _Slot] = {}
-        self._fresh: dict[int, _Slot] = {}
+        self._fresh: list[tuple[int, ReadTick]] = []
+        self._span = Span()
         self.second = 0
 
-    def take(self, second: int, tick: Tick) -> None:
+    def take(self, second: int, tick: ReadTick) -> None:
         """Stage one node's tick; `settle` counts it."""
-        slot = self._fresh.get(second)
-        if slot is None:
-            slot = self._fresh[second] = _Slot()
-        lost = self._node(tick.node).take(second, tick)
-        cells = slot.cells
-        for route in tick.routes:
-            cell = cells.get(route.route)
-            if cell is None:
-                cell = cells[route.route] = Cell()
-            cell.take(tick.node, route)
-            if lost:
-                cell.lost = True
-            if route.groups:
-                self._take_groups(slot, route)
-        for flag, variants in tick.flags.items():
-            slot.flags[flag] = slot.flags.get(flag, 0) + sum(variants.values())
-
-    def _node(self, node: str) -> NodeWindow:
-        window = self.nodes.get(node)
-        if window is None:
-            window = self.nodes[node] = NodeWindow()
-        return window
-
-    def _take_groups(self, slot: _Slot, route: RouteTick) -> None:
-        for group, count in route.groups.items():
-            slot.groups[group] = slot.groups.get(group, 0) + count
-            self.group_routes[group] = route.route
+        self._fresh.append((second, tick))
 
     def settle(self, second: int) -> None:
         """Count what was staged, and let old seconds leave; `second` is now."""
-        for at, fresh in self._fresh.items():
-            self._enter(at, fresh)
+        for at, tick in self._fresh:
+            self._enter(at, tick)
         self._fresh.clear()
         self.second = max(second, self.second)
         for at, slot in list(self._slots.items()):
@@ -318,55 +280,77 @@ class FleetRings:
             if slot.phase == 3:
                 del self._slots[at]
 
-    def _enter(self, at: int, fresh: _Slot) -> None:
-        slot = self._slots.get(at)
-        if slot is not None and slot.phase:
+    def _enter(self, at: int, tick: ReadTick) -> None:
+        node = self.nodes.get(tick.node)
+        if node is None:
+            node = self.nodes[tick.node] = NodeWindow()
+        lost = node.take(at, tick)
+        slot = self._slots.setdefault(at, _Slot())
+        shape = self._shape(tick)
+        column = _Column(shape, tick, lost=lost)
+        node.seconds.append((at, tick.interval_ms, column.sums))
+        if slot.phase:
             return  # a reply this late would be counted into windows it has left
-        for key, cell in fresh.cells.items():
-            ring = self.rings.get(key)
-            if ring is None:
-                ring = self.rings[key] = Ring(key)
-            ring.enter(at, cell)
-            fresh.total.add(cell)
-        self.changed.update(fresh.cells)
-        self.total.enter(at, fresh.total)
-        if slot is None:
-            self._slots[at] = fresh
-        else:
-            self._join(slot, fresh)
+        column.enter(at)
+        slot.columns.append(column)
+        self.changed.update(shape.places)
+        self._enter_total(slot, tick, column.sums)
+        for flag, variants in tick.flags.items():
+            slot.flags[flag] = slot.flags.get(flag, 0) + sum(variants.values())
+        for ring, counts in column.rare:
+            if counts.errors:
+                self._take_groups(slot, tick.routes[shape.places[ring.key]])
 
-    def _join(self, slot: _Slot, fresh: _Slot) -> None:
-        slot.total.join(fresh.total)
-        for key, cell in fresh.cells.items():
-            kept = slot.cells.get(key)
-            if kept is None:
-                slot.cells[key] = cell
-            else:
-                kept.join(cell)
-        for kept_counts, counts in (
-            (slot.flags, fresh.flags),
-            (slot.groups, fresh.groups),
-        ):
-            for name, count in counts.items():
-                kept_counts[name] = kept_counts.get(name, 0) + count
+    def _shape(self, tick: ReadTick) -> _Shape:
+        keys = list(map(_key_of, tick.routes))
+        shape = self._shapes.get(tick.node)
+        if shape is None or shape.keys != keys:
+            rings = [self._ring(key) for key in keys]
+            shape = self._shapes[tick.node] = _Shape(keys, rings)
+        return shape
+
+    def _ring(self, key: str) -> Ring:
+        ring = self.rings.get(key)
+        if ring is None:
+            ring = self.rings[key] = Ring(key)
+        return ring
+
+    def _enter_total(self, slot: _Slot, tick: ReadTick, counts: Counts) -> None:
+        hist = tick.hist
+        if not hist:  # a node that leaves the adding up to readers
+            merge_into(hist, (decode_hist(route.hist) for route in tick.routes))
+        for sums in (slot.total, self.total.now, self.total.minute):
+            sums.add(counts)
+            sums.add_hist(hist)
+
+    def _take_groups(self, slot: _Slot, route: ReadRoute) -> None:
+        for group, count in route.groups.items():
+            slot.groups[group] = slot.groups.get(group, 0) + count
+            self.group_routes[group] = route.route
 
     def _leave(self, at: int, slot: _Slot) -> None:
         phase = slot.phase
-        self.total.leave(phase, at, slot.total)
-        for key, cell in slot.cells.items():
-            ring = self.rings[key]
-            ring.leave(phase, at, cell)
         if phase < 3:
-            self.changed.update(slot.cells)
+            window = self.total.now if phase == 1 else self.total.minute
+            window.add(slot.total, -1)
+            window.subtract_hist(slot.total.hist)
+        for column in slot.columns:
+            column.leave(phase, at)
+            if phase < 3:
+                self.changed.update(column.shape.places)
 
     def forget(self, keep: frozenset[str]) -> None:
         """Drop routes and nodes without a tick in the windows; `keep` names routes."""
+        count = len(self.rings)
         for key, ring in list(self.rings.items()):
             if self.second - ring.seen > _PAST_S and key not in keep:
                 del self.rings[key]
+        if len(self.rings) < count:
+            self._shapes.clear()  # they hold the rings that were dropped
         for node, window in list(self.nodes.items()):
             if self.second - window.seconds[-1][0] > _PAST_S:
                 del self.nodes[node]
+                self._shapes.pop(node, None)
         if len(self.group_routes) > _GROUPS_KEPT:
             counted = self.group_counts()
             self.group_routes = {
@@ -374,6 +358,20 @@ class FleetRings:
                 for group, route in self.group_routes.items()
                 if group in counted
             }
+
+    def span(self) -> Span:
+        """Return the ticks behind the windows, for rows made now."""
+        now: list[Part] = []
+        minute: list[Part] = []
+        for slot in self._slots.values():
+            parts = slot.parts()
+            minute += parts
+            if not slot.phase:
+                now += parts
+        slots = (self._slots.get(s) for s in (self.second, self.second - 1))
+        latest = [tuple(slot.parts()) if slot else () for slot in slots]
+        self._span = Span(now, minute, latest, earlier=self._span)
+        return self._span
 
     def flag_counts(self) -> dict[str, int]:
         """Return evaluations of each flag over the last 10 s."""

@@ -8,7 +8,7 @@ or not known, and is printed as `n<30` or `-`, never as 0.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -22,6 +22,7 @@ __all__ = [
     "FlightRow",
     "GroupRow",
     "Identity",
+    "Late",
     "Link",
     "LogRow",
     "NodeRow",
@@ -56,11 +57,33 @@ class Link(msgspec.Struct, frozen=True):
     todo: str = ""  # what to do about a store that answered no, else ""
 
 
-class RouteRow(msgspec.Struct, frozen=True):
+class Late(msgspec.Struct, frozen=True):
+    """Figures of a route that are worked out when somebody reads them.
+
+    inflight: sum of the nodes' last high-water marks.  by_node: node -> err_rate,
+    empty without errors.
+    """
+
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    inflight: int = 0
+    by_node: tuple[tuple[str, float | None], ...] = ()
+
+
+class LateSource(Protocol):
+    """Works out `Late` figures and keeps them."""
+
+    def of(self, key: str, *, few: bool) -> Late:
+        """Return the figures of a route, of 60 s when it had few calls."""
+
+
+# gc: rows are made by the thousand each second, and never part of a cycle.
+class RouteRow(msgspec.Struct, frozen=True, gc=False):
     """One route over the window (10 s, or 60 s when below 30 calls).
 
     state: K B D S L W ? . (worst wins).  spark: errors per second, 60 values,
-    oldest first.  by_node: node -> err_rate.  few: window has < 30 calls.
+    oldest first.  few: window has < 30 calls.  late: the rest, or who knows it.
     """
 
     key: str  # "POST /v1/checkout"
@@ -68,21 +91,53 @@ class RouteRow(msgspec.Struct, frozen=True):
     n: int
     err_rate: float | None
     err_delta: float | None  # against 60 s ago
-    p50: float | None
-    p95: float | None
-    p99: float | None
     err_per_s: float
     refused_per_s: float
     gone_per_s: float
-    inflight: int
     spark: tuple[float, ...]
     state: str
     state_text: str
     criticality: str
     impact: float
     few: bool = False
-    by_node: tuple[tuple[str, float | None], ...] = ()
     ticks_lost: bool = False
+    late: Late | LateSource = Late()
+
+    def figures(self) -> Late:
+        """Return what is worked out late; about 20 us the first time, then kept."""
+        late = self.late
+        return late if isinstance(late, Late) else late.of(self.key, few=self.few)
+
+    @property
+    def p50(self) -> float | None:
+        """Return the median in milliseconds."""
+        return self.figures().p50
+
+    @property
+    def p95(self) -> float | None:
+        """Return the 95th percentile in milliseconds."""
+        return self.figures().p95
+
+    @property
+    def p99(self) -> float | None:
+        """Return the 99th percentile in milliseconds, None below 100 calls."""
+        return self.figures().p99
+
+    @property
+    def inflight(self) -> int:
+        """Return how many requests are with the application."""
+        return self.figures().inflight
+
+    @property
+    def by_node(self) -> tuple[tuple[str, float | None], ...]:
+        """Return the error ratio by node, empty without errors."""
+        return self.figures().by_node
+
+    def whole(self) -> dict[str, Any]:
+        """Return all figures by name, the late ones among them."""
+        fields = msgspec.structs.asdict(self)
+        del fields["late"]
+        return fields | msgspec.structs.asdict(self.figures())
 
 
 class NodeRow(msgspec.Struct, frozen=True):
@@ -267,6 +322,7 @@ class Preview(msgspec.Struct, frozen=True):
     diff: tuple[str, ...] = ()  # what changes in a flag's document, in words
     moves: float | None = None  # ratio of 10,000 synthetic ids that change variant
     was: bytes = b""  # the flag's document that was seen
+    group: str = ""  # the incident that the control will belong to
 
 
 class Applied(msgspec.Struct, frozen=True):

@@ -16,13 +16,17 @@ from failsoft.telemetry._wire import (
     Frame,
     Heartbeat,
     ModeDef,
+    ReadRoute,
+    ReadTick,
     RouteTick,
     Tick,
     decode_definitions,
     decode_flight,
     decode_heartbeat,
+    decode_hist,
     decode_tick,
     encode,
+    read_tick,
 )
 
 __all__ = [
@@ -32,6 +36,8 @@ __all__ = [
     "Frame",
     "Heartbeat",
     "ModeDef",
+    "ReadRoute",
+    "ReadTick",
     "RouteCell",
     "RouteTick",
     "Tick",
@@ -41,8 +47,10 @@ __all__ = [
     "decode_definitions",
     "decode_flight",
     "decode_heartbeat",
+    "decode_hist",
     "decode_tick",
     "encode",
     "merge_into",
     "percentile_us",
+    "read_tick",
 ]

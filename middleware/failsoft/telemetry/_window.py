@@ -6,7 +6,7 @@ and one dict update.
 
 from __future__ import annotations
 
-from failsoft.telemetry._histogram import bucket_of
+from failsoft.telemetry._histogram import bucket_of, merge_into
 from failsoft.telemetry._wire import RouteTick, Tick
 
 __all__ = ["RouteCell", "Window", "slo_increments"]
@@ -153,6 +153,8 @@ class Window:
         # Also routes on which nothing ended: requests may be hanging there.
         cells = [c for c in self.cells.values() if c.is_active or c.inflight]
         routes = tuple(cell.tick() for cell in cells)
+        hist: dict[int, int] = {}
+        merge_into(hist, (cell.hist for cell in cells))
         slo = slo_increments(cells)
         for cell in cells:
             cell.clear()
@@ -167,6 +169,7 @@ class Window:
             lost_ticks=self.lost_ticks,
             lag_max_ms=lag_max_ms,
             flags=flags,
+            hist=hist,
         )
         return tick, slo
 
