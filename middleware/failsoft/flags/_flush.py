@@ -20,33 +20,24 @@ from failsoft.controls.records import KillDoc, encode_doc
 from failsoft.errors import StoreConflict, StoreError, StoreRefused
 from failsoft.flags._arms import GuardArms
 from failsoft.flags._exposure import Counts, Exposures
-from failsoft.flags._guard import GuardRule, Verdict, bucket_starts, judge_window
+from failsoft.flags._guard import (
+    WHO,
+    GuardAbout,
+    GuardProposal,
+    GuardRule,
+    Verdict,
+    bucket_starts,
+    judge_window,
+)
 from failsoft.flags._state import FlagState
 from failsoft.store.flagcounts import Outcomes
 from failsoft.store.open import open_store
 from failsoft.store.protocols import Answer, Call, Change
 
-__all__ = ["WHO", "FlagReporter", "GuardAbout", "GuardProposal"]
+__all__ = ["FlagReporter"]
 
 _log = logging.getLogger("failsoft")
 _audit = logging.getLogger("failsoft.audit")
-WHO = "guard"
-
-
-class GuardAbout(msgspec.Struct, frozen=True):
-    """What a reader needs to judge as the nodes do."""
-
-    rule: GuardRule
-    tick_ms: int
-
-
-class GuardProposal(msgspec.Struct, frozen=True):
-    """A kill that a node would set if it might: its variant, figures and end."""
-
-    variant: str
-    why: str
-    ttl_s: float | None = None
-    node: str = ""
 
 
 class FlagReporter:

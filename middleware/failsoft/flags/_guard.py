@@ -15,7 +15,10 @@ from failsoft.controls.targets import nearest
 from failsoft.errors import FlagError
 
 __all__ = [
+    "WHO",
     "Arm",
+    "GuardAbout",
+    "GuardProposal",
     "GuardRule",
     "Sums",
     "Verdict",
@@ -28,6 +31,7 @@ __all__ = [
 
 Sums = Mapping[str, tuple[int, int]]  # variant -> (requests, bad ones)
 
+WHO = "guard"  # who sets the kill
 _LEAST_Z = 3.0
 _PREFIX = "x.guard."
 # name: (field, least, most)
@@ -73,6 +77,22 @@ class Arm(msgspec.Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.bad} of {self.n} bad ({self.share:.1%})"
+
+
+class GuardAbout(msgspec.Struct, frozen=True):
+    """What a reader needs to judge as the nodes do."""
+
+    rule: GuardRule
+    tick_ms: int
+
+
+class GuardProposal(msgspec.Struct, frozen=True):
+    """A kill that a node would set if it might: its variant, figures and end."""
+
+    variant: str
+    why: str
+    ttl_s: float | None = None
+    node: str = ""
 
 
 class Verdict(msgspec.Struct, frozen=True):

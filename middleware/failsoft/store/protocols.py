@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
+from failsoft.store.flagcounts import Proposed
+
 __all__ = [
     "KINDS",
     "Answer",
@@ -200,6 +202,7 @@ class Observed:
     ticks: Sequence[tuple[str, bytes]] = ()
     flights: Sequence[tuple[str, bytes]] = ()
     seen: Mapping[str, int] = field(default_factory=dict)  # id -> last heartbeat ms
+    proposals: Mapping[str, Proposed] = field(default_factory=dict)  # by target
 
 
 class ControlStore(Protocol):

@@ -9,6 +9,7 @@ from redis.asyncio.client import Pipeline
 
 from failsoft.store.protocols import Observed, TickBatch
 from failsoft.store.redis.connect import Server
+from failsoft.store.redis.flagcounts import read_proposals
 from failsoft.store.redis.keys import Keys
 
 __all__ = ["RedisObservations"]
@@ -71,6 +72,7 @@ class RedisObservations:
         pipe.time()
         pipe.hmget(self.keys.meta, "rev", "epoch")
         pipe.zrange(self.keys.nodes, 0, -1, withscores=True)
+        pipe.hgetall(self.keys.proposals)
         self._range_streams(
             pipe, ticks_after or f"{now_ms - _TICKS_KEPT_MS}-0", flights_after
         )
@@ -78,9 +80,10 @@ class RedisObservations:
             pipe.mget([self.keys.node(node) for node in asked])
         what = "reading observations"
         _, *replies = await self.server.run(pipe, what)
-        time, (rev, epoch), seen, ticks, flights, *beats = self.server.checked(
+        time, (rev, epoch), seen, proposals, *streams = self.server.checked(
             replies, what
         )
+        ticks, flights, *beats = streams
         seen_ms = {node.decode(errors="replace"): int(score) for node, score in seen}
         alive = dict(zip(asked, beats[0], strict=True)) if beats else {}
         alive |= await self._heartbeats(tuple(n for n in seen_ms if n not in alive))
@@ -94,6 +97,7 @@ class RedisObservations:
             nodes=nodes,
             silent={n: at_ms for n, at_ms in seen_ms.items() if n not in nodes},
             seen=seen_ms,
+            proposals=read_proposals(proposals, now_ms),
             ticks=_items(ticks),
             flights=_items(flights if flights_after else reversed(flights)),
         )
