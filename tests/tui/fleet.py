@@ -13,12 +13,16 @@ from failsoft.ops.command import (
     Command,
     Extend,
     FlagEdit,
+    FlagPut,
     FlagRevert,
+    GroupLift,
     Kill,
     ModeEnter,
     ModeLeave,
     Unkill,
 )
+from failsoft.ops.flaglife import FlagLife
+from failsoft.ops.history import ChangeRow
 from failsoft.ops.views import (
     AckState,
     Applied,
@@ -35,7 +39,7 @@ from failsoft.ops.views import (
     RouteRow,
     Totals,
 )
-from failsoft.telemetry import Flight, Frame
+from failsoft.telemetry import Definitions, Flight, Frame
 
 NOW_MS = 1_790_000_000_000  # a time of day of 13:33:20 UTC
 RISING = tuple(float(max(0, i - 20)) for i in range(60))
@@ -242,7 +246,9 @@ ANSWERS: dict[type[Any], tuple[str, str, str]] = {
     ModeEnter: ("mode-enter", "off", "ON"),
     ModeLeave: ("mode-leave", "ON", "off"),
     FlagEdit: ("flag-edit", "25%", "30%"),
+    FlagPut: ("flag-edit", "25%", "25% +1 rules"),
     FlagRevert: ("flag-revert", "25%", "off"),
+    GroupLift: ("group-lift", "2 on", "lifted"),
     Extend: ("extend", "11m", "1h"),
 }
 
@@ -269,6 +275,9 @@ class PaperOperator:
         self.acks_given: list[tuple[AckState, ...]] = [
             tuple(AckState(n.node, n.short, "enforces", 34) for n in NODES)
         ]
+        self.definitions = Definitions()
+        self.changes: tuple[ChangeRow, ...] = ()
+        self.lives: tuple[FlagLife, ...] = ()
         self.closed = False
         self._fresh = asyncio.Event()
 
@@ -318,6 +327,8 @@ class PaperOperator:
         action, before, after = ANSWERS[type(command)]
         preview = self._dry_run(action, command.target, (before, after))
         for_s = getattr(command, "for_s", None)
+        group = getattr(command, "group", None) or ""
+        preview = msgspec.structs.replace(preview, group=group)
         return msgspec.structs.replace(preview, until_s=for_s or preview.until_s)
 
     async def apply(
@@ -367,6 +378,12 @@ class PaperOperator:
 
     async def log(self, count: int = 200) -> tuple[LogRow, ...]:
         return LOG
+
+    async def history(self, target: str, count: int = 50) -> tuple[ChangeRow, ...]:
+        return tuple(c for c in self.changes if c.row.target == target)
+
+    async def flag_lives(self) -> tuple[FlagLife, ...]:
+        return self.lives
 
     async def flight(self, flight_id: str) -> Flight | None:
         return next((f for f in FLIGHTS if f.id == flight_id), None)

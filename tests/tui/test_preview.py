@@ -136,7 +136,7 @@ async def test_the_end_is_chosen_from_presets() -> None:
 
         assert "for 15m00s   [t 5m <15m> 1h 4h]" in shown
         command = desk.operator.applied[0]["command"]
-        assert command == Kill("route:POST /v1/checkout", for_s=900.0)
+        assert command == Kill("route:POST /v1/checkout", for_s=900.0, group="INC-311")
 
 
 async def test_a_reason_of_its_own_replaces_that_of_arming() -> None:

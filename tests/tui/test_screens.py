@@ -186,7 +186,9 @@ async def test_two_keys_kill_the_route_under_the_cursor() -> None:
         await desk.press("K", "enter")
         await desk.until(lambda: "4 of 4" in desk.text())
 
-        assert desk.operator.applied[0]["command"] == Kill("route:POST /v1/checkout")
+        assert desk.operator.applied[0]["command"] == Kill(
+            "route:POST /v1/checkout", group="INC-311"
+        )
         assert "applied rev 8,413: w1 34ms  w2 34ms" in desk.text()
 
 
@@ -207,7 +209,7 @@ CONTROL_KEYS = [
     (("D",), ModeLeave("mode:orders.cache-only")),
     (("T",), Extend("mode:orders.cache-only", 3600.0)),
     (("down", "down", "L"), FlagRevert("flag:checkout.new-pricing")),
-    (("down", "down", "K"), Kill("flag:checkout.new-pricing")),
+    (("down", "down", "K"), Kill("flag:checkout.new-pricing", group="INC-311")),
     (
         ("down", "down", "right_square_bracket"),
         FlagEdit("flag:checkout.new-pricing", rollout=30.0),
@@ -220,7 +222,7 @@ CONTROL_KEYS = [
         ("down", "down", "equals_sign", "7", "5", "enter"),
         FlagEdit("flag:checkout.new-pricing", rollout=75.0),
     ),
-    (("end", "D"), ModeEnter("mode:read-only")),
+    (("end", "D"), ModeEnter("mode:read-only", group="INC-311")),
 ]
 
 
@@ -250,7 +252,7 @@ async def test_a_mode_is_picked_from_those_the_nodes_declare() -> None:
         await desk.press("D", "down", "enter", "enter")
 
         commands = [write["command"] for write in desk.operator.applied]
-        assert commands == [ModeEnter("mode:orders.cache-only")]
+        assert commands == [ModeEnter("mode:orders.cache-only", group="INC-311")]
 
 
 async def test_undo_takes_the_last_write_and_on_audit_the_rows() -> None:
@@ -369,7 +371,7 @@ def test_a_key_is_bound_once_in_each_place() -> None:
 def test_capitals_write_and_lower_case_reads() -> None:
     writes = {action.shown for action in ACTIONS if action.write}
 
-    assert writes == {"K", "D", "L", "T", "[", "]", "=", "u"}
+    assert writes == set("KDLTGEOV[]{}=u")
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])

@@ -29,6 +29,7 @@ from failsoft_tui.process import write_crash
 from failsoft_tui.screens.audit import AuditScreen
 from failsoft_tui.screens.controls import ControlsScreen
 from failsoft_tui.screens.fleet import FleetScreen
+from failsoft_tui.screens.nodes import NodesScreen
 from failsoft_tui.screens.overview import OverviewScreen
 from failsoft_tui.search import ActionProvider
 
@@ -101,6 +102,7 @@ class FailsoftApp(App[int]):
         self._before = "overview"
         self.add_mode("overview", lambda: OverviewScreen(self.desk))
         self.add_mode("controls", lambda: ControlsScreen(self.desk))
+        self.add_mode("nodes", lambda: NodesScreen(self.desk))
         self.add_mode("audit", lambda: AuditScreen(self.desk))
 
     # -- life ------------------------------------------------------------------

@@ -6,9 +6,11 @@ reader cannot look alive.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from failsoft.clock import elapsed
+from failsoft.ops.flaglife import FlagLife
+from failsoft.ops.flagsheet import FlagSheet, flag_notes, flag_sheet
 from failsoft.ops.operator import Operator
 from failsoft.ops.stale import STALE_S, age_s, link_word, span
 from failsoft.ops.views import FleetView, Link, Notice
@@ -37,6 +39,8 @@ class Desk:
         self.held: FleetView | None = None
         self.held_at = 0.0
         self.notice_index = 0
+        self.lives: tuple[FlagLife, ...] = ()  # how flags are used, once read
+        self._notes: tuple[object, Mapping[str, str]] = ((), {})
         self.tries = 0
         self.cause = ""
         self._status: Line = ()
@@ -53,6 +57,21 @@ class Desk:
     def view(self) -> FleetView:
         """The view on display: the held one while the operator holds."""
         return self.newest if self.held is None else self.held
+
+    def sheet(self, key: str) -> FlagSheet:
+        """Return all that is known of a flag."""
+        declared = self.operator.definitions if self.operator else None
+        return flag_sheet(key, self.view, declared, self.lives)
+
+    def notes(self) -> Mapping[str, str]:
+        """Return target -> what is odd about a flag, in a word."""
+        if self.operator is None:
+            return {}
+        of = (self.view.seq, self.lives)
+        if self._notes[0] != of:
+            declared = self.operator.definitions
+            self._notes = (of, flag_notes(self.view, declared, self.lives))
+        return self._notes[1]
 
     def hold(self) -> None:
         """Freeze the display, or let it go on."""

@@ -13,6 +13,7 @@ __all__ = ["dry_run_lines"]
 
 _LABEL = 14
 _VERBS = {"kill": "would refuse", "unkill": "serves again"}
+_VERBS |= {"group-lift": "serves again"}
 _ENDING = ("kill", "mode-enter", "extend")  # for the others no end is no news
 
 
@@ -70,6 +71,11 @@ def dry_run_lines(
     nodes += f"{can} of {known} nodes can enforce it"
     lines += _wrapped("in flight", nodes, width, "" if can == known else "warn")
     lines += _change(preview, ends, width)
+    if preview.covers:
+        lifted = ", ".join(safe(target, 80) for target in preview.covers)
+        lines += _wrapped("all of", lifted, width)
+    if preview.group:
+        lines += _wrapped("group", safe(preview.group, 60), width)
     lines += _wrapped("reason", reason, width)
     told = [preview.conflict] if preview.conflict else []
     for warning in (*told, *preview.warnings)[:3]:

@@ -10,6 +10,7 @@ from failsoft.ops.views import FleetView, Identity, Notice
 from failsoft_tui.actions import Action
 from failsoft_tui.figures import ago, millis, percent, rate
 from failsoft_tui.paint import Line, join, justify, line_width
+from failsoft_tui.rows import is_troubled
 
 __all__ = [
     "Session",
@@ -126,6 +127,7 @@ def tabs_line(active: str, view: FleetView, faults: int, width: int) -> Line:
     names = (
         ("1", "Overview", faults),
         ("3", "Controls", view.totals.controls_active),
+        ("8", "Nodes", sum(map(is_troubled, view.nodes))),
         ("9", "Audit", 0),
     )
     pieces: list[tuple[str, str]] = [(" ", "")]

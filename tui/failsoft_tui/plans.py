@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import Protocol
 
 import msgspec
@@ -10,10 +11,18 @@ import msgspec
 from failsoft.ops.command import Command, Extend, FlagEdit, Kill, ModeEnter
 from failsoft.ops.operator import Operator
 from failsoft.ops.views import Applied, Preview
+from failsoft_tui.groups import ticket_of
 
-__all__ = ["ENDS", "CommandPlan", "Plan", "UndoPlan"]
+__all__ = ["ENDS", "CommandPlan", "Plan", "UndoPlan", "in_group"]
 
 ENDS = (("5m", 300.0), ("15m", 900.0), ("1h", 3600.0), ("4h", 14_400.0))
+
+
+def in_group(command: Command, reason: str) -> Command:
+    """Return a kill or mode in the group of the reason's ticket, if it has one."""
+    if not isinstance(command, Kill | ModeEnter) or command.group is not None:
+        return command
+    return msgspec.structs.replace(command, group=ticket_of(reason))
 
 
 class Plan(Protocol):
@@ -31,8 +40,12 @@ class Plan(Protocol):
         """Return the same with another end, None when it has none to choose."""
         ...
 
-    def stepped(self, points: float) -> Plan | None:
+    def rolled(self, move: Callable[[float], float]) -> Plan | None:
         """Return the same with the rollout moved, None when it has none."""
+        ...
+
+    def grouped(self, group: str) -> Plan | None:
+        """Return the same in another group ("" = none), None when it has none."""
         ...
 
 
@@ -69,15 +82,22 @@ class CommandPlan:
         changed = msgspec.structs.replace(self.command, for_s=for_s)
         return CommandPlan(self._operator, changed)
 
-    def stepped(self, points: float) -> Plan | None:
-        """Return the flag edit with its rollout moved by points of percent."""
+    def rolled(self, move: Callable[[float], float]) -> Plan | None:
+        """Return the flag edit with its rollout moved."""
         command = self.command
         if not isinstance(command, FlagEdit) or command.rollout is None:
             return None
-        rollout = min(100.0, max(0.0, command.rollout + points))
+        rollout = min(100.0, max(0.0, move(command.rollout)))
         return CommandPlan(
             self._operator, msgspec.structs.replace(command, rollout=rollout)
         )
+
+    def grouped(self, group: str) -> Plan | None:
+        """Return the kill or mode in another group."""
+        if not isinstance(self.command, Kill | ModeEnter):
+            return None
+        changed = msgspec.structs.replace(self.command, group=group or None)
+        return CommandPlan(self._operator, changed)
 
 
 class UndoPlan:
@@ -104,6 +124,10 @@ class UndoPlan:
         """Return None: an undo restores the end as it was."""
         return None
 
-    def stepped(self, points: float) -> Plan | None:
+    def rolled(self, move: Callable[[float], float]) -> Plan | None:
         """Return None: an undo has no rollout to move."""
+        return None
+
+    def grouped(self, group: str) -> Plan | None:
+        """Return None: an undo restores the group as it was."""
         return None

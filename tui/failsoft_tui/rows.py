@@ -6,10 +6,10 @@ and ages go on between views.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from failsoft.ops.text import safe
-from failsoft.ops.views import ControlRow, LogRow, RouteRow
+from failsoft.ops.views import ControlRow, LogRow, NodeRow, RouteRow
 from failsoft_tui.figures import (
     ago,
     bar,
@@ -20,15 +20,19 @@ from failsoft_tui.figures import (
     rate,
     spark,
 )
+from failsoft_tui.groups import group_of
 from failsoft_tui.paint import Piece
 from failsoft_tui.widgets.order import Column, RowOrder
 
 __all__ = [
+    "control_key",
     "control_order",
     "is_failing",
     "is_limited",
+    "is_troubled",
     "log_order",
     "method_of",
+    "node_order",
     "path_of",
     "route_order",
 ]
@@ -39,7 +43,8 @@ _RANK = "KBDSLW.?"  # of states, when impact is the same
 _SPARK = 15
 _FAILING_RATIO = 0.05
 _FULL_RATIO = 0.05  # errors of requests that fill a bar at least
-_BAR = 12
+_BAR = 8
+EXPIRING_S = 300
 
 
 def method_of(key: str) -> str:
@@ -140,13 +145,32 @@ def _ends(row: ControlRow, now_ms: int) -> Piece:
     if not row.until_ms:
         return "never", "warn" if row.kind != "flag" else "dim"
     left_s = (row.until_ms - now_ms) / 1000
-    return ago(left_s), "warn" if left_s <= 300 else ""
+    # Not by colour alone: what the notice line calls EXPIRING bears a mark.
+    return (f"!{ago(left_s)}", "warn") if left_s <= EXPIRING_S else (ago(left_s), "")
+
+
+def _target(row: ControlRow) -> Piece:
+    if row.kind == "group":
+        return safe(row.target), "head"
+    return f"{'  ' if group_of(row) else ''}{safe(row.target)}", ""
+
+
+def _note(row: ControlRow, notes: Mapping[str, str]) -> Piece:
+    word = notes.get(row.target, "") if row.kind == "flag" else ""
+    return (word, "bad" if word == "BAD" else "warn") if word else ("-", "dim")
+
+
+def _why(row: ControlRow) -> Piece:
+    why = safe(row.why) or "-"
+    return (f"ONLY ON NODES {why}", "bad") if row.lost else (why, "")
 
 
 def _now(row: ControlRow) -> Piece:
     text = safe(row.now, 40)
     if not row.active:
         return text, "dim"
+    if row.lost:
+        text = f"~{text}"
     letter, style = {"kill": ("K", "kill"), "mode": ("D", "degraded")}.get(
         row.kind, ("", "key")
     )
@@ -163,16 +187,33 @@ def _age(at_ms: int, now_ms: int) -> str:
     return ago((now_ms - at_ms) / 1000) if at_ms else "-"
 
 
-def control_order(now_ms: Callable[[], int]) -> RowOrder[ControlRow]:
-    """Return the order of Controls: active ones first, then last changed."""
+def control_key(row: ControlRow) -> str:
+    """Return the key of a row: a kill of a flag and its edit share the target."""
+    return row.target if row.kind != "kill" else f"kill {row.target}"
+
+
+def _control_rank(row: ControlRow) -> tuple[bool, bool, str, bool, int]:
+    group = group_of(row)
+    return (not row.active, not group, group, row.kind != "group", -row.at_ms)
+
+
+def control_order(
+    now_ms: Callable[[], int],
+    notes: Callable[[], Mapping[str, str]] = dict,
+) -> RowOrder[ControlRow]:
+    """Return the order of Controls: active ones by group first, then last changed.
+
+    notes: target -> what is odd about a flag, in a word.
+    """
     columns = (
         Column(
-            "target", "TARGET", 20, lambda r: (safe(r.target), ""),
-            sort=lambda r: r.target, grow=True, names=True,
+            "target", "TARGET", 25, _target, sort=lambda r: r.target, grow=True,
+            names=True,
         ),
-        Column("kind", "KIND", 4, lambda r: (safe(r.kind), "dim"), drop=4, names=True,
+        Column("kind", "KIND", 5, lambda r: (safe(r.kind), "dim"), drop=7, names=True,
                sort=lambda r: r.kind),
         Column("now", "NOW", 9, _now, marks=True, sort=lambda r: r.now),
+        Column("note", "NOTE", 9, lambda r: _note(r, notes()), drop=4),
         Column("default", "DEFAULT", 7, lambda r: (safe(r.default) or "-", "dim"),
                drop=8),
         Column("rollout", "ROLLOUT", _BAR, _rollout, drop=9, sort=lambda r: r.rollout),
@@ -180,15 +221,15 @@ def control_order(now_ms: Callable[[], int]) -> RowOrder[ControlRow]:
                lambda r: r.rps),
         Column("ends", "ENDS", 5, lambda r: _ends(r, now_ms()), ">", 0,
                lambda r: r.until_ms or None),
-        Column("by", "BY", 9, lambda r: (safe(r.by) or "-", ""), sort=lambda r: r.by),
+        Column("by", "BY", 8, lambda r: (safe(r.by) or "-", ""), sort=lambda r: r.by),
         Column("age", "AGE", 4, lambda r: (_age(r.at_ms, now_ms()), "dim"), ">", 6,
                lambda r: r.at_ms or None),
-        Column("why", "WHY", 22, lambda r: (safe(r.why) or "-", ""), drop=7),
+        Column("why", "WHY", 18, _why, drop=8),
     )  # fmt: skip
     return RowOrder(
         columns,
-        key_of=lambda row: row.target if row.kind != "kill" else f"kill {row.target}",
-        rank=lambda row: (not row.active, -row.at_ms),
+        key_of=control_key,
+        rank=_control_rank,
         fault=lambda row: row.active,
     )
 
@@ -234,3 +275,66 @@ def log_order(now_ms: Callable[[], int]) -> RowOrder[LogRow]:
         rank=lambda row: -row.at_ms,
         fault=lambda row: row.refused,
     )
+
+
+_NODE_STYLES = {"LIVE": "good", "SILENT": "bad", "OLD": "warn", "GONE": "dim"}
+_CONTROL_STYLES = {"live": "good", "local": "", "cold": "warn", "stale": "warn"}
+
+
+def _controls_of(row: NodeRow) -> Piece:
+    state = safe(row.control_state, 12)
+    loud = state if state in ("live", "local") else state.upper()
+    return loud, _CONTROL_STYLES.get(state, "bad")
+
+
+def _trouble(row: NodeRow) -> Piece:
+    parts = []
+    if row.bad:
+        parts.append(f"BAD {', '.join(safe(name, 60) for name in row.bad[:3])}")
+    if row.control_state == "stale":
+        parts.append(f"no proof for {ago(row.control_age)}")
+    if row.own_error:
+        parts.append(safe(row.own_error, 120))
+    return "; ".join(parts) or "-", "bad" if parts else "dim"
+
+
+def node_order() -> RowOrder[NodeRow]:
+    """Return the order of Nodes: in trouble first, then by first sight."""
+    columns = (
+        Column("node", "NODE", 4, lambda r: (safe(r.short), "bold"), names=True,
+               sort=lambda r: r.short),
+        Column("state", "STATE", 6,
+               lambda r: (safe(r.state), _NODE_STYLES.get(r.state, "")), marks=True,
+               sort=lambda r: r.state),
+        Column("controls", "CONTROLS", 8, _controls_of, sort=lambda r: r.control_state),
+        Column("rev", "REV", 7, lambda r: (f"{r.rev:,}", ""), ">", 0,
+               lambda r: r.rev),
+        Column("digest", "DIGEST", 8, lambda r: (safe(r.digest)[:8] or "-", "dim"),
+               drop=6, sort=lambda r: r.digest),
+        Column("source", "FROM", 9, lambda r: (safe(r.source, 20) or "-", ""), drop=4,
+               sort=lambda r: r.source),
+        Column("age", "BEAT", 4, lambda r: (ago(r.age), ""), ">", 3,
+               lambda r: r.age),
+        Column("lag", "LAG", 4, lambda r: (millis(r.lag_ms), "dim"), ">", 8,
+               lambda r: r.lag_ms),
+        Column("rss", "MiB", 5, lambda r: (f"{r.rss_bytes / 2**20:.0f}", "dim"), ">",
+               9, lambda r: r.rss_bytes),
+        Column("up", "UP", 4, lambda r: (ago(r.uptime_s), "dim"), ">", 10,
+               lambda r: r.uptime_s),
+        Column("release", "RELEASE", 9, lambda r: (safe(r.release) or "-", ""),
+               drop=7, sort=lambda r: r.release),
+        Column("trouble", "TROUBLE", 16, _trouble, grow=True),
+        Column("id", "ID", 16, lambda r: (safe(r.node), "dim"), drop=11),
+    )  # fmt: skip
+    return RowOrder(
+        columns,
+        key_of=lambda row: row.node,
+        rank=lambda row: (not is_troubled(row), len(row.short), row.short),
+        fault=is_troubled,
+    )
+
+
+def is_troubled(row: NodeRow) -> bool:
+    """Whether a node does not serve, or not with the newest controls."""
+    serves = row.state == "LIVE" and row.control_state in ("live", "local")
+    return not serves or bool(row.bad or row.own_error)

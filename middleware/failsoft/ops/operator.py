@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from failsoft.ops.command import Command
+from failsoft.ops.flaglife import FlagLife
+from failsoft.ops.history import ChangeRow
 from failsoft.ops.views import AckState, Applied, FleetView, Identity, LogRow, Preview
-from failsoft.telemetry import Flight
+from failsoft.telemetry import Definitions, Flight
 
 __all__ = ["Operator"]
 
@@ -90,6 +92,19 @@ class Operator(Protocol):
 
     async def log(self, count: int = 200) -> tuple[LogRow, ...]:
         """Return the audit, newest first, refused attempts merged in."""
+        ...
+
+    @property
+    def definitions(self) -> Definitions:
+        """What the live releases declare."""
+        ...
+
+    async def history(self, target: str, count: int = 50) -> tuple[ChangeRow, ...]:
+        """Return the changes of one control in the kept log, newest first."""
+        ...
+
+    async def flag_lives(self) -> tuple[FlagLife, ...]:
+        """Return how flags are used, stale ones first; one read."""
         ...
 
     async def flight(self, flight_id: str) -> Flight | None:

@@ -12,7 +12,10 @@ from failsoft.ops.ack import follow
 from failsoft.ops.apply import Writer, check_confirm, new_code, new_op_id
 from failsoft.ops.arming import ARMED_MINUTES, Arming
 from failsoft.ops.command import Command
-from failsoft.ops.controlrows import attempt_row, log_row
+from failsoft.ops.controlrows import attempt_row, log_row, target_of
+from failsoft.ops.flagimport import FlagImport, calls_of, import_plan
+from failsoft.ops.flaglife import FlagLife, read_flag_life
+from failsoft.ops.history import ChangeRow, history_of
 from failsoft.ops.permission import (
     check_fresh,
     check_rate,
@@ -34,9 +37,12 @@ from failsoft.ops.views import (
     LogRow,
     Preview,
 )
+from failsoft.store.protocols import ControlSet, Entry
 from failsoft.telemetry import Definitions, Flight
 
 __all__ = ["Session"]
+
+_PAGE = 500  # log entries a read
 
 
 class Session:
@@ -256,6 +262,60 @@ class Session:
         rows += [attempt_row(id_, fields) for id_, fields in attempts]
         rows.sort(key=lambda row: row.at_ms, reverse=True)
         return tuple(rows[:count])
+
+    async def history(self, target: str, count: int = 50) -> tuple[ChangeRow, ...]:
+        """Return the changes of one control in the kept log, newest first."""
+        found: list[ChangeRow] = []
+        before = "+"
+        while len(found) < count:
+            entries = await self._store.log(_PAGE, before)
+            found += history_of(entries, target)
+            if len(entries) < _PAGE:
+                break
+            before = entries[-1].id
+        return tuple(found[:count])
+
+    async def flag_lives(self) -> tuple[FlagLife, ...]:
+        """Return how flags are used, stale ones first; one read."""
+        return await read_flag_life(self._store, self.view())
+
+    async def controls(self) -> ControlSet:
+        """Return all controls as the store holds them at this moment."""
+        return await self._store.load()
+
+    async def entries(self, after: str = "0-0") -> AsyncIterator[Entry]:
+        """Yield the kept log after an entry's id, oldest first."""
+        while found := await self._store.after(after, _PAGE):
+            for entry in found:
+                yield entry
+            after = found[-1].id
+
+    def preview_import(self, name: str, found: FlagImport) -> Preview:
+        """Dry-run an import; name: how the log and the preview call it."""
+        return self._preview(import_plan(name, found))
+
+    async def import_flags(
+        self, name: str, found: FlagImport, *, reason: str, confirm: str | None = None
+    ) -> AsyncIterator[Applied]:
+        """Write an import call by call, yielding each as the store confirms it.
+
+        A conflict, or a store that is lost, ends it; what was yielded is written, and
+        running the import again goes on with the rest.
+        """
+        plan = import_plan(name, found)
+        try:
+            self._check()
+            why = check_reason(reason)
+            check_confirm(self._preview(plan), confirm, self.view().env)
+            self._codes.pop(plan.target, None)
+            self._writes.append(self._now())
+            for op_id, changes in calls_of(found):
+                targets = tuple(target_of(c.kind, c.name) for c in changes)
+                epoch = found.epoch
+                yield await self._writer.call(op_id, changes, why, targets, epoch)
+        except FailsoftError as error:
+            await self._refused(plan.action, plan.target, reason, error)
+            raise
 
     async def flight(self, flight_id: str) -> Flight | None:
         """Return one kept example, None when it is not kept any more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual import events, on
@@ -12,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from failsoft.errors import FailsoftError
+from failsoft.ops.flagforms import next_step
 from failsoft.ops.text import safe
 from failsoft.ops.views import Applied
 from failsoft_tui.actions import bindings
@@ -126,7 +128,14 @@ class PreviewDialog(ModalScreen[Applied | None]):
 
     def action_step(self, points: int) -> None:
         """Move the rollout by points of percent."""
-        changed = self._plan.stepped(points)
+        self._roll(lambda rollout: rollout + points)
+
+    def action_leap(self, direction: int) -> None:
+        """Move the rollout to the next step, up or down."""
+        self._roll(lambda rollout: next_step(rollout, direction))
+
+    def _roll(self, move: Callable[[float], float]) -> None:
+        changed = self._plan.rolled(move)
         if changed is not None:
             self._replace(changed)
 
@@ -141,6 +150,12 @@ class PreviewDialog(ModalScreen[Applied | None]):
     def action_reason(self) -> None:
         """Ask for a reason of its own."""
         self._ask("reason", self._reason)
+
+    def action_group(self) -> None:
+        """Ask for the group."""
+        if self._plan.grouped("") is not None:
+            preview = self._asks.preview
+            self._ask("group", preview.group if preview else "")
 
     def _ask(self, what: str, value: str = "") -> None:
         self._asked = what
@@ -164,6 +179,10 @@ class PreviewDialog(ModalScreen[Applied | None]):
         if asked == "reason":
             self._reason = value
             self._paint()
+        elif asked == "group":
+            changed = self._plan.grouped(value)
+            if changed is not None:
+                self._replace(changed)
         elif asked == "confirm":
             self._asks.typed = value
             self._apply_if_confirmed()
@@ -234,14 +253,21 @@ class PreviewDialog(ModalScreen[Applied | None]):
             return ((" applying ...", "warn"),)
         if self._asked == "reason":
             return ((" reason, then ENTER (esc: leave it):", "warn"),)
+        if self._asked == "group":
+            text = (
+                " group, such as INC-311; empty for none, then ENTER (esc: leave it):"
+            )
+            return ((text, "warn"),)
         if self._asked == "confirm":
             env = safe(self._desk.newest.env, 60)
             return ((f" type {env} and ENTER to apply (esc: back):", "warn"),)
         keys = [("ENTER", "apply"), ("r", "reason")]
         if self._plan.with_end(1.0) is not None:
             keys.append(("t", "end"))
-        if self._plan.stepped(0.0) is not None:
-            keys.append(("[ ]", "rollout"))
+        if self._plan.rolled(lambda rollout: rollout) is not None:
+            keys.append(("[ ] { }", "rollout"))
+        if self._plan.grouped("") is not None:
+            keys.append(("g", "group"))
         keys.append(("esc", "cancel"))
         pieces: list[tuple[str, str]] = [(" ", "")]
         for key, what in keys:

@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 from failsoft.ops.command import (
     Extend,
-    FlagEdit,
     FlagRevert,
+    GroupLift,
     Kill,
     ModeEnter,
     ModeLeave,
@@ -17,28 +17,38 @@ from failsoft.ops.text import safe
 from failsoft.ops.views import ControlRow, FleetView
 from failsoft_tui.actions import bindings
 from failsoft_tui.desk import Desk
-from failsoft_tui.dialogs.ask import AskDialog
+from failsoft_tui.groups import group_of, with_heads
 from failsoft_tui.plans import ENDS
 from failsoft_tui.rows import control_order
-from failsoft_tui.screens.listing import ListScreen
+from failsoft_tui.screens.control import ControlScreen
+from failsoft_tui.screens.flagkeys import FlagKeys
+from failsoft_tui.widgets.live_table import LiveTable
 
 __all__ = ["ControlsScreen"]
 
+LIVES_S = 10.0
 
-class ControlsScreen(ListScreen):
+
+class ControlsScreen(FlagKeys):
     """Active controls first, then what ended in the last day, then what is defined."""
 
     BINDINGS: ClassVar = bindings("list", "controls")
     name_shown = "controls"
-    rank_name = "active, then last changed"
-    places = ("list", "controls")
+    rank_name = "active, by group, newest"
+    places = ("table", "list", "controls")
 
     def __init__(self, desk: Desk) -> None:
-        super().__init__(desk, control_order(desk.now_ms))
+        super().__init__(desk, control_order(desk.now_ms, desk.notes))
+
+    def on_mount(self) -> None:
+        """Read how flags are used, now and then."""
+        super().on_mount()
+        self.set_interval(LIVES_S, self.read_lives)
+        self.call_after_refresh(self.read_lives)
 
     def rows(self, view: FleetView) -> tuple[Any, ...]:
-        """Return the controls."""
-        return view.controls
+        """Return the controls, those of a group under their head."""
+        return with_heads(view.controls)
 
     def empty_text(self) -> str:
         """Say that nothing is set or defined."""
@@ -48,29 +58,33 @@ class ControlsScreen(ListScreen):
         """Return the revision."""
         return f"rev {self.desk.view.revision:,}"
 
-    def _row(self, what: str, *kinds: str) -> ControlRow | None:
-        row: ControlRow | None = self.table.cursor_row()
-        if row is None:
-            self.refuse("no control under the cursor")
-        elif row.kind not in kinds:
-            names = " and ".join(f"{kind}s" for kind in kinds)
-            self.refuse(f"{what} is for {names}, this is a {row.kind}")
-        else:
-            return row
-        return None
+    def on_live_table_opened(self, event: LiveTable.Opened) -> None:
+        """Open the control."""
+        self._open("")
+
+    def action_history(self) -> None:
+        """Open the control at its history."""
+        self._open("history")
+
+    def _open(self, at: str) -> None:
+        row = self.row_of("detail", "kill", "mode", "flag")
+        if row is not None:
+            self.app.push_screen(ControlScreen(self.desk, row, at=at))
 
     def action_kill(self) -> None:
         """Preview a kill of the row's target."""
-        row = self._row("K", "kill", "flag")
+        row = self.row_of("K", "kill", "flag")
         if row is not None:
             self.command(Kill(target=row.target))
 
     def action_lift(self) -> None:
         """Preview the end of what the row says."""
-        row = self._row("L", "kill", "mode", "flag")
+        row = self.row_of("L", "kill", "mode", "flag", "group")
         if row is None:
             return
-        if not row.active:
+        if row.kind == "group":
+            self.command(GroupLift(row.target))
+        elif not row.active:
             self.refuse(f"{safe(row.target)} is not active: nothing to lift")
         elif row.kind == "kill":
             self.command(Unkill(row.target))
@@ -78,6 +92,14 @@ class ControlsScreen(ListScreen):
             self.command(ModeLeave(row.target))
         else:
             self.command(FlagRevert(row.target))
+
+    def action_group(self) -> None:
+        """Preview the end of all that belongs to the row's group."""
+        row: ControlRow | None = self.table.cursor_row()
+        if row is None or not group_of(row):
+            self.refuse("the row belongs to no group: g in a kill's preview sets one")
+        else:
+            self.command(GroupLift(f"group:{row.group}"))
 
     def action_mode(self) -> None:
         """Enter or leave the row's mode; elsewhere choose one."""
@@ -96,45 +118,9 @@ class ControlsScreen(ListScreen):
         )
         self.command(ModeLeave(target) if active else ModeEnter(target))
 
-    def action_step(self, points: int) -> None:
-        """Preview a rollout moved by points of percent."""
-        row = self._row("rollout", "flag")
-        if row is not None and row.rollout is None:
-            self.refuse(f"{safe(row.target)} has rules: = sets a plain percentage")
-        elif row is not None:
-            assert row.rollout is not None
-            rollout = min(100.0, max(0.0, row.rollout + points))
-            self.command(FlagEdit(target=row.target, rollout=rollout))
-
-    def action_percent(self) -> None:
-        """Ask for the percentage."""
-        row = self._row("=", "flag")
-        refusal = self.desk.refusal()
-        if row is None or refusal:
-            self.refuse(refusal or "= sets the percentage of a flag")
-            return
-        text = f" {safe(row.target, 80)} is {safe(row.now, 40)}; percent (0 to 100):"
-
-        def answered(answer: str | None) -> None:
-            self._percent(row.target, answer)
-
-        self.app.push_screen(AskDialog(self.desk, (((text, "bold"),),)), answered)
-
-    def _percent(self, target: str, answer: str | None) -> None:
-        if answer is None:
-            return
-        try:
-            rollout = float(answer.removesuffix("%"))
-        except ValueError:
-            rollout = -1.0
-        if 0 <= rollout <= 100:
-            self.command(FlagEdit(target=target, rollout=rollout))
-        else:
-            self.refuse(f"percent = {safe(answer, 20)} must be 0 to 100")
-
     def action_until(self) -> None:
         """Preview another end."""
-        row = self._row("T", "kill", "mode")
+        row = self.row_of("T", "kill", "mode")
         if row is None:
             return
         if row.active:

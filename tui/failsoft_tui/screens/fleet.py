@@ -27,7 +27,7 @@ from failsoft_tui.header import (
     too_small_line,
 )
 from failsoft_tui.paint import Line
-from failsoft_tui.plans import CommandPlan, Plan, UndoPlan
+from failsoft_tui.plans import CommandPlan, Plan, UndoPlan, in_group
 from failsoft_tui.rows import is_limited
 from failsoft_tui.widgets.lines import Lines
 
@@ -131,6 +131,7 @@ class FleetScreen(Screen[None]):
         if operator is None:
             self.refuse(self.desk.refusal())
         else:
+            command = in_group(command, operator.armed_reason)
             self.plan(CommandPlan(operator, command))
 
     def plan(self, plan: Plan) -> None:
@@ -144,14 +145,15 @@ class FleetScreen(Screen[None]):
         except FailsoftError as error:
             self.refuse(safe(error, 400))
             return
-        self.app.push_screen(PreviewDialog(self.desk, plan), self._applied)
+        self.app.push_screen(PreviewDialog(self.desk, plan), self.applied)
 
     def refuse(self, text: str) -> None:
         """Say why nothing happens."""
         self.desk.tell(text)
         self.tick()
 
-    def _applied(self, applied: Applied | None) -> None:
+    def applied(self, applied: Applied | None) -> None:
+        """Follow a write that a dialog has made."""
         if applied is not None:
             self.post_message(self.Wrote(applied))
 

@@ -19,6 +19,7 @@ from failsoft.errors import StoreError, StoreRefused
 from failsoft.ops.nodes import heartbeat_of
 from failsoft.ops.sources.source import Batch
 from failsoft.ops.views import Link
+from failsoft.store.flagcounts import FlagCountStore
 from failsoft.store.protocols import (
     ControlStore,
     Entry,
@@ -35,8 +36,8 @@ _PAUSES_S = (0.25, 0.5, 1.0)
 _LOG_AT_START = 500
 
 
-class FleetStore(ControlStore, ObservationStore, Protocol):
-    """A store that serves both protocols, as all of ours do."""
+class FleetStore(ControlStore, ObservationStore, FlagCountStore, Protocol):
+    """A store that serves all protocols, as all of ours do."""
 
 
 def is_login_refused(error: StoreError) -> bool:

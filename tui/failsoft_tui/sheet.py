@@ -1,0 +1,164 @@
+"""What the detail screen says about one control (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from failsoft.ops.flagforms import Form
+from failsoft.ops.flagsheet import FlagSheet
+from failsoft.ops.history import ChangeRow
+from failsoft.ops.ruletext import outcome_line, rule_line
+from failsoft.ops.text import safe
+from failsoft.ops.views import ControlRow
+from failsoft_tui.figures import ago, clock_text, span
+from failsoft_tui.paint import FILL, Line
+
+__all__ = ["control_lines", "document_lines", "flag_lines", "history_lines"]
+
+_LAYERS = {"file": "flags file", "code": "code", "settings": "settings",
+           "asked": "only asked for, declared nowhere"}  # fmt: skip
+
+
+def _rule(text: str) -> Line:
+    return (("-- ", "dim"), (f"{text} ", "head"), ("-", FILL))
+
+
+def _field(name: str, text: str, style: str = "") -> Line:
+    return ((f"   {name:<10}", "dim"), (text, style))
+
+
+def _since(at_ms: int, now_ms: int) -> str:
+    return f"{ago((now_ms - at_ms) / 1000)} ago" if at_ms else "-"
+
+
+def control_lines(row: ControlRow, now_ms: int) -> list[Line]:
+    """Return who set a control, why, and until when."""
+    ends = "never" if row.active else "-"
+    if row.active and row.until_ms:
+        left_s = (row.until_ms - now_ms) / 1000
+        ends = f"in {span(left_s)}, at {clock_text(row.until_ms)} UTC"
+        ends += "  EXPIRING: T extends" if left_s <= 300 else ""
+    lines = [_rule(f"{safe(row.target)} -- {safe(row.kind)} -- {safe(row.now, 60)}")]
+    if row.rev:
+        who = f"{safe(row.by) or '?'}, {_since(row.at_ms, now_ms)}, rev {row.rev:,}"
+        lines += [_field("set by", who), _field("why", safe(row.why) or "-")]
+    if row.group:
+        lines.append(_field("group", f"{safe(row.group)}   (G lifts all of it)"))
+    if row.kind != "flag":
+        lines.append(_field("ends", ends))
+    if row.lost:
+        text = "ONLY ON NODES: a rewound store lost it. Run: failsoft store rewound"
+        lines.append(_field("store", text, "bad"))
+    return lines
+
+
+def flag_lines(sheet: FlagSheet, now_ms: int) -> list[Line]:
+    """Return what is odd, what is served and where from, rules, use."""
+    lines: list[Line] = []
+    if sheet.row is not None:
+        lines += control_lines(sheet.row, now_ms)
+    lines += _odd_lines(sheet, now_ms)
+    lines.append(_field("served", _layer(sheet)))
+    lines += _declared_lines(sheet)
+    if sheet.form is not None:
+        lines += _form_lines(sheet.form)
+    elif sheet.doc and not sheet.fault:
+        text = "fit no form; edit them as text: failsoft flags edit"
+        lines.append(_field("rules", f"{text} {safe(sheet.key)}", "warn"))
+    lines += _use_lines(sheet, now_ms)
+    return lines
+
+
+def _layer(sheet: FlagSheet) -> str:
+    below = _LAYERS.get(sheet.below.origin, "?") if sheet.below else "no release"
+    if sheet.row is not None and sheet.row.rev:
+        return f"the edit in the store, over {below}"
+    default = f", default {safe(sheet.row.default, 60)}" if sheet.row else ""
+    return f"{below}{default}"
+
+
+def _odd_lines(sheet: FlagSheet, now_ms: int) -> list[Line]:
+    lines = []
+    kill = sheet.kill
+    if kill is not None:
+        text = f"KILLED by {safe(kill.by)}: {safe(kill.why)} ({safe(kill.target)})"
+        lines.append(_field("kill", text, "kill"))
+    if sheet.bad_on:
+        nodes = " ".join(safe(name, 20) for name in sheet.bad_on)
+        text = f"BAD: {nodes} cannot read it and keep what was before"
+        lines.append(_field("poison", text, "bad"))
+    if sheet.fault:
+        lines.append(_field("fault", safe(sheet.fault, 400), "bad"))
+    if sheet.older:
+        text = "OLDER: the edit overrides an older definition; flags promote or L"
+        lines.append(_field("layers", text, "warn"))
+    reasons = sheet.life.stale if sheet.life else ()
+    stale = (f"STALE: {safe(reason.text, 120)}" for reason in reasons)
+    return [*lines, *(_field("stale", text, "warn") for text in stale)]
+
+
+def _declared_lines(sheet: FlagSheet) -> list[Line]:
+    words = ("owner", "kind", "expires", "link", "desc", "fail", "max_stale", "hash")
+    known = {word: sheet.metadata.get(f"x.{word}") for word in words}
+    if sheet.below is not None:
+        known["owner"] = known["owner"] or sheet.below.owner
+        known["expires"] = known["expires"] or sheet.below.expires
+        known["fail"] = known["fail"] or sheet.below.fail
+    shown = [f"{word} {safe(str(v), 80)}" for word, v in known.items() if v]
+    guard = [
+        f"{name[8:]} {safe(str(value), 40)}"
+        for name, value in sheet.metadata.items()
+        if name.startswith("x.guard.")
+    ]
+    lines = [_field("declared", ", ".join(shown))] if shown else []
+    return [*lines, *([_field("guard", ", ".join(guard))] if guard else [])]
+
+
+def _form_lines(form: Form) -> list[Line]:
+    state = "enabled" if form.enabled else "DISABLED: serves the coded default, not off"
+    variants = ", ".join(safe(name, 40) for name in form.variants)
+    default = safe(form.default) if form.default else "the code's"
+    lines = [
+        _field("state", state, "" if form.enabled else "warn"),
+        _field("variants", f"{variants}; default {default}"),
+    ]
+    for number, rule in enumerate(form.rules, 1):
+        lines.append(_field(f"rule {number}", safe(rule_line(rule), 1_000)))
+    return [*lines, _field("others", safe(outcome_line(form.otherwise), 400), "bold")]
+
+
+def _use_lines(sheet: FlagSheet, now_ms: int) -> list[Line]:
+    life = sheet.life
+    if life is None:
+        return [_field("used", "evaluations are not read yet", "dim")]
+    counts = ", ".join(f"{safe(name, 40)} {n:,}" for name, n in life.counts[:8])
+    last = f"; last {_since(life.seen_ms, now_ms)}" if life.seen_ms else ""
+    text = f"{counts} (3 days){last}" if counts else f"no evaluation in 3 days{last}"
+    return [_field("used", text)]
+
+
+def document_lines(doc: bytes, text: str) -> list[Line]:
+    """Return a document, indented as `text`, line by line."""
+    if not doc:
+        return [_rule("document"), (("   none: the code decides", "dim"),)]
+    lines: list[Line] = [_rule(f"document, {len(doc):,} bytes")]
+    return lines + [((f"   {safe(part, 1_000)}", ""),) for part in text.split("\n")]
+
+
+def history_lines(changes: Iterable[ChangeRow], now_ms: int) -> list[Line]:
+    """Return the changes, newest first: who, when, what, why, and what differed."""
+    lines: list[Line] = []
+    for change in changes:
+        row = change.row
+        when = f"{clock_text(row.at_ms)} {_since(row.at_ms, now_ms)}"
+        what = f"{safe(row.before, 60) or '-'} -> {safe(row.after, 60) or '-'}"
+        lines.append(
+            (
+                (f"   rev {row.rev:<6,} {when:<18} ", "dim"),
+                (f"{safe(row.who, 30)} {safe(row.action, 20)} ", "bold"),
+                (what, "key"),
+                (f"  {safe(row.why)}", ""),
+            )
+        )
+        lines += [((f"              {safe(d, 300)}", "warn"),) for d in change.diff[:8]]
+    return lines or [(("   no change of it in the kept log", "dim"),)]
