@@ -166,7 +166,7 @@ def _ask(
         attributes = partial(_attributes, exchange, runtime, context)
         now_ms = runtime.now_ms if runtime is not None else None
         details = evaluate(state, key, default, targeting_key, attributes, now_ms)
-        if runtime is None and details.error == "FLAG_NOT_FOUND":
+        if runtime is None and details.reason == "DEFAULT":
             details = replace(details, error="PROVIDER_NOT_READY")
         _note(exchange, runtime, key, default, details)
         if OVERLAYS:

@@ -17,6 +17,7 @@ from failsoft.flags._guard import read_guard
 from failsoft.flags._hash import HASH_VERSIONS
 from failsoft.flags._model import Const, Flag, Items, Node, Op
 from failsoft.flags._ops import EAGER
+from failsoft.settings import is_date
 
 __all__ = ["MAX_DEPTH", "MAX_NODES", "OPERATORS", "decode", "parse_flag"]
 
@@ -160,6 +161,13 @@ def _metadata(found: Any, variants: Mapping[str, Any], where: str) -> dict[str, 
                 f"{found[name]!r:.50} is not one of {', '.join(allowed)}",
                 where=f"{where}.{name}",
             )
+    expires = found.get("x.expires", "2027-01-31")
+    if not isinstance(expires, str) or not is_date(expires):
+        raise FlagError(
+            f"{expires!r:.50} is no date",
+            where=f"{where}.x.expires",
+            todo='write it like "2027-01-31"',
+        )
     age = found.get("x.max_stale", 1)
     if isinstance(age, bool | str) or not age > 0:
         raise FlagError(

@@ -6,7 +6,7 @@ unit in the file and the environment (`"250ms" "30s" "5m" "7d"`), seconds or suc
 text in Python.
 """
 
-from failsoft.settings._readers import mask_url, parse_span_s
+from failsoft.settings._readers import is_date, mask_url, parse_span_s
 from failsoft.settings._sources import load_settings
 from failsoft.settings._values import (
     CRITICALITIES,
@@ -36,6 +36,7 @@ __all__ = [
     "StoreSettings",
     "TelemetrySettings",
     "TracingSettings",
+    "is_date",
     "load_settings",
     "mask_url",
     "parse_span_s",

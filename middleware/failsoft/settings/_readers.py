@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-__all__ = ["mask_url", "parse_span_s"]
+__all__ = ["is_date", "mask_url", "parse_span_s"]
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _FILE_MAX_BYTES = 65_536
@@ -232,13 +232,18 @@ def read_env(raw: object, at: At) -> str:
 
 def read_date(raw: object, at: At) -> str:
     """Read a date, as text or as TOML's own, and return it as ISO text."""
-    text = str(raw)
+    if not is_date(str(raw)):
+        raise Fault("is no date", 'write it like "2027-01-31"')
+    return str(raw)
+
+
+def is_date(text: str) -> bool:
+    """Whether a text is an ISO date, such as 2027-01-31."""
     try:
-        if re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
-            return str(tomllib.loads(f"date = {text}")["date"])
+        tomllib.loads(f"date = {text}")
     except tomllib.TOMLDecodeError:
-        pass
-    raise Fault("is no date", 'write it like "2027-01-31"')
+        return False
+    return re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) is not None
 
 
 def read_tags(raw: object, at: At) -> tuple[str, ...]:
