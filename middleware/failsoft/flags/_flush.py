@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
 import logging
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,7 +16,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from failsoft.controls.records import KillDoc, encode_doc
-from failsoft.errors import StoreConflict, StoreError, StoreRefused
+from failsoft.errors import StoreConflict, StoreError, StoreRefused, StoreUnavailable
 from failsoft.flags._arms import GuardArms
 from failsoft.flags._exposure import Counts, Exposures
 from failsoft.flags._guard import (
@@ -37,7 +36,6 @@ from failsoft.store.protocols import Answer, Call, Change
 __all__ = ["FlagReporter"]
 
 _log = logging.getLogger("failsoft")
-_audit = logging.getLogger("failsoft.audit")
 
 
 class FlagReporter:
@@ -132,10 +130,9 @@ class FlagReporter:
         doc = KillDoc(WHO, why, variant=rule.control, since_ms=now_ms)
         until = f"+{int(rule.ttl_s * 1000)}" if rule.ttl_s else "0"
         window = now_ms // int(rule.window_s * 1000)
-        op_id = _op_id(key, window)
         # Absent, or somebody killed it meanwhile: their kill stands.
         change = Change("kill", f"flag:{key}", "put", 0, until, encode_doc(doc))
-        call = Call(op_id, WHO, why, (change,), via=self._node[:100])
+        call = Call(_op_id(key, window), WHO, why, (change,), via=self._node[:100])
         try:
             answer = await self._write(call)
         except StoreConflict:
@@ -143,8 +140,13 @@ class FlagReporter:
         except StoreRefused as refused:
             await self._propose(key, rule, why, window, refused)
             return
+        except StoreUnavailable as error:
+            _log.error("guard: flag %s is not killed yet: %s; %s", key, why, error)
+            return
         if not answer.duplicate:
-            self._tell(key, rule, why, op_id, answer)
+            _log.error(
+                "guard: flag %s is killed, all get %s: %s", key, rule.control, why
+            )
 
     async def _write(self, call: Call) -> Answer:
         if not self._automation_url:
@@ -168,22 +170,6 @@ class FlagReporter:
             "guard: flag %s should be killed (`failsoft guard apply %s`): %s; %s",
             *(key, key, why, refused),
         )
-
-    def _tell(
-        self, key: str, rule: GuardRule, why: str, op_id: str, answer: Answer
-    ) -> None:
-        _log.error("guard: flag %s is killed, all get %s: %s", key, rule.control, why)
-        line = {
-            "env": self._store.env,
-            "who": WHO,
-            "via": self._node,
-            "action": "kill",
-            "target": f"flag:{key}",
-            "why": why,
-            "op_id": op_id,
-            "rev": answer.revision,
-        }
-        _audit.info("%s", json.dumps(line))
 
 
 def _op_id(key: str, window: int) -> str:
