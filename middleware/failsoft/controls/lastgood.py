@@ -392,10 +392,13 @@ class Keeper:
         self._kills: list[Record] = []
         self._is_due = False
         self._urgent = asyncio.Event()
+        self._busy: asyncio.Task[object] | None = None
 
     def note(self, state: ControlState) -> None:
         """Take what is enforced now; on the loop, some 0.3 ms at 10,000 records."""
-        if state.source != "redis" or state.records is self._seen:
+        watcher = self._watcher
+        is_proven = watcher.is_synced and not watcher.store.local
+        if not is_proven or state.records is self._seen:
             return
         kills = [record for key, record in state.records.items() if key[0] == "kill"]
         if kills != self._kills or self._seen is None:
@@ -409,10 +412,13 @@ class Keeper:
                 async with asyncio.timeout(_EVERY_S):
                     await self._urgent.wait()
             self._urgent.clear()
-            await asyncio.to_thread(self._act())
+            self._busy = asyncio.create_task(asyncio.to_thread(self._act()))
+            await asyncio.shield(self._busy)
 
     async def finish(self) -> None:
-        """Write what is still to be written."""
+        """Write what is still to be written; `run` has been cancelled."""
+        if self._busy is not None:
+            await asyncio.wait({self._busy})  # its thread goes on
         if self._is_due:
             write = self._act()
             try:

@@ -50,8 +50,10 @@ async def read_controls(
     good: Held | None,
     hasten: Callable[[Mapping[Key, Record]], None] = lambda _: None,
     now: Callable[[], float] = elapsed,
+    *,
+    always: bool = False,
 ) -> Read:
-    """Read everything; a store that lost history is laid over `good`.
+    """Read everything; a store that lost history is laid over `good`, or `always`.
 
     hasten: told kills and modes of the store before its many flags are read.
     Raises Gap when the log moved too fast, StoreError when the store is away.
@@ -61,7 +63,8 @@ async def read_controls(
     survey = await store.survey(known.last_id)
     received = now()
     why = why_rewound(known, survey)
-    base = later_than(good, survey) if good and why else 0
+    under = good if why or always else None
+    base = later_than(under, survey) if under else 0
     stored = _begun(survey)
     for key, raw in (await store.small_kinds()).items():
         stored.take(key, raw)
@@ -71,8 +74,9 @@ async def read_controls(
         for key, raw in found.items():
             stored.take(key, raw)
         await asyncio.sleep(0)
-    gone = await _replay(store, stored, _start_of(survey, why), base)
-    held = overlay(good, stored, base, gone) if good and why else stored
+    start = _start_of(survey, is_laid=under is not None)
+    gone = await _replay(store, stored, start, base)
+    held = overlay(under, stored, base, gone) if under else stored
     return Read(held, stored, why, survey.now_ms, sent, received)
 
 
@@ -84,12 +88,12 @@ def _begun(survey: Survey) -> Held:
     return held
 
 
-def _start_of(survey: Survey, why: str) -> str:
+def _start_of(survey: Survey, *, is_laid: bool) -> str:
     """Return the id after which the log is read.
 
     After a rewind that is further back: what was deleted since is in the log alone.
     """
-    spot = survey.proof if why else survey.tail
+    spot = survey.proof if is_laid else survey.tail
     return spot.id if spot else "0-0"
 
 

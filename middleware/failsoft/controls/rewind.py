@@ -61,11 +61,17 @@ def later_than(good: Held, survey: Survey) -> int:
     Store ids are times, so entries after the place of our last one are later, also
     those written before anybody noticed the rewind.
     """
-    if survey.epoch not in (good.epoch, *good.lineage):
+    if not _is_kin(good, survey):
         return 0
     if survey.proof is not None:
         return survey.proof.rev
     return survey.oldest_rev - 1 if survey.oldest_rev else survey.rev
+
+
+def _is_kin(good: Held, survey: Survey) -> bool:
+    """Whether one history goes on from the other, or replaced it knowingly."""
+    is_older = survey.epoch in (good.epoch, *good.lineage)
+    return is_older or good.epoch in survey.lineage
 
 
 def overlay(good: Held, stored: Held, base: int, gone: Iterable[Key] = ()) -> Held:

@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from failsoft import clock
 from failsoft.errors import StoreConflict, StoreRefused, StoreRewound
+from failsoft.store.audit import emit
 from failsoft.store.limits import KIND_CAPS, MAX_TTL_MS, check_call, check_env
 from failsoft.store.memoryflags import MemoryFlagCounts
 from failsoft.store.memoryresync import MemoryResync
@@ -148,6 +149,7 @@ class _Controls(_Process):
         if call.accept is not None:
             self._replace_epoch(call, fresh)
         answer = Answer(self._rev, self._epoch, now_ms)
+        emit(self.env, call, answer)
         if writes:
             self._answers[call.op_id] = answer
             if len(self._answers) > _OPS_KEPT:
@@ -160,7 +162,7 @@ class _Controls(_Process):
         replaced = dict.fromkeys([*self._lineage, *(call.accept or ()), *old])
         self._epoch, self._lineage = fresh, tuple(replaced)[-_LINEAGE:]
         blame = (call.actor, call.reason, call.via, call.op_id)
-        self._append(("store", "controls"), "accept", None, None, blame)
+        self._append(("store", ""), "accept", None, None, blame)
 
     def _sweep(self, actor: str, now_ms: int) -> None:
         for key, value in list(self._records.items()):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 
 from failsoft.store.protocols import KINDS, Entry, Spot, Survey
 
@@ -65,9 +65,9 @@ class MemoryResync:
         """Whether an offer is still here."""
         return digest in self._offers
 
-    async def offers(self, digests: Sequence[str]) -> Mapping[str, int]:
-        """Return the encoded size in bytes of those offers that are there."""
-        return {d: len(self._offers[d]) for d in digests if d in self._offers}
+    async def offers(self) -> Mapping[str, int]:
+        """Return the encoded size in bytes of each offer, newest first."""
+        return {digest: len(blob) for digest, blob in reversed(self._offers.items())}
 
     async def offered(self, digest: str) -> bytes | None:
         """Return an offer, None when there is none."""

@@ -284,8 +284,8 @@ class OfferStore(Protocol):
         """Keep an offer for a day more; False if it is not there."""
         ...
 
-    async def offers(self, digests: Sequence[str]) -> Mapping[str, int]:
-        """Return the encoded size in bytes of those offers that are there."""
+    async def offers(self) -> Mapping[str, int]:
+        """Return the encoded size in bytes of each offer, newest first."""
         ...
 
     async def offered(self, digest: str) -> bytes | None:

@@ -179,7 +179,7 @@ local function replace_epoch()
   epoch = fresh
   local lineage = table.concat(kept, ' ', math.max(1, #kept - LINEAGE + 1))
   redis.call('HSET', meta, 'epoch', epoch, 'lineage', lineage)
-  record(0, 'controls', 'accept', nil, nil, actor, reason, via, op_id)
+  record(0, '', 'accept', nil, nil, actor, reason, via, op_id)
   for h in pairs(kind_of) do touched[h] = h > 0 or nil end
 end
 

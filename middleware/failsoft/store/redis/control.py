@@ -20,6 +20,7 @@ from failsoft.errors import (
     StoreRewound,
     StoreUnavailable,
 )
+from failsoft.store.audit import emit
 from failsoft.store.limits import KIND_CAPS, MAX_TTL_MS, check_call
 from failsoft.store.protocols import (
     KINDS,
@@ -140,8 +141,11 @@ class RedisControls:
                 failure = error
                 await asyncio.sleep(random.uniform(0.02, 0.1))
                 continue
-            return await self._answer(call, reply, retried=attempt > 0)
+            answer = await self._answer(call, reply, retried=attempt > 0)
+            emit(self.env, call, answer)
+            return answer
         if sent:
+            emit(self.env, call, None)
             raise StoreUnavailable(
                 f"{failure.message} ({_APPLY_TRIES} tries)",
                 where=failure.where,

@@ -29,6 +29,7 @@ class Keys:
         self.watch = f"{self.observations}:watch"
         self.ticks = f"{self.observations}:ticks"
         self.flights = f"{self.observations}:flights"
+        self.offers = f"{self.observations}:offers"
         self.seen = f"{self.observations}:seen"
         self.seen_since = f"{self.observations}:seen:since"
         self.guards = f"{self.observations}:guards"
