@@ -117,6 +117,9 @@ class _Compiler:
         pairs = list(zip(rules[0:-1:2], rules[1::2], strict=False))
         last = rules[-1] if len(rules) % 2 else lambda data: None
         if len(pairs) == 1:
+            name, value = _text_equality(op.args[0])
+            if name is not None:
+                return _if_text(name, value, pairs[0][1], last)
             return _one_branch(*pairs[0], last)
 
         def chosen(data: Any) -> Any:
@@ -226,6 +229,28 @@ def _one_branch(test: Rule, then: Rule, last: Rule) -> Rule:
     def chosen(data: Any) -> Any:
         found = test(data)
         if found is True or (found is not False and truthy(found)):
+            return then(data)
+        return last(data)
+
+    return chosen
+
+
+def _text_equality(node: Node) -> tuple[str | None, str]:
+    """Return path and text of `==` between a plain path and a text, else (None, "")."""
+    if isinstance(node, Op) and node.name == "==" and len(node.args) == 2:
+        one, two = node.args
+        name = _path_of(one) if isinstance(one, Op) and len(one.args) == 1 else None
+        text = two.value if isinstance(two, Const) else None
+        if name is not None and "." not in name and isinstance(text, str):
+            return name, text
+    return None, ""
+
+
+def _if_text(name: str, value: str, then: Rule, last: Rule) -> Rule:
+    # The commonest rule of all; without the call of its test it takes a tenth less.
+    def chosen(data: Any) -> Any:
+        found = data.get(name) if type(data) is dict else look_up(data, name)
+        if found == value if type(found) is str else equals(found, value):
             return then(data)
         return last(data)
 

@@ -13,13 +13,12 @@ from typing import Any
 
 import mmh3
 
-__all__ = ["HASH_VERSIONS", "bucket_hash", "user_hash", "value_hash"]
+__all__ = ["HASH_VERSIONS", "bucket_hash", "user_hash", "user_heads", "value_hash"]
 
 HASH_VERSIONS = (2, 3)
 
 _MAX_DEPTH = 64
-# CBOR heads of texts by length, as far as two bytes hold them.
-_SHORT = tuple(bytes((0x60 | n,)) if n < 24 else bytes((0x78, n)) for n in range(256))
+_MAX_KEPT = 256  # lengths of users whose head is kept, per flag
 
 
 def bucket_hash(version: int, flag_key: str, targeting_key: str) -> int | None:
@@ -37,19 +36,11 @@ def user_hash(version: int, flag_key: str) -> Callable[[Any], int | None]:
 
     None without a targeting key, which is non-empty text.
     """
-    try:
-        flag = flag_key.encode()
-    except UnicodeEncodeError:
-        return lambda data: None
-    if version == 2:
-        return _appended(flag, ())
-    return _appended(b"\x82" + _text(flag), _SHORT)
-
-
-def _appended(prefix: bytes, heads: tuple[bytes, ...]) -> Callable[[Any], int | None]:
-    """Return the hash of prefix and user; heads: what precedes short texts."""
+    heads = user_heads(version, flag_key)
     # Bound here: looked up at each call they cost a tenth of it.
-    murmur, count = mmh3.mmh3_32_uintdigest, len(heads)
+    murmur = mmh3.mmh3_32_uintdigest
+    if heads is None:
+        return lambda data: None
 
     def hashed(data: Any) -> int | None:
         user = data.get("targetingKey") if type(data) is dict else None
@@ -59,12 +50,35 @@ def _appended(prefix: bytes, heads: tuple[bytes, ...]) -> Callable[[Any], int | 
             packed = user.encode()
         except UnicodeEncodeError:
             return None
-        if count:
-            size = len(packed)
-            packed = heads[size] + packed if size < count else _text(packed)
-        return murmur(prefix + packed)
+        return murmur(heads[len(packed)] + packed)
 
     return hashed
+
+
+class Heads(dict[int, bytes]):
+    """What precedes a user in the hashed bytes, by the length of the user."""
+
+    def __init__(self, prefix: bytes, *, has_length: bool) -> None:
+        super().__init__()
+        self._prefix = prefix
+        self._has_length = has_length
+
+    def __missing__(self, size: int) -> bytes:
+        head = self._prefix + _head(0x60, size) if self._has_length else self._prefix
+        if size < _MAX_KEPT:
+            self[size] = head
+        return head
+
+
+def user_heads(version: int, flag_key: str) -> Heads | None:
+    """Return what precedes users of a flag; None for a key UTF-8 cannot hold."""
+    try:
+        flag = flag_key.encode()
+    except UnicodeEncodeError:
+        return None
+    if version == 2:
+        return Heads(flag, has_length=False)
+    return Heads(b"\x82" + _text(flag), has_length=True)
 
 
 def value_hash(version: int, value: Any) -> int | None:
