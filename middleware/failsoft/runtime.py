@@ -12,7 +12,6 @@ import logging
 import os
 import random
 import socket
-from collections.abc import Iterable
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any
@@ -23,7 +22,7 @@ from failsoft.controls.watcher import ControlState, Watcher
 from failsoft.definitions import Publisher
 from failsoft.errors import FailsoftError, StoreUnavailable
 from failsoft.events import Swapped, tell
-from failsoft.flags import FlagState, aged, check_flags, compile_flags
+from failsoft.flags import FlagState, aged
 from failsoft.flags._arms import GuardArms
 from failsoft.flags._flush import FlagReporter
 from failsoft.flags._stage import FlagStage
@@ -75,9 +74,7 @@ class Runtime:
         self._running: Running | None = None
         self._alone: PrivateLoop | None = None
         self._state: ControlState | None = None
-        self._flags: FlagState | None = None
-        self._born = clock.elapsed()
-        self._flag_stage = FlagStage(settings.flags)
+        self._flag_stage = FlagStage(settings)
         self.definitions = Publisher(settings)
         self.install(table)
         enroll(self)
@@ -112,7 +109,7 @@ class Runtime:
                     revision=state.rev,
                     epoch=state.epoch,
                     state=state.state,
-                    flags=aged(self.flags, self._age_s(state)),
+                    flags=aged(self.flags, self._flag_stage.age_s(state)),
                 )
             else:
                 snapshot = self._compile(state)
@@ -132,17 +129,16 @@ class Runtime:
     def _compile(self, state: ControlState | None) -> Snapshot:
         settings = self.settings
         if state is None:
-            self._flags = self._compile_flags(None, ())
-            return Snapshot(0, "", "cold", self._bare, self._flags)
+            flags = self._flag_stage.compile(None)
+            return Snapshot(0, "", "cold", self._bare, flags)
         records = tuple(state.records.values())
         acting = read_acting(records, settings.modes, settings.never)
-        self._flags = self._compile_flags(state, acting.disabled)
         return Snapshot(
             revision=state.rev,
             epoch=state.epoch,
             state=state.state,
             plans=self._plans(acting),
-            flags=self._flags,
+            flags=self._flag_stage.compile(state, acting.disabled),
             kills=len(acting.kills),
             modes=tuple(mode.name for mode in acting.modes),
             bad=acting.bad,
@@ -163,27 +159,10 @@ class Runtime:
 
     # --- flags --------------------------------------------------------------
 
-    def _compile_flags(
-        self, state: ControlState | None, disabled: Iterable[str]
-    ) -> FlagState:
-        definitions = self._flag_stage.definitions
-        declared = {k: d.default for k, d in definitions.settings.declare.items()}
-        rev, records = (state.rev, state.records) if state is not None else (0, {})
-        flags = compile_flags(
-            rev, records, declared, disabled, self._flags, definitions
-        )
-        return aged(flags, self._age_s(state))
-
-    def _age_s(self, state: ControlState | None) -> float:
-        """Seconds since controls were proven current; since the start before any."""
-        if not self.settings.store.url:
-            return 0.0
-        return state.age_s if state is not None else clock.elapsed() - self._born
-
     @property
     def control_age_s(self) -> float:
         """Seconds since the controls in force were proven current."""
-        return self._age_s(self._state)
+        return self._flag_stage.age_s(self._state)
 
     def _redefine(self) -> None:
         """Take flags that files or code declare differently now."""
@@ -279,7 +258,7 @@ class Runtime:
         if keeper is not None:
             running.spawn(keeper.run(), "lastgood")
         running.spawn(self.definitions.run(self.store), "definitions")
-        running.spawn(self._check_flags(), "flags")
+        running.spawn(self._flag_stage.check(self), "flags")
         reports = reporter.run(
             lambda: self.flags, self.now_ms, self.failed, lambda: self.window.flags
         )
@@ -378,15 +357,6 @@ class Runtime:
                 defs=self.definitions.digest,
             )
         )
-
-    async def _check_flags(self) -> None:
-        """Look at the flags nobody asked for yet, some 2 ms at a time; judge age."""
-        while True:
-            flags = aged(self.flags, self.control_age_s)
-            if flags is not self.flags:
-                self.snapshot = replace(self.snapshot, flags=flags)
-            is_left = check_flags(self.flags, 50)
-            await asyncio.sleep(0.02 if is_left else 1.0)
 
     def failed(self, what: str, error: BaseException) -> None:
         """Note an internal error of ours: counted, logged once a minute."""

@@ -1,29 +1,66 @@
-"""Follows what developers declare of flags while a process runs."""
+"""Compiles the flags of one process, and follows what they depend on while it runs:
+files, flags declared in code, and the age of the controls.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
+from failsoft import clock
+from failsoft.controls.watcher import ControlState
 from failsoft.flags._definitions import IN_CODE, FlagDefinitions
 from failsoft.flags._reload import FlagFiles
-from failsoft.settings import FlagSettings
+from failsoft.flags._state import FlagState, aged, check_flags, compile_flags
+from failsoft.settings import Settings
 
 __all__ = ["FlagStage"]
 
+_CHECK_S = 1.0
+
 
 class FlagStage:
-    """The definitions of flags in one process; files are read when it is built.
+    """The flags of one process; files are read when it is built.
 
     definitions: the newest.
     """
 
-    def __init__(self, settings: FlagSettings) -> None:
-        self._files = FlagFiles(settings.files)
-        self._has_files = bool(settings.files)
+    def __init__(self, settings: Settings) -> None:
+        self._files = FlagFiles(settings.flags.files)
         self._in_code = len(IN_CODE)
-        self.definitions = FlagDefinitions(settings, self._files.layer)
+        self._is_remote = bool(settings.store.url)
+        self._born = clock.elapsed()
+        self._last: FlagState | None = None
+        self.definitions = FlagDefinitions(settings.flags, self._files.layer)
+
+    def compile(
+        self, state: ControlState | None, disabled: Iterable[str] = ()
+    ) -> FlagState:
+        """Return the flags of the controls; None = there are none yet."""
+        definitions = self.definitions
+        declared = {k: d.default for k, d in definitions.settings.declare.items()}
+        rev, records = (state.rev, state.records) if state is not None else (0, {})
+        self._last = compile_flags(
+            rev, records, declared, disabled, self._last, definitions
+        )
+        return aged(self._last, self.age_s(state))
+
+    def age_s(self, state: ControlState | None) -> float:
+        """Seconds since controls were proven current; since the start before any."""
+        if not self._is_remote:
+            return 0.0
+        return state.age_s if state is not None else clock.elapsed() - self._born
+
+    async def check(self, runtime: Any) -> None:
+        """Judge age; look at flags nobody asked for yet, some 2 ms at a time."""
+        while True:
+            flags = aged(runtime.flags, runtime.control_age_s)
+            if flags is not runtime.flags:
+                runtime.snapshot = replace(runtime.snapshot, flags=flags)
+            is_left = check_flags(runtime.flags, 50)
+            await asyncio.sleep(0.02 if is_left else _CHECK_S)
 
     async def follow(
         self,
@@ -40,10 +77,10 @@ class FlagStage:
                 failed("flags files", error)
 
     async def _look(self) -> bool:
-        changed = self._has_files and await asyncio.to_thread(self._files.look)
-        if changed:
-            self.definitions = replace(self.definitions, files=self._files.layer)
-        elif len(IN_CODE) == self._in_code:
-            return False
-        self._in_code = len(IN_CODE)
-        return True
+        files, in_code = self._files, len(IN_CODE)
+        has_news = in_code != self._in_code
+        if self.definitions.settings.files and await asyncio.to_thread(files.look):
+            self.definitions = replace(self.definitions, files=files.layer)
+            has_news = True
+        self._in_code = in_code
+        return has_news
