@@ -215,8 +215,12 @@ def _declared(
 ) -> Iterable[ControlRow]:
     for mode in definitions.modes:
         yield _rest(f"mode:{mode.name}", "mode", "off")
+    docs = {one.key: one.doc.encode() for one in definitions.flagdefs if one.doc}
     for key, coded in definitions.flags:
         row = _rest(f"flag:{key}", "flag", default_text(coded))
+        if key in docs:  # a flags file decides, not the code's default
+            now, rollout = flag_now(docs[key])
+            row = msgspec.structs.replace(row, now=now, rollout=rollout)
         yield _marked(row, killed)
 
 

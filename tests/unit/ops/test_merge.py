@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from failsoft.controls.records import FlagDoc, KillDoc, ModeDoc
+from failsoft.ops.controlrows import control_rows
 from failsoft.ops.views import FleetView, RouteRow
 from failsoft.store.protocols import Entry
-from failsoft.telemetry import Flight, Frame, RouteTick
+from failsoft.telemetry import Definitions, FlagDef, Flight, Frame, RouteTick
 from unit.ops.merged import EPOCH, T0, Fleet, beat, stored
 
 
@@ -369,3 +370,13 @@ def test_nodes_on_one_revision_with_different_sets_are_named() -> None:
         "nodes disagree on rev 7: w1 w3 aa11aa11 and w2 bb22bb22; "
         "restart those that differ"
     )
+
+
+def test_a_flag_of_a_file_shows_what_the_file_serves() -> None:
+    doc = '{"state":"ENABLED","variants":{"on":true,"off":false},"defaultVariant":"on"}'
+    flag = FlagDef("new", "file", "false", sha8="12345678", doc=doc)
+    definitions = Definitions(flags=(("new", "false"),), flagdefs=(flag,))
+
+    (row,) = control_rows({}, (), definitions, T0)
+
+    assert (row.now, row.default, row.rollout) == ("on", "off", 100.0)

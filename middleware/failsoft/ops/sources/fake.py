@@ -15,6 +15,7 @@ from failsoft.ops.views import Link
 from failsoft.store.protocols import Entry, Observed
 from failsoft.telemetry import (
     Definitions,
+    FlagDef,
     Flight,
     Frame,
     Heartbeat,
@@ -50,6 +51,26 @@ _MODES = (
     ModeDef("maintenance", "Maintenance", ("*",), "503 on every route"),
     ModeDef("read_only", "Read only", ("*",), "writes get 503"),
     ModeDef("checkout.queue", "Queue", ("POST /checkout",), "202, done later"),
+)
+_LAYOUT = """{
+  "state": "ENABLED",
+  "variants": {"classic": "c1", "wide": "w1", "bare": "b1"},
+  "defaultVariant": "classic",
+  "targeting": {"if": [
+    {"in": [{"var": "country"}, ["DE", "AT"]]}, "wide",
+    {"and": [{"==": [{"var": "tier"}, "gold"]}, {">=": [{"var": "age_days"}, 30]}]},
+    {"fractional": [["wide", 20], ["classic", 80]]},
+    "classic"]},
+  "metadata": {"x.owner": "web", "x.expires": "2031-01-31", "x.hash": 3}
+}"""
+_RERANK = """{"state": "ENABLED", "variants": {"on": true, "off": false},
+ "defaultVariant": "off",
+ "targeting": {"if": [{"or": [{"var": "beta"}, {"==": [{"%": [
+ {"var": "shard"}, 4]}, 1]}]}, "on", "off"]}}"""
+_FLAGS = (
+    FlagDef("new-pricing", "code", "false", owner="pay", expires="2031-01-31"),
+    FlagDef("checkout-layout", "file", '"c1"', owner="web", sha8="0f" * 4, doc=_LAYOUT),
+    FlagDef("search-rerank", "file", "true", sha8="1e" * 4, doc=_RERANK),
 )
 
 
@@ -89,8 +110,9 @@ class FakeFleet:
         return encode(
             Definitions(
                 routes=tuple((key, level, ()) for key, level, _ in self.routes),
-                flags=(("new-pricing", "false"), ("search-rerank", "true")),
+                flags=tuple((one.key, one.default) for one in _FLAGS),
                 modes=_MODES,
+                flagdefs=_FLAGS,
             )
         )
 
