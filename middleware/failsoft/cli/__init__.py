@@ -27,9 +27,15 @@ _OWN = {
     "top": "the terminal UI",
     "acl": "print the Redis rules of each role",
     "doctor": "check the store, its rights and the nodes",
+    "store status": "revision, digest and records of the store, and of each node",
+    "store export": "the file a node can begin with (store.bootstrap)",
+    "store rewound": "what nodes still enforce that Redis lost",
+    "store restore": "write an offered set back",
+    "store accept": "let the nodes adopt what Redis holds",
 }
 _HOMES = {"run": "_run", "demo": "_demo", "top": "_top", "acl": "_acl"}
 _HOMES["doctor"] = "_doctor"
+_HOMES |= {name: "_store" for name in _OWN if name.startswith("store ")}
 
 
 def run(argv: list[str]) -> int:

@@ -19,7 +19,15 @@ from failsoft.ops.text import safe
 from failsoft.ops.verbs import Verb, add_words, span_s
 from failsoft.ops.views import AckState, Applied, Preview
 
-__all__ = ["add_arguments", "main"]
+__all__ = [
+    "acks_of",
+    "add_arguments",
+    "is_enforced",
+    "main",
+    "missing",
+    "typed",
+    "wait_span_s",
+]
 
 _WAIT_S = 5.0
 
@@ -37,13 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser, verb: Verb) -> None:
 def main(verb: Verb, values: argparse.Namespace) -> int:
     """Run one write; returns 0, or 3 when not all live nodes enforce it yet."""
     command = verb.make(values) if verb.make else None
-    wait_s = _wait_s(values.wait)
+    wait_s = wait_span_s(values.wait)
     if not values.dry_run:
         _check_reason(values.reason)
     return asyncio.run(_write(command, values, wait_s))
 
 
-def _wait_s(text: str | None) -> float:
+def wait_span_s(text: str | None) -> float:
+    """Return the seconds to wait for nodes; Invalid when `text` is no span."""
     try:
         return span_s(text) if text else _WAIT_S
     except ValueError as error:
@@ -76,7 +85,7 @@ async def _write(
             applied = await session.apply(
                 command, reason=values.reason, preview=shown, confirm=confirm
             )
-        acks = await _acks(session, applied, wait_s)
+        acks = await acks_of(session, applied, wait_s)
     return _tell(applied, acks, shown, as_json=values.json)
 
 
@@ -91,10 +100,10 @@ async def _confirm(shown: Preview, env: str, values: argparse.Namespace) -> str 
         file=sys.stderr,
         flush=True,
     )
-    return await _typed()
+    return await typed()
 
 
-async def _typed() -> str:
+async def typed() -> str:
     """Return a typed line; the view stays fresh meanwhile."""
     loop = asyncio.get_running_loop()
     line: asyncio.Future[bytes] = loop.create_future()
@@ -108,9 +117,10 @@ async def _typed() -> str:
     return (await line).decode(errors="replace").strip()
 
 
-async def _acks(
+async def acks_of(
     session: Session, applied: Applied, wait_s: float
 ) -> tuple[AckState, ...]:
+    """Return the nodes' last answers to a write."""
     acks: tuple[AckState, ...] = ()
     async for newest in session.acks(applied, wait_s=wait_s):
         acks = newest
@@ -120,8 +130,7 @@ async def _acks(
 def _tell(
     applied: Applied, acks: tuple[AckState, ...], shown: Preview, *, as_json: bool
 ) -> int:
-    counted = [ack for ack in acks if ack.state != "gone"]
-    done = bool(counted) and all(ack.state == "enforces" for ack in counted)
+    done = is_enforced(acks)
     if as_json:
         answer(
             {
@@ -135,18 +144,25 @@ def _tell(
                 "after": shown.after,
                 "duplicate": applied.duplicate,
                 "acks": plain(acks),
-                **({} if done else {"code": "not-by-all", "message": _missing(acks)}),
+                **({} if done else {"code": "not-by-all", "message": missing(acks)}),
             }
         )
     else:
         print(ack_line(applied.revision, acks))
         print(f"undo: failsoft undo {applied.op_id} -m REASON")
     if not done:
-        print(f"failsoft: {_missing(acks)}", file=sys.stderr)
+        print(f"failsoft: {missing(acks)}", file=sys.stderr)
     return OK if done else NOT_BY_ALL
 
 
-def _missing(acks: tuple[AckState, ...]) -> str:
+def is_enforced(acks: tuple[AckState, ...]) -> bool:
+    """Whether there are live nodes and all of them enforce a write."""
+    counted = [ack for ack in acks if ack.state != "gone"]
+    return bool(counted) and all(ack.state == "enforces" for ack in counted)
+
+
+def missing(acks: tuple[AckState, ...]) -> str:
+    """Return who does not enforce a write, in words."""
     late = [a for a in acks if a.state not in ("enforces", "gone")]
     if not late:
         return "written, but no live node was there to enforce it"
