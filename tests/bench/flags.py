@@ -10,6 +10,7 @@ an environment with openfeature-flagd-core (see flags_differential).
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
 import os
 import subprocess
@@ -21,8 +22,10 @@ from typing import Any
 import mmh3
 import msgspec
 
+from failsoft import Failsoft, flag
 from failsoft.controls.records import Record
 from failsoft.flags import FlagState, check_flags, compile_flags, evaluate
+from failsoft.store.protocols import Call, Change
 
 BLOCK = 20_000
 MANY = 10_000
@@ -101,6 +104,32 @@ def calls_ns(rounds: int) -> dict[str, float]:
     )
 
 
+async def calls_from_code_ns(rounds: int) -> dict[str, float]:
+    """The same flags through `failsoft.flag`, which counts, and fills the context."""
+    app = Failsoft(_no_app)
+    runtime, flags = app.runtime, {"plain": document(), "rule": document(RULE)}
+    await runtime.ensure()
+    changes = tuple(Change("flag", k, "put", json=raw_of(d)) for k, d in flags.items())
+    answer = await runtime.store.apply(Call("op", "ana", "bench", changes))
+    while runtime.snapshot.revision < answer.revision:  # noqa: ASYNC110 - a script
+        await asyncio.sleep(0.01)
+    found = timed_ns(
+        {
+            "failsoft.flag, plain": lambda: flag("plain", False),
+            "failsoft.flag, rule": lambda: flag(
+                "rule", False, targeting_key="user-1", context=CONTEXT
+            ),
+        },
+        rounds,
+    )
+    await runtime.stop()
+    return found
+
+
+async def _no_app(scope: Any, receive: Any, send: Any) -> None:
+    raise AssertionError("no request is made")
+
+
 def raw_of(flag: dict[str, Any]) -> bytes:
     return msgspec.json.encode(flag)
 
@@ -132,9 +161,9 @@ def edit_ms(rounds: int) -> float:
 
 def load_ms() -> tuple[float, float]:
     """Return CPU of a full load, and of the longest slice of checks after it."""
-    records = records_of(MANY)
+    records, empty = records_of(MANY), compile_flags(0, {}, {}, ())
     begin = process_time()
-    state = compile_flags(1, records, {}, ())
+    state = compile_flags(1, records, {}, (), empty)
     load_s, slice_s, left = process_time() - begin, 0.0, True
     while left:
         begin = process_time()
@@ -149,8 +178,8 @@ def peer_ns(peer: str) -> float:
     return float(subprocess.run(command, capture_output=True, check=True).stdout)
 
 
-def show(what: str, found: float, bar: str, unit: str = "x") -> None:
-    print(f"{what:48}{found:9.2f} {unit:3} bar {bar}")
+def show(what: str, found: float, bar: str = "", unit: str = "x") -> None:
+    print(f"{what:48}{found:9.2f} {unit:3} {'bar ' + bar if bar else ''}")
 
 
 def main() -> int:
@@ -161,7 +190,7 @@ def main() -> int:
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     gc.freeze()
-    ns = calls_ns(args.rounds)
+    ns = calls_ns(args.rounds) | asyncio.run(calls_from_code_ns(args.rounds))
     for name, cost in ns.items():
         print(f"{name:48}{cost:9.0f} ns")
     # The call of the lambda is in both sides of each ratio.
@@ -171,6 +200,8 @@ def main() -> int:
     if args.peer:
         show("flagd-core / rule and 50 %", peer_ns(args.peer) / ns["rule"], ">= 20")
     show("one edit among 10,000, CPU", edit_ms(args.rounds), "<= 1", "ms")
+    for how in ("plain", "rule"):
+        show(f"failsoft.flag / evaluate, {how}", ns[f"failsoft.flag, {how}"] / ns[how])
     load, slice_ = load_ms()
     show("load of 10,000 flags, CPU", load, "<= 10", "ms")
     show("longest slice of checks after it, CPU", slice_, "<= 10", "ms")

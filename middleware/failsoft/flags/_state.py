@@ -8,7 +8,7 @@ last good version of its flag, or the layer below, and is listed.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import compress, count
 from operator import is_not
@@ -165,6 +165,8 @@ def changed_records(known: Records, records: Records) -> list[tuple[str, str]]:
     An edit moves its record to the end and leaves the order of all others, so they
     are compared without a step of Python each: 0.2 ms at 10,000, else 1 ms.
     """
+    if not known:
+        return list(records)  # the load of a whole set must not stall the loop
     values = list(records.values())
     old, new, at = iter(known.values()), iter(values), -1
     apart: Iterable[Record] = new
@@ -191,16 +193,18 @@ def _kills(records: Records) -> Kills:
     return tuple(sorted(found, key=lambda kill: literal_weight(kill[0]), reverse=True))
 
 
-def _queue(state: FlagState, known: Records, names: Iterable[str]) -> None:
+def _queue(state: FlagState, known: Records, names: Sequence[str]) -> None:
     """Have changed flags checked; the version before stands in for a bad one."""
     kept = state.kept
     # A flag may be bad because of another one that is repaired now.
     kept.unchecked.update(dict.fromkeys(kept.bad))
+    kept.unchecked.update(dict.fromkeys(names))
+    if not known:
+        return
     for name in names:
         before = known.get(("flag", name))
         if before is not None and name not in kept.bad:
             kept.good[name] = before
-        kept.unchecked[name] = None
 
 
 def _queue_users(state: FlagState) -> None:
