@@ -22,6 +22,7 @@ from failsoft.ops.command import (
     Unkill,
 )
 from failsoft.ops.flaglife import FlagLife
+from failsoft.ops.guard import GuardRow
 from failsoft.ops.history import ChangeRow
 from failsoft.ops.views import (
     AckState,
@@ -384,6 +385,9 @@ class PaperOperator:
 
     async def flag_lives(self) -> tuple[FlagLife, ...]:
         return self.lives
+
+    async def guards(self) -> tuple[GuardRow, ...]:
+        return ()
 
     async def flight(self, flight_id: str) -> Flight | None:
         return next((f for f in FLIGHTS if f.id == flight_id), None)

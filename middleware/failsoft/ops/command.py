@@ -19,6 +19,7 @@ __all__ = [
     "FlagPut",
     "FlagRevert",
     "GroupLift",
+    "GuardApply",
     "Kill",
     "ModeEnter",
     "ModeLeave",
@@ -112,6 +113,12 @@ class FlagDelete(msgspec.Struct, frozen=True, tag=True):
     target: str
 
 
+class GuardApply(msgspec.Struct, frozen=True, tag=True):
+    """Set the kill that a guard proposes: target `flag:key`."""
+
+    target: str
+
+
 class FlagRevert(msgspec.Struct, frozen=True, tag=True):
     """Drop the edit of a flag, so the layer below decides again."""
 
@@ -129,6 +136,7 @@ Command = (
     Kill
     | Unkill
     | GroupLift
+    | GuardApply
     | ModeEnter
     | ModeLeave
     | FlagEdit

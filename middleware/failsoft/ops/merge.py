@@ -21,6 +21,7 @@ from failsoft.ops.controlrows import (
     log_row,
 )
 from failsoft.ops.groups import GroupBook
+from failsoft.ops.guard import proposal_rows
 from failsoft.ops.nodes import NodeBook
 from failsoft.ops.notices import notices
 from failsoft.ops.rings import MINUTE_S, WINDOW_S, Counts, FleetRings, Ring
@@ -174,6 +175,7 @@ class FleetMerge:
             controls=controls,
             log=tuple(log_row(e) for e in list(self.entries)[: -LOG_SHOWN - 1 : -1]),
             notices=notices(node_rows, controls, observed, self.bad_ticks),
+            proposals=proposal_rows(observed.proposals, controls),
             totals=totals,
             evaluators=self._evaluators,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from failsoft.ops.guard import proposal_rows
 from failsoft.ops.stale import span
 from failsoft.ops.views import ControlRow, NodeRow, Notice
 from failsoft.store.protocols import Observed
@@ -25,6 +26,9 @@ def notices(
     """Return at most 20 notices."""
     found = [*_of_store(nodes, observed), *_of_nodes(nodes)]
     found += _of_controls(controls, observed.now_ms)
+    for one in proposal_rows(observed.proposals, controls):
+        text = f"guard proposes to kill {one.target}: {one.why}"
+        found.append(Notice(2, text, one.target))
     if bad_ticks:
         found.append(Notice(1, f"{bad_ticks} ticks could not be read: newer nodes?"))
     return tuple(sorted(found, key=lambda notice: -notice.level)[:_MOST])

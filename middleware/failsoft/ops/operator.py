@@ -7,6 +7,7 @@ from typing import Protocol
 
 from failsoft.ops.command import Command
 from failsoft.ops.flaglife import FlagLife
+from failsoft.ops.guard import GuardRow
 from failsoft.ops.history import ChangeRow
 from failsoft.ops.views import AckState, Applied, FleetView, Identity, LogRow, Preview
 from failsoft.telemetry import Definitions, Flight
@@ -105,6 +106,10 @@ class Operator(Protocol):
 
     async def flag_lives(self) -> tuple[FlagLife, ...]:
         """Return how flags are used, stale ones first; one read."""
+        ...
+
+    async def guards(self) -> tuple[GuardRow, ...]:
+        """Return the guarded flags, those that tripped first; a read for each."""
         ...
 
     async def flight(self, flight_id: str) -> Flight | None:

@@ -24,6 +24,7 @@ class Plan(msgspec.Struct, frozen=True):
     also: further changes of the same call.  covers: the targets they reach.
     was: the document before, of flags.  diff: what changes in it, in words.
     moves: ratio of users that change variant by a new split, None = no split.
+    reason: what stands in the log where the operator gives none.
     """
 
     target: str
@@ -48,6 +49,7 @@ class Plan(msgspec.Struct, frozen=True):
     was: bytes = b""
     diff: tuple[str, ...] = ()
     moves: float | None = None
+    reason: str = ""
 
     def changes(self, who: str, why: str) -> tuple[Change, ...]:
         """Return all changes of the call with the author filled in."""

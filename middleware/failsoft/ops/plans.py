@@ -19,6 +19,7 @@ from failsoft.ops.command import (
     Command,
     Extend,
     GroupLift,
+    GuardApply,
     Kill,
     ModeEnter,
     ModeLeave,
@@ -26,6 +27,7 @@ from failsoft.ops.command import (
 )
 from failsoft.ops.controlrows import covered_routes
 from failsoft.ops.flagplans import FLAG_PLANNERS
+from failsoft.ops.guard import plan_guard
 from failsoft.ops.modeparams import check_params
 from failsoft.ops.plan import Plan, known_flags, nearest_targets, row_of, split_kind
 from failsoft.ops.stale import span
@@ -290,5 +292,6 @@ _PLANNERS: dict[type, Callable[[Any, FleetView, Definitions], Plan]] = {
     ModeEnter: _mode_enter,
     ModeLeave: _mode_leave,
     Extend: _extend,
+    GuardApply: plan_guard,
     **FLAG_PLANNERS,
 }

@@ -15,6 +15,7 @@ from failsoft.ops.command import Command
 from failsoft.ops.controlrows import attempt_row, log_row, target_of
 from failsoft.ops.flagimport import FlagImport, calls_of, import_plan
 from failsoft.ops.flaglife import FlagLife, read_flag_life
+from failsoft.ops.guard import GuardRow, read_guards
 from failsoft.ops.history import ChangeRow, history_of
 from failsoft.ops.permission import (
     check_fresh,
@@ -173,7 +174,7 @@ class Session:
         confirm: str | None,
         op_id: str | None,
     ) -> Applied:
-        own = reason.strip()
+        own = reason.strip() or plan.reason
         if now.tier == 3 and not own:
             raise Invalid("reason", "tier 3 needs a reason of its own")
         why = check_reason(own or self._arming.reason)
@@ -316,6 +317,10 @@ class Session:
         except FailsoftError as error:
             await self._refused(plan.action, plan.target, reason, error)
             raise
+
+    async def guards(self) -> tuple[GuardRow, ...]:
+        """Return the guarded flags, those that tripped first; a read for each."""
+        return await read_guards(self._store, self.view(), self.definitions)
 
     async def flight(self, flight_id: str) -> Flight | None:
         """Return one kept example, None when it is not kept any more."""

@@ -21,6 +21,7 @@ from failsoft.ops.command import (
     Extend,
     FlagEdit,
     FlagRevert,
+    GuardApply,
     Kill,
     ModeEnter,
     ModeLeave,
@@ -201,6 +202,14 @@ VERBS: tuple[Verb, ...] = (
         (_TARGET, Word("span", "from now on", "span")),
         "operator",
         lambda values: Extend(values.target, values.span),
+    ),
+    Verb("guard status", "what the guards of flags judge now"),
+    Verb(
+        "guard apply",
+        "set the kill that a guard proposes",
+        (_KEY,),
+        "operator",
+        lambda values: GuardApply(_target("flag", values.key)),
     ),
     Verb("log", "who did what, refused attempts too"),
     Verb(

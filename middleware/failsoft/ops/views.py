@@ -28,6 +28,7 @@ __all__ = [
     "NodeRow",
     "Notice",
     "Preview",
+    "Proposal",
     "RouteRow",
     "Totals",
 ]
@@ -253,6 +254,20 @@ class Totals(msgspec.Struct, frozen=True):
     next_end_ms: int = 0
 
 
+class Proposal(msgspec.Struct, frozen=True):
+    """A kill that a guard would set, had its node the right.
+
+    ttl_s: seconds until it would end, None = no end.
+    """
+
+    target: str
+    at_ms: int
+    variant: str
+    why: str
+    ttl_s: float | None = None
+    node: str = ""
+
+
 class FleetView(msgspec.Struct, frozen=True):
     """Everything the surfaces paint, from one complete reply.
 
@@ -279,6 +294,7 @@ class FleetView(msgspec.Struct, frozen=True):
     notices: tuple[Notice, ...] = ()
     totals: Totals = Totals()
     evaluators: Mapping[str, bytes] = {}  # name -> JSON that `$ref` stands for
+    proposals: tuple[Proposal, ...] = ()
 
 
 class AckState(msgspec.Struct, frozen=True):
