@@ -6,12 +6,26 @@ import asyncio
 import contextlib
 import os
 import selectors
+import socket
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any
+from weakref import WeakSet
 
 __all__ = ["PrivateLoop"]
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """Knows its sockets from their first step: a fork may come amid a connect."""
+
+    def __init__(self, selector: selectors.BaseSelector) -> None:
+        super().__init__(selector)
+        self.connected: WeakSet[socket.socket] = WeakSet()
+
+    async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+        self.connected.add(sock)
+        await super().sock_connect(sock, address)
 
 
 class PrivateLoop:
@@ -41,6 +55,8 @@ class PrivateLoop:
         Not by closing: see `store.redis.connect.Server.cut_copies`.
         """
         numbers = [key.fd for key in self._selector.get_map().values()]
+        open_ones = (sock.fileno() for sock in list(self.loop.connected))
+        numbers += [number for number in open_ones if number >= 0]
         if hasattr(self._selector, "fileno"):
             numbers.append(self._selector.fileno())
         null = os.open(os.devnull, os.O_RDWR)
@@ -52,11 +68,11 @@ class PrivateLoop:
         with asyncio.Runner(loop_factory=self._new_loop) as runner:
             runner.run(self._main())
 
-    def _new_loop(self) -> asyncio.AbstractEventLoop:
-        return asyncio.SelectorEventLoop(self._selector)
+    def _new_loop(self) -> _Loop:
+        self.loop = _Loop(self._selector)
+        return self.loop
 
     async def _main(self) -> None:
-        self.loop = asyncio.get_running_loop()
         self._last = asyncio.Event()
         self._ready.set()
         await self._last.wait()
