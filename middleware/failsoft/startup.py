@@ -21,6 +21,7 @@ _MARGIN_S = 5.0  # beyond `start_deadline`: it has taken its time by then
 _STOP_S = 3.0
 
 _lock = threading.Lock()
+_begun: Runtime | None = None
 _has_exit = False
 
 
@@ -33,7 +34,7 @@ def start(*, url: str | None = None, env: str | None = None, **overrides: Any) -
     fork children go on by themselves.  Waits at most `store.start_deadline`.
     Raises DefinitionError, and StoreUnavailable with `store.require`.
     """
-    global _has_exit
+    global _begun, _has_exit
     given = {"redis_url": url, "env": env} | overrides
     settings = load_settings(
         {key: value for key, value in given.items() if value is not None},
@@ -50,19 +51,21 @@ def start(*, url: str | None = None, env: str | None = None, **overrides: Any) -
         if not _has_exit:
             _has_exit = True
             atexit.register(stop)
-        first = runtime.live_alone()
+        first, _begun = runtime.live_alone(), runtime
         try:
             first.result(settings.store.start_deadline_s + _MARGIN_S)
         except BaseException:
-            resign(runtime, 0.0)
+            resign(runtime, _STOP_S)
             raise
 
 
 def stop() -> None:
     """End what `failsoft.start` began; flags then give their coded defaults."""
-    runtime = current_runtime()
-    if runtime is not None and runtime.is_alone:
-        resign(runtime, _STOP_S)
+    global _begun
+    with _lock:
+        runtime, _begun = _begun, None
+        if runtime is not None:
+            resign(runtime, _STOP_S)
 
 
 def _after_fork() -> None:

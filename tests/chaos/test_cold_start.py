@@ -271,6 +271,8 @@ async def test_operators_see_where_a_nodes_controls_are_from(redis_url: str) -> 
         return [decode_heartbeat(beat).source for beat in observed.nodes.values()]
 
     async with started(node(redis_url)), asyncio.timeout(3):
-        while await sources() != ["redis"]:
+        while True:
+            if await sources() == ["redis"]:
+                break
             await asyncio.sleep(0.02)
     await store.aclose()

@@ -1,0 +1,173 @@
+"""`failsoft.start`: the same node without ASGI, and what goes from loop to loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+import failsoft
+from asgi.drive import get
+from asgi.eventually import eventually
+from failsoft import Failsoft
+from failsoft.controls.records import FlagDoc, KillDoc
+from failsoft.errors import StoreUnavailable
+from failsoft.runtime import current_runtime
+from failsoft.store.protocols import Call, Change
+from failsoft.store.redis.store import RedisStore
+
+ENV = "startup"
+AWAY = "redis://127.0.0.1:1/0"
+
+
+async def write(url: str, kind: str, name: str, doc: msgspec.Struct) -> None:
+    store = RedisStore(url, ENV)
+    change = Change(kind, name, "put", json=msgspec.json.encode(doc))
+    await store.apply(Call(f"op-{name}", "ana", "test", (change,)))
+    await store.aclose()
+
+
+def edit(url: str, value: str) -> None:
+    doc = FlagDoc(variants={"x": value}, defaultVariant="x")
+    asyncio.run(write(url, "flag", "price.new", doc))
+
+
+async def nodes(url: str) -> list[str]:
+    store = RedisStore(url, ENV)
+    observed = await store.read(ticks_after="", flights_after="")
+    await store.aclose()
+    return list(observed.nodes)
+
+
+@pytest.fixture(autouse=True)
+def stopped() -> Iterator[None]:
+    yield
+    failsoft.stop()
+
+
+def test_flags_work_from_any_thread_of_a_process_without_asgi(redis_url: str) -> None:
+    edit(redis_url, "new")
+    failsoft.start(url=redis_url, env=ENV)
+
+    answers: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(failsoft.flag("price.new", "")))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert answers == ["new"] * 3
+
+
+def test_a_second_start_is_the_first_one(redis_url: str) -> None:
+    failsoft.start(url=redis_url, env=ENV)
+    first = current_runtime()
+
+    failsoft.start(url=redis_url, env=ENV)
+
+    assert current_runtime() is first
+    assert len(asyncio.run(nodes(redis_url))) == 1
+
+
+def test_a_second_start_with_other_settings_is_told(
+    redis_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    failsoft.start(url=redis_url, env=ENV)
+
+    failsoft.start(url=redis_url, env="another")
+
+    assert "already started, with other settings" in caplog.text
+
+
+def test_after_the_stop_the_node_is_gone_and_flags_are_their_defaults(
+    redis_url: str,
+) -> None:
+    edit(redis_url, "new")
+    failsoft.start(url=redis_url, env=ENV)
+    before = failsoft.flag("price.new", "coded")
+
+    failsoft.stop()
+
+    details = failsoft.flag_details("price.new", "coded")
+    assert (before, details.value) == ("new", "coded")
+    assert details.error == "PROVIDER_NOT_READY"
+    assert asyncio.run(nodes(redis_url)) == []
+    assert "failsoft" not in {thread.name for thread in threading.enumerate()}
+
+
+def test_it_starts_anew_after_a_stop(redis_url: str) -> None:
+    failsoft.start(url=redis_url, env=ENV)
+    failsoft.stop()
+    edit(redis_url, "new")
+
+    failsoft.start(url=redis_url, env=ENV)
+
+    assert failsoft.flag("price.new", "coded") == "new"
+
+
+def test_a_start_without_the_store_takes_no_longer_than_its_deadline() -> None:
+    began = time.monotonic()
+    failsoft.start(url=AWAY, env=ENV)
+
+    assert time.monotonic() - began < 1
+    assert failsoft.flag("price.new", "coded") == "coded"
+
+
+def test_a_start_that_needs_the_store_says_why_it_cannot() -> None:
+    with pytest.raises(StoreUnavailable, match="no controls at start"):
+        failsoft.start(url=AWAY, env=ENV, store={"require": True})
+
+    assert "failsoft" not in {thread.name for thread in threading.enumerate()}
+
+
+async def hello(request: Request) -> PlainTextResponse:
+    return PlainTextResponse("hello")
+
+
+def guarded_at(url: str) -> Failsoft:
+    return Failsoft(Starlette(routes=[Route("/x", hello)]), redis_url=url, env=ENV)
+
+
+@pytest.mark.anyio
+async def test_a_middleware_beside_it_is_a_node_of_its_own(redis_url: str) -> None:
+    await asyncio.to_thread(failsoft.start, url=redis_url, env=ENV)
+    guarded = guarded_at(redis_url)
+    await guarded.runtime.ensure()
+
+    found = await nodes(redis_url)
+    await guarded.runtime.stop()
+
+    assert len(found) == 2
+
+
+def test_a_kill_goes_on_from_loop_to_loop_while_the_store_is_away(
+    own_redis: Any,
+) -> None:
+    with own_redis() as server:
+        guarded = guarded_at(server.url)
+
+        async def learn() -> None:
+            await write(server.url, "kill", "route:* /*", KillDoc("ana", "INC-1"))
+            await get(guarded, "/x")
+            await eventually(lambda: guarded.runtime.snapshot.kills == 1)
+
+        async def serve() -> int:
+            return (await get(guarded, "/x")).status
+
+        asyncio.run(learn())
+        server.kill()
+        statuses = [asyncio.run(serve()) for _ in range(2)]
+
+    assert statuses == [503, 503]
