@@ -137,7 +137,7 @@ class _Served:
 
 
 class _Unknown(_Served):
-    """Serves a key that no layer knows."""
+    """Serves a key without any usable document.  reason: the error."""
 
     __slots__ = ()
 
@@ -148,7 +148,8 @@ class _Unknown(_Served):
         context: Context | None,
         now_ms: Clock | None,
     ) -> FlagDetails:
-        return FlagDetails(default, None, "DEFAULT", "FLAG_NOT_FOUND", self.revision)
+        shown = "DEFAULT" if self.reason == "FLAG_NOT_FOUND" else "ERROR"
+        return FlagDetails(default, None, shown, self.reason, self.revision)
 
 
 class _Refusing(_Served):
@@ -374,7 +375,8 @@ def _coded(state: FlagState, key: str, stale: str) -> _Served:
         return _Served(revision, reason, declared)
     if stale:
         return _Served(revision, stale, None)
-    return _Unknown(revision, "DEFAULT", None)
+    is_bad = key in state.kept.bad
+    return _Unknown(revision, "PARSE_ERROR" if is_bad else "FLAG_NOT_FOUND", None)
 
 
 def _edited(state: FlagState, ready: Ready, stale: str) -> _Served:

@@ -32,6 +32,7 @@ _LAZY = frozenset(("if", "and", "or", "var", "missing", "missing_some"))
 OPERATORS = (
     frozenset(EAGER) | _LAZY | _LOOPS | frozenset(("fractional", "$ref", "$flag"))
 )
+_NOT_HERE = {"log": "evaluation writes no logs; put its argument in its place"}
 _OWN_FIELDS = ("state", "variants", "defaultVariant", "targeting", "metadata")
 # The last two are flagd's own notes on where a flag came from.
 _FIELDS = (*_OWN_FIELDS, "source", "selector")
@@ -44,7 +45,8 @@ def decode(raw: bytes, where: str) -> Any:
     try:
         return msgspec.json.decode(raw)
     except RecursionError:
-        raise FlagError("is nested too deep", where=where) from None
+        todo = f"keep rules within {MAX_DEPTH} levels"
+        raise FlagError("is nested too deep", where=where, todo=todo) from None
     except (msgspec.DecodeError, UnicodeError) as error:
         raise FlagError(f"is no JSON: {error}", where=where) from None
 
@@ -245,7 +247,8 @@ class _Reader:
 
     def _operator(self, name: str, raw: Any, path: str, depth: int, loops: int) -> Node:
         if name not in OPERATORS:
-            todo = _meant(name, OPERATORS) or "update the node, or use another operator"
+            todo = _NOT_HERE.get(name) or _meant(name, OPERATORS)
+            todo = todo or "update the node, or use another operator"
             raise self._fault(f"operator {name!r:.50} is not known", path, todo)
         args = raw if isinstance(raw, list) else [raw]
         if name == "$ref":

@@ -150,7 +150,7 @@ def test_prerequisites_in_a_circle_are_refused_with_the_chain() -> None:
 
     assert set(state.bad) == {"a", "b", "c"}
     assert "a -> b -> c -> a" in state.kept.bad["a"]
-    assert story(state, "a", False) == (False, "DEFAULT")
+    assert story(state, "a", False) == (False, "ERROR")
 
 
 def test_an_edit_over_another_version_of_the_file_says_so() -> None:
