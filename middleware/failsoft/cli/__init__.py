@@ -84,6 +84,8 @@ def _is_write(name: str) -> bool:
 
 
 def _registered(name: str, home: str) -> tuple[argparse.ArgumentParser, _Act]:
+    if name.startswith("guard "):
+        home = "_guard"
     module = import_module(f"failsoft.cli.{home}")
     verb = next(verb for verb in VERBS if verb.name == name)
     parser = Grammar(prog=f"failsoft {name}", description=verb.help, allow_abbrev=False)
