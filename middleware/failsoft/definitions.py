@@ -17,7 +17,7 @@ from failsoft.errors import StoreError
 from failsoft.flags._definitions import IN_CODE, NO_FILES
 from failsoft.modes import BUILT_IN, summary_of
 from failsoft.routes.table import RouteTable
-from failsoft.settings import Settings
+from failsoft.settings import ModeDefinition, Settings
 from failsoft.telemetry import Definitions, FlagDef, ModeDef, encode
 
 __all__ = ["Publisher"]
@@ -52,7 +52,9 @@ class Publisher:
             routes=tuple((r.key, r.criticality, r.tags) for r in table.routes),
             flags=tuple((flag.key, flag.default) for flag in flags),
             modes=tuple(
-                ModeDef(name, mode.title, mode.routes, summary_of(mode))
+                ModeDef(
+                    name, mode.title, mode.routes, summary_of(mode), _disabled(mode)
+                )
                 for name, mode in sorted(modes.items())
             ),
             flagdefs=flags,
@@ -108,6 +110,12 @@ class Publisher:
                 if not await store.keep_definitions(self.digest):
                     await store.publish_definitions(self.digest, self._blob)
             await asyncio.sleep(_PUBLISH_S)
+
+
+def _disabled(mode: ModeDefinition) -> tuple[str, ...]:
+    return tuple(
+        key for name, keys in mode.actions if name == "disable" for key in keys
+    )
 
 
 def _as_json(value: Any) -> str:

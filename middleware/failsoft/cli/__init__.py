@@ -16,7 +16,8 @@ from importlib.metadata import version
 
 from failsoft.cli._answers import fail
 from failsoft.errors import FailsoftError, Invalid
-from failsoft.ops.verbs import VERBS, Grammar, find_verb, parse_words
+from failsoft.ops.flagverbs import FLAG_VERBS
+from failsoft.ops.verbs import VERBS, Grammar, Verb, find_verb, parse_words
 
 __all__ = ["main", "run"]
 
@@ -27,6 +28,7 @@ _OWN = {
     "top": "the terminal UI",
     "acl": "print the Redis rules of each role",
     "doctor": "check the store, its rights and the nodes",
+    "log export": "the whole kept log as JSON lines, oldest first",
     "store status": "revision, digest and records of the store, and of each node",
     "store export": "the file a node can begin with (store.bootstrap)",
     "store rewound": "what nodes still enforce that Redis lost",
@@ -34,8 +36,9 @@ _OWN = {
     "store accept": "let the nodes adopt what Redis holds",
 }
 _HOMES = {"run": "_run", "demo": "_demo", "top": "_top", "acl": "_acl"}
-_HOMES["doctor"] = "_doctor"
+_HOMES |= {"doctor": "_doctor", "log export": "_log"}
 _HOMES |= {name: "_store" for name in _OWN if name.startswith("store ")}
+_REGISTERED = {verb.name: verb for verb in (*VERBS, *FLAG_VERBS)}
 
 
 def run(argv: list[str]) -> int:
@@ -62,11 +65,10 @@ def main(argv: list[str]) -> int:
         return 0
     if argv[0].startswith("-"):
         raise Invalid(argv[0], "comes after a verb: failsoft VERB ...")
-    name, rest = find_verb(argv, [*_OWN, *(verb.name for verb in VERBS)])
+    name, rest = find_verb(argv, [*_OWN, *_REGISTERED])
     home = _HOMES.get(name)
     if home is None:
-        home = "_write" if _is_write(name) else "_read"
-        parser, act = _registered(name, home)
+        parser, act = _registered(_REGISTERED[name])
     else:
         parser, act = _own(name, home)
     if name != "run":
@@ -79,16 +81,15 @@ def main(argv: list[str]) -> int:
 _Act = Callable[[argparse.Namespace], int]
 
 
-def _is_write(name: str) -> bool:
-    return any(verb.name == name and verb.role == "operator" for verb in VERBS)
-
-
-def _registered(name: str, home: str) -> tuple[argparse.ArgumentParser, _Act]:
-    if name.startswith("guard "):
+def _registered(verb: Verb) -> tuple[argparse.ArgumentParser, _Act]:
+    about = "_flags" if verb in FLAG_VERBS else ""
+    home = f"{about}_{'write' if verb.role == 'operator' else 'read'}"
+    if verb.name.startswith("guard "):
         home = "_guard"
     module = import_module(f"failsoft.cli.{home}")
-    verb = next(verb for verb in VERBS if verb.name == name)
-    parser = Grammar(prog=f"failsoft {name}", description=verb.help, allow_abbrev=False)
+    parser = Grammar(
+        prog=f"failsoft {verb.name}", description=verb.help, allow_abbrev=False
+    )
     module.add_arguments(parser, verb)
     return parser, lambda values: int(module.main(verb, values))
 
@@ -104,7 +105,8 @@ def _own(name: str, home: str) -> tuple[argparse.ArgumentParser, _Act]:
 
 def _overview() -> str:
     lines = ["failsoft VERB ...   (failsoft VERB --help says more)", ""]
-    known = [*_OWN.items(), *((verb.name, verb.help) for verb in VERBS)]
+    verbs = ((name, verb.help) for name, verb in _REGISTERED.items())
+    known = [*_OWN.items(), *verbs]
     lines += [f"  {name:<15} {text}" for name, text in known]
     lines += [
         "",

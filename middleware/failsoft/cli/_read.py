@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from failsoft.cli._answers import OK, answer, plain, table
-from failsoft.cli._session import add_store, opened, with_traffic
+from failsoft.cli._log import follow
+from failsoft.cli._session import add_store, counted_note, opened, with_figures
 from failsoft.clock import elapsed
 from failsoft.controls.targets import nearest
 from failsoft.errors import TargetGone
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser, verb: Verb) -> None:
     parser.add_argument("--watch", action="store_true", help="again each second")
     if verb.name == "log":
         parser.add_argument("--count", type=int, default=50, help="lines (50)")
+        parser.add_argument("--follow", action="store_true", help="JSON, as they come")
 
 
 def main(verb: Verb, values: argparse.Namespace) -> int:
@@ -42,8 +44,10 @@ def main(verb: Verb, values: argparse.Namespace) -> int:
 async def _read(verb: Verb, values: argparse.Namespace) -> int:
     async with opened(values) as session:
         if verb.name in _WITH_TRAFFIC:
-            await with_traffic(session)
+            await with_figures(session)
         await _show(verb, values, session)
+        if verb.name == "log" and values.follow:
+            return await follow(session)
         while values.watch:
             await asyncio.sleep(1.0)
             await _show(verb, values, session)
@@ -80,6 +84,7 @@ def _status(view: FleetView, _: argparse.Namespace) -> _Picture:
         f"{totals.rps:,.1f} rps  err {err}  p95 {p95}  "
         f"refused {totals.refused_per_s:.1f}/s  shed {totals.shed_per_s:.1f}/s",
         f"{totals.controls_active} controls{_next_end(view)}",
+        *_noted(view),
         *(f"! {safe(notice.text)}" for notice in view.notices),
     ]
     fields = {
@@ -95,11 +100,17 @@ def _next_end(view: FleetView) -> str:
     return f", next end in {span((at_ms - view.server_ms) / 1000)}" if at_ms else ""
 
 
+def _noted(view: FleetView) -> tuple[str, ...]:
+    note = counted_note(view)
+    return (note,) if note else ()
+
+
 def _routes(view: FleetView, _: argparse.Namespace) -> _Picture:
     heads = ("ROUTE", "RPS", "ERR%", "P50", "P95", "P99", "REFUSED/S", "STATE")
     text = table(heads, [_route_cells(row) for row in view.routes[:_ROUTES_SHOWN]])
     more = len(view.routes) - _ROUTES_SHOWN
     text += f"\n... {more} more routes; --json has all" if more > 0 else ""
+    text = "\n".join((text, *_noted(view)))
     return {"routes": plain([row.whole() for row in view.routes])}, text
 
 

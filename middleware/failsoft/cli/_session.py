@@ -14,11 +14,21 @@ from failsoft.ops import connect
 from failsoft.ops.session import Session
 from failsoft.ops.views import FleetView
 
-__all__ = ["add_store", "opened", "store_url", "with_traffic"]
+__all__ = [
+    "add_store",
+    "counted_note",
+    "opened",
+    "store_url",
+    "with_figures",
+    "with_traffic",
+]
 
 # Nodes send ticks only while watched: they hear of us within a beat (0.8 s), and
 # the first second they count comes a second later.
 _TRAFFIC_WITHIN_S = 2.5
+# What a ratio takes, and how long a read waits for it where nobody watched before.
+_ENOUGH_CALLS, _ENOUGH_S = 30, 3.0
+_ENOUGH_WITHIN_S = 4.5
 
 
 def add_store(parser: argparse.ArgumentParser) -> None:
@@ -31,6 +41,7 @@ def add_store(parser: argparse.ArgumentParser) -> None:
         help="redis://user:password@host:6379/0 (FAILSOFT_REDIS_URL)",
     )
     parser.add_argument("--env", metavar="NAME", help="environment (FAILSOFT_ENV)")
+    parser.add_argument("--as", dest="actor", metavar="NAME", help="who this is")
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
@@ -45,7 +56,10 @@ def store_url(values: argparse.Namespace) -> str:
 @asynccontextmanager
 async def opened(values: argparse.Namespace) -> AsyncIterator[Session]:
     """Open a session that has a whole view; closes it."""
-    session = await connect(store_url(values), values.env, needs_arming=False)
+    actor = getattr(values, "actor", None)
+    session = await connect(
+        store_url(values), values.env, needs_arming=False, actor=actor
+    )
     try:
         await session.ready()
         yield session
@@ -61,3 +75,32 @@ async def with_traffic(session: Session) -> FleetView:
         await asyncio.sleep(0.05)
         view = session.view()
     return view
+
+
+async def with_figures(session: Session) -> FleetView:
+    """Return a view whose ratios say something, or all that three seconds bring.
+
+    Where somebody watched in the last minute, the kept seconds are there at once.
+    """
+    until = elapsed() + _ENOUGH_WITHIN_S
+    view = session.view()
+    while view.totals.nodes_live and not _says_enough(view) and elapsed() < until:
+        await asyncio.sleep(0.05)
+        view = session.view()
+    return view
+
+
+def _says_enough(view: FleetView) -> bool:
+    totals = view.totals
+    return totals.n >= _ENOUGH_CALLS or totals.counted_s >= _ENOUGH_S
+
+
+def counted_note(view: FleetView) -> str:
+    """Return what to know about a window that is not full yet, "" when it is."""
+    counted_s = view.totals.counted_s
+    if not view.totals.nodes_live or counted_s >= view.window_s - 1.5:
+        return ""
+    return (
+        f"figures of {counted_s:.1f} s: nodes report only while somebody watches; "
+        "--watch fills the window"
+    )

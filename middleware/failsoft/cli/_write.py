@@ -7,6 +7,7 @@ import asyncio
 import os
 import sys
 import threading
+from collections.abc import Awaitable, Callable
 
 from failsoft.cli._answers import NOT_BY_ALL, OK, ack_line, answer, plain
 from failsoft.cli._session import add_store, opened, with_traffic
@@ -22,20 +23,32 @@ from failsoft.ops.views import AckState, Applied, Preview
 __all__ = [
     "acks_of",
     "add_arguments",
+    "add_written",
+    "confirmed",
+    "dry_run",
     "is_enforced",
     "main",
     "missing",
+    "tell",
     "typed",
+    "wait_of",
     "wait_span_s",
+    "write",
 ]
 
 _WAIT_S = 5.0
+_LINES_SHOWN = 30
 
 
 def add_arguments(parser: argparse.ArgumentParser, verb: Verb) -> None:
     """Declare a verb's own words and what every write takes."""
     add_words(parser, verb.words)
     add_store(parser)
+    add_written(parser)
+
+
+def add_written(parser: argparse.ArgumentParser) -> None:
+    """Declare what every write takes beside its own words and the store."""
     parser.add_argument("-m", "--reason", default="", help="why; stands in the log")
     parser.add_argument("--dry-run", action="store_true", help="preview only")
     parser.add_argument("--wait", metavar="SPAN", help="for the nodes' answers (5s)")
@@ -45,10 +58,28 @@ def add_arguments(parser: argparse.ArgumentParser, verb: Verb) -> None:
 def main(verb: Verb, values: argparse.Namespace) -> int:
     """Run one write; returns 0, or 3 when not all live nodes enforce it yet."""
     command = verb.make(values) if verb.make else None
-    wait_s = wait_span_s(values.wait)
+
+    async def build(session: Session) -> Command | None:
+        return command
+
+    return write(build, values)
+
+
+def write(
+    build: Callable[[Session], Awaitable[Command | None]], values: argparse.Namespace
+) -> int:
+    """Preview, confirm and write what `build` makes of a session; see `main`.
+
+    None stands for undo.
+    """
+    return asyncio.run(_write(build, values, wait_of(values)))
+
+
+def wait_of(values: argparse.Namespace) -> float:
+    """Return --wait in seconds; Invalid for it, or for the reason of a write."""
     if not values.dry_run:
         _check_reason(values.reason)
-    return asyncio.run(_write(command, values, wait_s))
+    return wait_span_s(values.wait)
 
 
 def wait_span_s(text: str | None) -> float:
@@ -66,19 +97,25 @@ def _check_reason(reason: str) -> None:
 
 
 async def _write(
-    command: Command | None, values: argparse.Namespace, wait_s: float
+    build: Callable[[Session], Awaitable[Command | None]],
+    values: argparse.Namespace,
+    wait_s: float,
 ) -> int:
     async with opened(values) as session:
+        command = await build(session)
         await with_traffic(session)
         op_id = None if command else values.op
+        if command is None and session.role != "operator" and not values.dry_run:
+            # Says the missing right, not that a viewer has no write to take back.
+            await session.undo(op_id, reason=values.reason)
         shown = session.preview(command) if command else session.preview_undo(op_id)
         if not values.json:
-            print(_dry_run(shown))
+            print(dry_run(shown))
         if values.dry_run:
             if values.json:
                 answer({"ok": True, "dry_run": True, "preview": plain(shown)})
             return OK
-        confirm = await _confirm(shown, session.view().env, values)
+        confirm = await confirmed(shown, session.view().env, values)
         if command is None:
             applied = await session.undo(op_id, reason=values.reason, confirm=confirm)
         else:
@@ -86,10 +123,11 @@ async def _write(
                 command, reason=values.reason, preview=shown, confirm=confirm
             )
         acks = await acks_of(session, applied, wait_s)
-    return _tell(applied, acks, shown, as_json=values.json)
+    return tell(applied, acks, shown, as_json=values.json)
 
 
-async def _confirm(shown: Preview, env: str, values: argparse.Namespace) -> str | None:
+async def confirmed(shown: Preview, env: str, values: argparse.Namespace) -> str | None:
+    """Return what confirms a change: --confirm, or what is typed."""
     if shown.tier < 2 or values.confirm:
         return str(values.confirm) if values.confirm else None
     if values.json or not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -127,9 +165,10 @@ async def acks_of(
     return acks
 
 
-def _tell(
+def tell(
     applied: Applied, acks: tuple[AckState, ...], shown: Preview, *, as_json: bool
 ) -> int:
+    """Say what was written and who enforces it; return the exit status."""
     done = is_enforced(acks)
     if as_json:
         answer(
@@ -170,7 +209,8 @@ def missing(acks: tuple[AckState, ...]) -> str:
     return f"written, but not enforced by {names}"
 
 
-def _dry_run(shown: Preview) -> str:
+def dry_run(shown: Preview) -> str:
+    """Return a preview as lines."""
     # What is lifted has no end to tell, only what is put has.
     end = ", no end" if shown.after in ("KILLED", "ON") else ""
     if shown.until_s is not None:
@@ -184,7 +224,14 @@ def _dry_run(shown: Preview) -> str:
         f"  covers      {shown.rps:.1f} req/s ({share} of traffic): {routes}{more}",
         f"  nodes       {shown.nodes_can[0]} of {shown.nodes_can[1]} can enforce it",
     ]
+    if shown.seen_on:
+        seen = ", ".join(safe(key) for key in shown.seen_on[:5])
+        lines.append(f"  seen on     {seen} (in kept failures)")
     if shown.answer:
         lines.append(f"  clients get {safe(shown.answer)}")
     notes = [*shown.warnings, *([shown.conflict] if shown.conflict else [])]
+    lines += [f"  changes     {safe(line)}" for line in shown.diff[:_LINES_SHOWN]]
+    if len(shown.diff) > _LINES_SHOWN:
+        rest = len(shown.diff) - _LINES_SHOWN
+        lines.append(f"  changes     and {rest:,} more; --json has all")
     return "\n".join([*lines, *(f"  note        {safe(note)}" for note in notes)])

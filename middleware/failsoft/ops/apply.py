@@ -1,7 +1,7 @@
 """The one way to write: checks, the store's call, the audit.
 
-Refused attempts and armings go to the attempts stream; every write and attempt is
-also one JSON line on logger `failsoft.audit`, so an audit can outlive the kept log.
+Refused attempts and armings go to the attempts stream, and as one JSON line to logger
+`failsoft.audit`, where the store tells the writes: so an audit outlives the kept log.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from failsoft.ops.flagforms import diff_words
 from failsoft.ops.plan import Plan
 from failsoft.ops.sources.store import FleetStore
 from failsoft.ops.views import Applied, Identity, Preview
-from failsoft.store.protocols import Call
+from failsoft.store.protocols import Call, Change
 
 __all__ = ["Writer", "check_confirm", "new_code", "new_op_id"]
 
@@ -67,35 +67,32 @@ class Writer:
     async def write(self, plan: Plan, reason: str, op_id: str) -> Applied:
         """Write one plan; StoreConflict says who was first and what is there now."""
         changes = plan.changes(self.actor, reason)
-        call = Call(op_id, self.actor, reason, changes, via=self._identity.os_label)
+        targets = plan.covers or (plan.target,)
         try:
-            answer = await self._store.apply(call)
+            return await self.call(op_id, changes, reason, targets)
         except StoreConflict as conflict:
             raise _explained(conflict, plan) from conflict
-        applied = Applied(
+
+    async def call(
+        self,
+        op_id: str,
+        changes: tuple[Change, ...],
+        reason: str,
+        targets: tuple[str, ...],
+        epoch: str = "",
+    ) -> Applied:
+        """Write all changes or none; StoreRewound when the epoch is another."""
+        via = self._identity.os_label
+        call = Call(op_id, self.actor, reason, changes, via=via, epoch=epoch)
+        answer = await self._store.apply(call)
+        return Applied(
             revision=answer.revision,
             epoch=answer.epoch,
             op_id=op_id,
             at_ms=answer.now_ms,
             duplicate=answer.duplicate,
-            targets=plan.covers or (plan.target,),
+            targets=targets,
         )
-        self._audit(plan.action, plan.target, reason, op_id, rev=answer.revision)
-        return applied
-
-    def _audit(
-        self, action: str, target: str, why: str, op_id: str, **more: object
-    ) -> None:
-        line = {
-            "env": self._store.env,
-            "who": self.actor,
-            "via": self._identity.os_label,
-            "action": action,
-            "target": target,
-            "why": why,
-            "op_id": op_id,
-        }
-        _audit.info("%s", json.dumps(line | more))
 
     async def attempted(
         self, action: str, target: str, why: str, error: FailsoftError | None = None
@@ -110,7 +107,7 @@ class Writer:
             "why": why[:500],
             **refused,
         }
-        self._audit(action, target, why, "", **refused)
+        _audit.info("%s", json.dumps({"env": self._store.env, **fields}))
         with suppress(StoreError):
             await self._store.attempt(fields)
 

@@ -27,11 +27,13 @@ async def connect(
     identity: Identity | None = None,
     read_only: bool = False,
     needs_arming: bool = True,
+    actor: str | None = None,
 ) -> Session:
     """Return a session whose reader runs; without a URL on this process's memory.
 
     url, env: default to `FAILSOFT_REDIS_URL` and `FAILSOFT_ENV`.  needs_arming: False
-    for tools that bring a reason with each write.  A store that is lost later is no
+    for tools that bring a reason with each write.  actor: who writes, a claim; who the
+    server says it is stands beside it in the log.  A store that is lost later is no
     error: the views say so.  Raises StoreUnavailable when it does not answer now,
     StoreRefused on a wrong login, DefinitionError on a bad URL or environment name.
     """
@@ -44,6 +46,7 @@ async def connect(
         identity=identity,
         read_only=read_only,
         needs_arming=needs_arming,
+        actor=actor,
     )
 
 
@@ -54,6 +57,7 @@ async def open_session(
     identity: Identity | None = None,
     read_only: bool = False,
     needs_arming: bool = True,
+    actor: str | None = None,
 ) -> Session:
     """Return a session on a store that is open already; the session closes it."""
     try:
@@ -66,16 +70,18 @@ async def open_session(
     return Session(
         store,
         reader,
-        identity or _identity(user),
+        identity or _identity(user, actor),
         role,
         read_only=read_only,
         needs_arming=needs_arming,
     )
 
 
-def _identity(user: str) -> Identity:
+def _identity(user: str, actor: str | None) -> Identity:
     """Return who writes: the server's name if it proves one, else the login name."""
     label = f"{_login(os.environ)}@{socket.gethostname()}"[:100]
+    if actor:
+        return Identity(actor, False, f"{label} {user}"[:200])
     name = user.removesuffix("?")
     if not user.endswith("?"):
         return Identity(name, True, label)

@@ -16,7 +16,7 @@ from failsoft.flags._form import Form, Split, read_form, write_form
 from failsoft.flags._splice import replaced
 from failsoft.ops.command import FlagEdit
 
-__all__ = ["default_text", "edited", "flag_now"]
+__all__ = ["default_text", "edited", "flag_now", "new_document"]
 
 _HASH_VERSION = 3
 _BOOLEAN = {"on": True, "off": False}
@@ -90,9 +90,7 @@ def edited(json: bytes, coded: str, edit: FlagEdit) -> bytes:
     asked = (edit.enabled, edit.rollout, edit.default)
     if sum(one is not None for one in asked) != 1:
         raise Invalid(edit.target, "needs exactly one of on, off, default and rollout")
-    if not json and coded not in ("", "true", "false"):
-        raise _not_boolean(edit.target)
-    json = json or _NEW
+    json = json or new_document(edit.target, coded)
     doc = _decode(json)
     if not isinstance(doc.get("variants"), dict):
         raise Invalid(edit.target, "is not a boolean flag, and has no variants")
@@ -108,6 +106,16 @@ def edited(json: bytes, coded: str, edit: FlagEdit) -> bytes:
     default = msgspec.json.encode(variant)
     changes = {"state": b'"ENABLED"', "defaultVariant": default, "targeting": None}
     return replaced(json, changes)
+
+
+def new_document(target: str, coded: str) -> bytes:
+    """Return what a first edit starts from; Invalid unless the flag is boolean.
+
+    coded: the coded default as JSON text, "" when not declared.
+    """
+    if coded not in ("", "true", "false"):
+        raise _not_boolean(target)
+    return _NEW.replace(b'"off"}', b'"on"}') if coded == "true" else _NEW
 
 
 def _not_boolean(target: str) -> Invalid:

@@ -19,7 +19,7 @@ from failsoft.flags._moves import IDS, moved, rebuckets, splits
 from failsoft.flags._parse import parse_flag
 from failsoft.flags._splice import replaced
 from failsoft.ops.command import FlagDelete, FlagEdit, FlagPut, FlagRevert
-from failsoft.ops.flagdocs import edited, flag_now
+from failsoft.ops.flagdocs import edited, flag_now, new_document
 from failsoft.ops.flagforms import diff_words
 from failsoft.ops.plan import Plan, known_flags, nearest_targets, row_of, split_kind
 from failsoft.ops.views import ControlRow, FleetView
@@ -71,11 +71,14 @@ def _known(
 
 
 def _document(name: str, row: ControlRow | None, definitions: Definitions) -> bytes:
-    """Return the document an edit starts from: the edit's, else the file's."""
+    """Return what an edit starts from: the edit's, the file's, the coded boolean."""
     if row is not None and row.rev:
         return row.doc
     below = flag_below(name, definitions)
-    return below.doc.encode() if below else b""
+    if below is not None and below.doc:
+        return below.doc.encode()
+    coded = dict(definitions.flags).get(name, "")
+    return new_document(f"flag:{name}", coded) if coded in ("true", "false") else b""
 
 
 def put_plan(command: FlagPut, view: FleetView, definitions: Definitions) -> Plan:

@@ -291,6 +291,11 @@ class Session:
                 yield entry
             after = found[-1].id
 
+    async def newest_entry_id(self) -> str:
+        """Return the id of the log's newest entry, "0-0" without one."""
+        newest = await self._store.log(1)
+        return newest[0].id if newest else "0-0"
+
     def preview_import(self, name: str, found: FlagImport) -> Preview:
         """Dry-run an import; name: how the log and the preview call it."""
         return self._preview(import_plan(name, found))

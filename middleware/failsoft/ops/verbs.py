@@ -19,6 +19,7 @@ from failsoft.ops.command import (
     NEVER,
     Command,
     Extend,
+    FlagDelete,
     FlagEdit,
     FlagRevert,
     GuardApply,
@@ -109,14 +110,29 @@ def _mode_enter(values: argparse.Namespace) -> Command:
 def _flag(**change: Any) -> Callable[[argparse.Namespace], Command]:
     def make(values: argparse.Namespace) -> Command:
         target = _target("flag", values.key)
-        return FlagEdit(target, force=values.force, **change)
+        seen = values.if_rev
+        return FlagEdit(target, force=values.force, if_rev=seen, **change)
 
     return make
 
 
 def _rollout(values: argparse.Namespace) -> Command:
     target = _target("flag", values.key)
-    return FlagEdit(target, rollout=values.percent, force=values.force)
+    return FlagEdit(
+        target,
+        rollout=values.percent,
+        force=values.force,
+        variant=values.variant,
+        rebucket=values.rebucket,
+        if_rev=values.if_rev,
+    )
+
+
+def _set_default(values: argparse.Namespace) -> Command:
+    target = _target("flag", values.key)
+    if values.default is None:
+        raise Invalid("--default", "names the variant that is served; it is missing")
+    return FlagEdit(target, default=values.default, if_rev=values.if_rev)
 
 
 _FORCE = Word("--force", "write although nothing matches", "switch", False)
@@ -126,6 +142,8 @@ _GROUP = Word("--group", "incident this belongs to", required=False)
 _TARGET = Word("target", "route:METHOD /path, tag:name or flag:key; * and ? match")
 _KEY = Word("key", "flag key")
 _MODE = Word("name", "name of the mode")
+_REBUCKET = Word("--rebucket", "write although it moves users", "switch", False)
+_IF_REV = Word("--if-rev", "only if the edit has this revision", "count", False)
 
 VERBS: tuple[Verb, ...] = (
     Verb("status", "environment, nodes, totals, notices"),
@@ -180,12 +198,38 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb("flags list", "flags, edited ones first"),
     Verb("flags show", "one flag and its document", (_KEY,)),
-    Verb("flags on", "on for all", (_KEY, _FORCE), "operator", _flag(enabled=True)),
-    Verb("flags off", "off for all", (_KEY, _FORCE), "operator", _flag(enabled=False)),
+    Verb(
+        "flags on",
+        "on for all",
+        (_KEY, _FORCE, _IF_REV),
+        "operator",
+        _flag(enabled=True),
+    ),
+    Verb(
+        "flags off",
+        "off for all",
+        (_KEY, _FORCE, _IF_REV),
+        "operator",
+        _flag(enabled=False),
+    ),
+    Verb(
+        "flags set",
+        "another default variant; rules stay",
+        (_KEY, Word("--default", "variant to serve", required=False), _IF_REV),
+        "operator",
+        _set_default,
+    ),
     Verb(
         "flags rollout",
-        "on for a share of users",
-        (_KEY, Word("percent", "0 to 100", "percent"), _FORCE),
+        "a variant for a share of those whom no rule matches",
+        (
+            _KEY,
+            Word("percent", "0 to 100", "percent"),
+            Word("--variant", "which one (on)", required=False),
+            _FORCE,
+            _REBUCKET,
+            _IF_REV,
+        ),
         "operator",
         _rollout,
     ),
@@ -195,6 +239,13 @@ VERBS: tuple[Verb, ...] = (
         (_KEY,),
         "operator",
         lambda values: FlagRevert(_target("flag", values.key)),
+    ),
+    Verb(
+        "flags delete",
+        "delete a flag that lives in the store alone",
+        (_KEY,),
+        "operator",
+        lambda values: FlagDelete(_target("flag", values.key)),
     ),
     Verb(
         "extend",

@@ -73,6 +73,7 @@ class ModeDef(msgspec.Struct, frozen=True, array_like=True):
     title: str
     scope: tuple[str, ...]
     summary: str = ""  # what clients get, one line
+    disables: tuple[str, ...] = ()  # flags it switches off
 
 
 class FlagDef(msgspec.Struct, frozen=True, array_like=True):

@@ -99,7 +99,8 @@ async def test_a_kill_is_written_acknowledged_and_logged(
         "KILLED",
     )
     line = json.loads(caplog.records[-1].message)
-    assert (line["who"], line["action"], line["rev"]) == ("ana", "kill", 1)
+    assert (line["who"], line["kind"], line["op"]) == ("ana", "kill", "put")
+    assert (line["name"], line["rev"]) == ("route:POST /checkout", 1)
 
 
 async def test_a_route_under_a_kill_says_so(session: Session) -> None:
@@ -180,7 +181,7 @@ async def test_of_two_edits_of_one_flag_one_wins_and_the_other_hears_who(
         await session.apply(edit, reason="mine", preview=seen, confirm="test")
 
     assert (caught.value.actor, caught.value.revision) == ("bob", 1)
-    assert "you saw off, now on, you wanted 25%" in str(caught.value)
+    assert "default off -> on; you wanted 25%" in str(caught.value)
     refused = next(row for row in await session.log() if row.refused)
     assert (refused.who, refused.after) == ("ana", "store-conflict")
     await bob.reader.aclose()

@@ -1,0 +1,1 @@
+"""Files of other flag systems: read as documents of ours, and written."""
