@@ -11,13 +11,14 @@ import pytest
 from openfeature import api
 from openfeature.evaluation_context import EvaluationContext
 from openfeature.event import EventDetails, ProviderEvent
-from openfeature.exception import ErrorCode
+from openfeature.exception import ErrorCode, ProviderNotReadyError
 from openfeature.provider import ProviderStatus
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
+import failsoft
 from asgi.controls import enter, kill
 from asgi.drive import get
 from asgi.eventually import eventually
@@ -261,6 +262,34 @@ async def test_evaluation_never_waits(guarded: Failsoft) -> None:
         asked.send(None)
 
     assert ended.value.value is True
+
+
+def test_a_script_that_started_failsoft_has_a_ready_provider() -> None:
+    failsoft.start()
+    try:
+        api.set_provider_and_wait(FailsoftProvider())
+
+        details = api.get_client().get_boolean_details("nobody", True)
+
+        assert api.get_client().get_provider_status() is ProviderStatus.READY
+        assert details.error_code is ErrorCode.FLAG_NOT_FOUND
+    finally:
+        api.shutdown()
+        failsoft.stop()
+
+
+def test_without_a_started_node_the_default_is_served() -> None:
+    failsoft.start()
+    failsoft.stop()
+    provider = FailsoftProvider(wait_s=0.01)
+    with pytest.raises(ProviderNotReadyError, match="is failsoft started"):
+        api.set_provider_and_wait(provider)
+
+    details = api.get_client().get_boolean_details("gold", True)
+    api.shutdown()
+
+    assert details.value is True
+    assert details.error_code is ErrorCode.PROVIDER_NOT_READY
 
 
 def test_without_the_package_the_extra_is_named() -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from failsoft.controls.targets import covers
 from failsoft.flags._state import FlagState, changed_records
@@ -19,30 +20,38 @@ def changed_flags(
     O(flags), some 50 ns each.
     """
     found = set(before.disabled ^ after.disabled)
-    for key in before.declared.keys() | after.declared.keys():
-        if before.declared.get(key) != after.declared.get(key):
-            found.add(key)
+    found |= _differing(before.declared, after.declared)
+    evaluators: set[str] = set()
+    old, new = before.definitions.files, after.definitions.files
+    if old is not new:
+        found |= _differing(old.digests, new.digests)
+        evaluators |= _differing(old.evaluators, new.evaluators)
     if before.records is not after.records:
-        _add_edited(found, before, after, seen)
+        evaluators |= _add_edited(found, before, after, seen)
+    ready = after.kept.ready.values() if evaluators else ()
+    found.update(r.flag.key for r in ready if r.flag.refs & evaluators)
     return _with_users(found, after)
+
+
+def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
+    keys = before.keys() | after.keys()
+    return {key for key in keys if before.get(key) != after.get(key)}
 
 
 def _add_edited(
     found: set[str], before: FlagState, after: FlagState, seen: Iterable[str]
-) -> None:
+) -> set[str]:
+    """Add what other controls change; returns the evaluators among them."""
     changed = set(changed_records(before.records, after.records))
     changed |= before.records.keys() - after.records.keys()
     found.update(name for kind, name in changed if kind == "flag")
-    evaluators = {name for kind, name in changed if kind == "evaluator"}
-    if evaluators:
-        ready = after.kept.ready.values()
-        found.update(r.flag.key for r in ready if r.flag.refs & evaluators)
     globs = [n[5:] for kind, n in changed if kind == "kill" and n.startswith("flag:")]
     if globs:
         records = before.records.keys() | after.records.keys()
         known = {name for kind, name in records if kind == "flag"}
-        known.update(seen, after.declared)
+        known.update(seen, after.declared, after.definitions.files.records)
         found.update(k for k in known if any(covers(glob, k) for glob in globs))
+    return {name for kind, name in changed if kind == "evaluator"}
 
 
 def _with_users(found: set[str], after: FlagState) -> set[str]:
