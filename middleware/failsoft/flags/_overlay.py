@@ -11,7 +11,10 @@ __all__ = ["OVERLAYS", "Overlay"]
 
 
 class Overlay(Protocol):
-    """Stands between handlers and the flags in force."""
+    """Stands between handlers and the flags in force.  age_s: pretended."""
+
+    @property
+    def age_s(self) -> float: ...
 
     def over(self, state: FlagState) -> FlagState:
         """Return the flags to evaluate instead."""

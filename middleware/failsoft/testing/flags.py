@@ -59,6 +59,10 @@ class _Frames:
     def changed(self) -> None:
         self._made = None
 
+    @property
+    def age_s(self) -> float:
+        return max(frame.age_s for frame in self._frames)
+
     def over(self, state: FlagState) -> FlagState:
         made = self._made
         if made is None or made[0] is not state:
@@ -77,7 +81,7 @@ class _Frames:
             kills=tuple(
                 sorted(kills.items(), key=lambda k: literal_weight(k[0]), reverse=True)
             ),
-            age_s=max([state.age_s, *(frame.age_s for frame in self._frames)]),
+            age_s=max(state.age_s, self.age_s),
             evaluators={},
         )
 

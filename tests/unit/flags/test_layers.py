@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -287,12 +289,38 @@ def test_a_date_of_expiry_must_be_one(date: object) -> None:
 # --- failsoft.Flag -----------------------------------------------------------
 
 
-def test_a_flag_is_declared_without_anything_running() -> None:
+def test_a_flag_says_what_it_is() -> None:
     flag = Flag("f", "red", fail="off", owner="pay", expires="2027-01-31")
 
     assert flag() == "red"
     assert IN_CODE["f"] == FlagDeclaration("red", "off", "pay", "2027-01-31")
-    assert flag.details().error == "PROVIDER_NOT_READY"
+    assert repr(flag) == "Flag('f', default='red')"
+
+
+ALONE = """
+import threading
+import failsoft
+lenient = failsoft.Flag("lenient", default=True)
+asked = failsoft.flag("strict", True)
+strict = failsoft.Flag("strict", default=True, fail="refuse")
+details = lenient.details()
+print(asked, details.value, details.error, threading.active_count())
+try:
+    strict()
+except failsoft.FailsoftError as error:
+    print(error)
+"""
+
+
+def test_without_a_runtime_code_gets_defaults_and_its_fail_policies() -> None:
+    command = [sys.executable, "-c", ALONE]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines() == [
+        "True True PROVIDER_NOT_READY 1",
+        "flag strict has no value: never seen",
+    ]
+    assert done.stderr.count("asked before failsoft started") == 1
 
 
 def test_all_faults_of_a_flag_are_named() -> None:
