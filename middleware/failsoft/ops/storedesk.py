@@ -274,28 +274,25 @@ class StoreDesk:
 def _way_back(read: Read) -> tuple[SetDiff, tuple[Change, ...]]:
     """Return the difference of a set laid under Redis to Redis, and what ends it."""
     stored, target = read.stored.records, read.held.records
-    names: list[str] = []
-    missing, changed, changes = 0, 0, []
+    lost: list[Key] = []
+    other: list[Key] = []
+    changes: list[Change] = []
     for key, record in target.items():
         now = stored.get(key)
         if record.is_due(read.now_ms) or (now and _is_same(now, record)):
             continue
-        missing, changed = missing + (now is None), changed + (now is not None)
-        names.append(f"{'~' if now else '-'} {_named(key)}")
+        (other if now else lost).append(key)
         changes.append(_restored(key, record, now))
     extra = [key for key in stored if key not in target]
-    names += [f"+ {_named(key)}" for key in extra]
     changes += [Change(*key, "del", stored[key].rev) for key in extra]
-    diff = SetDiff(missing, changed, len(extra), tuple(names[:_NAMED]))
+    parts = (("-", lost), ("~", other), ("+", extra))
+    names = [f"{sign} {'/'.join(key)}" for sign, keys in parts for key in keys[:_NAMED]]
+    diff = SetDiff(len(lost), len(other), len(extra), tuple(names[:_NAMED]))
     return diff, tuple(changes)
 
 
 def _is_same(one: Record, other: Record) -> bool:
     return (one.json, one.until_ms) == (other.json, other.until_ms)
-
-
-def _named(key: Key) -> str:
-    return "/".join(key)
 
 
 def _restored(key: Key, record: Record, now: Record | None) -> Change:

@@ -345,12 +345,12 @@ class MemoryStore(_Controls, _Observations, MemoryFlagCounts, MemoryResync):
     def __init__(self, env: str, now: Callable[[], float] = clock.unix) -> None:
         super().__init__(env, now)
         MemoryFlagCounts.__init__(self, self._now_ms)
+        MemoryResync.__init__(self)
 
     async def read(self, *, ticks_after: str, flights_after: str) -> Observed:
         """Read what a view needs; marks the ticks as watched for 10 s."""
         found = await super().read(ticks_after=ticks_after, flights_after=flights_after)
         return replace(found, proposals=await self.proposals())
-        MemoryResync.__init__(self)
 
     async def aclose(self) -> None:
         """Nothing to close."""
