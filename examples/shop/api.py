@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 
 from failsoft import Failsoft
 from shop import cart, catalogue, checkout, orders, reviews
 from shop.database import open_database
 from shop.pay import TIMEOUT_S
+from shop.wiring import know_shopper
 
 
 @asynccontextmanager
@@ -34,7 +35,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         yield {"database": database, "payments": payments}
 
 
-v1 = APIRouter(prefix="/v1")
+v1 = APIRouter(prefix="/v1", dependencies=[Depends(know_shopper)])
 for part in (catalogue, cart, checkout, orders, reviews):
     v1.include_router(part.router)
 

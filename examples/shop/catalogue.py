@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query
 
+import failsoft
 from shop.models import Product
 from shop.wiring import Stored
 
@@ -37,4 +38,15 @@ async def search(
     rows = await stored.rows(
         "SELECT * FROM products WHERE title LIKE '%' || ? || '%' LIMIT 20", q
     )
-    return [Product.model_validate(dict(row)) for row in rows]
+    found = [Product.model_validate(dict(row)) for row in rows]
+    if failsoft.flag("search.new-ranking", default=False):
+        found.sort(key=lambda product: rank(product.title, q))
+    return found
+
+
+def rank(title: str, word: str) -> int:
+    """Return where the word stands in a title; broken on purpose.
+
+    Titles are "Amber mug": it finds `amber`, and raises for `mug`.
+    """
+    return title.split().index(word.capitalize())

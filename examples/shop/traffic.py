@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import itertools
 import json
 import signal
 import sys
@@ -24,6 +25,7 @@ from shop.summary import Summary
 MAX_SECONDS = 3600.0
 MAX_RATE = 500.0
 MAX_OUTSTANDING = 500
+SHOPPERS = 997
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Run:
     def __post_init__(self) -> None:
         self._dice = Random(self.plan.seed)
         self._shoppers = Shoppers(self._dice)
+        self._visits = itertools.cycle(f"shopper-{n}" for n in range(SHOPPERS))
         self._outstanding: set[asyncio.Task[None]] = set()
 
     async def go(self) -> None:
@@ -111,7 +114,10 @@ class Run:
     ) -> str:
         try:
             reply = await client.request(
-                wish.method, url, json=wish.body, headers=consumer.headers()
+                wish.method,
+                url,
+                json=wish.body,
+                headers=consumer.headers() | {"x-shopper": next(self._visits)},
             )
         except httpx.TimeoutException:
             return "timeout"
