@@ -15,6 +15,7 @@ import asyncio
 import os
 import statistics
 import sys
+import tempfile
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -75,6 +76,8 @@ async def main() -> int:
     for name, request in REQUESTS.items():
         bare = build(name)
         store = {"redis_url": args.redis} if args.redis else {}
+        state = tempfile.TemporaryDirectory()  # no last-known-good file at home
+        os.environ["XDG_STATE_HOME"] = state.name
         guarded = Failsoft(build(name), env="bench", **store)
         await guarded.runtime.ensure()
         await asyncio.sleep(0.5)

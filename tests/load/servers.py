@@ -43,7 +43,9 @@ def running(
         process = subprocess.Popen(
             [sys.executable, *argv],
             cwd=home,
-            env=clean_environ() | dict(env or {}),
+            env=clean_environ()
+            | {"XDG_STATE_HOME": str(home / "state")}
+            | dict(env or {}),
             stdout=log,
             stderr=subprocess.STDOUT,
         )
