@@ -19,6 +19,10 @@ _MARK = (
 )
 
 
+# So that the store contract says what differs, where it is installed for editing too.
+pytest.register_assert_rewrite("failsoft.testing.store_contract")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Make the mark known."""
     config.addinivalue_line("markers", _MARK)
