@@ -43,7 +43,9 @@ def _add_edited(
 ) -> set[str]:
     """Add what other controls change; returns the evaluators among them."""
     changed = set(changed_records(before.records, after.records))
-    changed |= before.records.keys() - after.records.keys()
+    added = sum(key not in before.records for key in changed)
+    if len(before.records) + added > len(after.records):
+        changed |= before.records.keys() - after.records.keys()
     found.update(name for kind, name in changed if kind == "flag")
     globs = [n[5:] for kind, n in changed if kind == "kill" and n.startswith("flag:")]
     if globs:
@@ -56,7 +58,8 @@ def _add_edited(
 
 def _with_users(found: set[str], after: FlagState) -> set[str]:
     """Add the flags that ask for a changed one, and those that ask for them."""
-    asking = [r.flag for r in after.kept.ready.values() if r.flag.prerequisites]
+    ready = after.kept.ready
+    asking = [ready[name].flag for name in after.kept.asking if name in ready]
     size = -1
     while size != len(found):
         size = len(found)

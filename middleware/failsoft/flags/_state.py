@@ -20,7 +20,7 @@ from failsoft.controls.records import KillDoc, Record
 from failsoft.controls.targets import literal_weight
 from failsoft.errors import FlagError
 from failsoft.flags._compile import compile_rule
-from failsoft.flags._definitions import FlagDefinitions
+from failsoft.flags._definitions import FlagDefinitions, refers
 from failsoft.flags._model import Flag, Rule
 from failsoft.flags._parse import parse_flag
 
@@ -57,10 +57,10 @@ class Kept:
     ready: parsed flags.  good: the last good record of a flag that is bad.
     bad: what is wrong, by key.  unchecked: keys nobody has looked at.  faults:
     evaluations that failed, by key.  limits: ages, in seconds, at which some flag
-    is called stale.
+    is called stale.  asking: parsed flags that ask for others, some of them gone.
     """
 
-    __slots__ = ("bad", "faults", "good", "limits", "ready", "unchecked")
+    __slots__ = ("asking", "bad", "faults", "good", "limits", "ready", "unchecked")
 
     def __init__(self) -> None:
         self.ready: dict[str, Ready] = {}
@@ -69,6 +69,7 @@ class Kept:
         self.unchecked: dict[str, None] = {}
         self.faults: dict[str, int] = {}
         self.limits: set[float] = set()
+        self.asking: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,19 +210,16 @@ def _queue(state: FlagState, known: Records, names: Sequence[str]) -> None:
 
 def _queue_users(state: FlagState) -> None:
     edits = (r for (kind, _), r in state.records.items() if kind == "flag")
-    of_files = state.definitions.files.records.values()
-    users = [r.name for r in (*edits, *of_files) if _refers(r.json)]
+    users = [record.name for record in edits if refers(record.json)]
     state.kept.unchecked.update(dict.fromkeys(users))
-
-
-def _refers(json: bytes) -> bool:
-    """Whether a document may be good or bad by what others hold."""
-    return b'"$ref"' in json or b'"$flag"' in json
+    of_files = state.definitions.files.referring
+    state.kept.unchecked.update(dict.fromkeys(of_files))
 
 
 def _forget(state: FlagState) -> None:
     """Drop what is kept of flags that are gone."""
     kept = state.kept
+    kept.asking = {name for name in kept.asking if ("flag", name) in state.records}
     for held in (kept.ready, kept.good, kept.bad, kept.unchecked):
         for name in [n for n in held if ("flag", n) not in state.records]:
             held.pop(name, None)
@@ -291,6 +289,8 @@ def _parsed(state: FlagState, record: Record, *, keep: bool = True) -> Ready:
         state.kept.limits.add(limit)
     if keep:
         state.kept.ready[record.name] = ready
+        if flag.prerequisites:
+            state.kept.asking.add(record.name)
     return ready
 
 
