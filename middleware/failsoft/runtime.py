@@ -315,6 +315,7 @@ class Runtime:
         running, alone, self._alone = self._leave(), self._alone, None
         self._name()
         self.window.forget()
+        self.guard = GuardArms()
         self.deck.take()
         if running is not None:
             running.cut_copies()

@@ -19,6 +19,7 @@ from failsoft.flags._parse import parse_flag
 from failsoft.ops.stale import span
 from failsoft.ops.views import ControlRow, FleetView
 from failsoft.store.flagcounts import OTHER, Evaluations, FlagCountStore
+from failsoft.telemetry import Definitions, FlagDef
 
 __all__ = ["FlagLife", "StaleReason", "constant_variant", "flag_life", "read_flag_life"]
 
@@ -48,19 +49,22 @@ class FlagLife(msgspec.Struct, frozen=True):
 
 
 async def read_flag_life(
-    store: FlagCountStore, view: FleetView
+    store: FlagCountStore, view: FleetView, definitions: Definitions
 ) -> tuple[FlagLife, ...]:
     """Return every known or evaluated flag, stale ones first; one read.
 
     Raises StoreUnavailable, and StoreRefused without the right to read.
     """
-    return flag_life(await store.evaluations(), view.controls)
+    return flag_life(await store.evaluations(), view.controls, definitions)
 
 
 def flag_life(
-    evaluations: Evaluations, controls: Iterable[ControlRow]
+    evaluations: Evaluations,
+    controls: Iterable[ControlRow],
+    definitions: Definitions,
 ) -> tuple[FlagLife, ...]:
-    """Return how flags are used: rows of controls joined with evaluations."""
+    """Return how flags are used: controls and declarations joined with evaluations."""
+    declared = {flag.key: flag for flag in definitions.flagdefs}
     rows = {row.target[5:]: row for row in controls if row.kind == "flag"}
     kills = [
         row
@@ -68,19 +72,28 @@ def flag_life(
         if row.active and row.kind == "kill" and row.target.startswith("flag:")
     ]
     keys = rows.keys() | evaluations.counts.keys() | evaluations.seen.keys()
+    keys -= {OTHER, ""}
     found = [
-        _life(key, rows.get(key), kills, evaluations) for key in keys - {OTHER, ""}
+        _life(key, rows.get(key), declared.get(key), kills, evaluations) for key in keys
     ]
     return tuple(sorted(found, key=lambda life: (not life.stale, life.key)))
 
 
 def _life(
-    key: str, row: ControlRow | None, kills: list[ControlRow], known: Evaluations
+    key: str,
+    row: ControlRow | None,
+    declared: FlagDef | None,
+    kills: list[ControlRow],
+    known: Evaluations,
 ) -> FlagLife:
     flag = _flag(key, row)
+    metadata = {} if flag is None else flag.metadata
+    expires, owner = metadata.get("x.expires"), metadata.get("x.owner")
+    if declared is not None:
+        expires, owner = expires or declared.expires, owner or declared.owner
     variants = known.counts.get(key, {})
     reasons = (
-        _expired(flag, known.now_ms),
+        _expired(expires, known.now_ms),
         _constant(flag, key, row, kills, known.now_ms),
         _unused(key, row, known),
     )
@@ -88,7 +101,7 @@ def _life(
         key=key,
         counts=tuple(sorted(variants.items(), key=lambda item: (-item[1], item[0]))),
         seen_ms=known.seen.get(key, 0),
-        owner=str(flag.metadata.get("x.owner", "")) if flag else "",
+        owner=str(owner or ""),
         stale=tuple(reason for reason in reasons if reason is not None),
     )
 
@@ -100,8 +113,7 @@ def _flag(key: str, row: ControlRow | None) -> Flag | None:
         return None  # shown as what it is elsewhere
 
 
-def _expired(flag: Flag | None, now_ms: int) -> StaleReason | None:
-    date = flag.metadata.get("x.expires") if flag else None
+def _expired(date: object, now_ms: int) -> StaleReason | None:
     if isinstance(date, str) and "" < date < utc_date(now_ms / 1000):
         return StaleReason("expired", f"expired {date}")
     return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from failsoft.flags._guard import WHO
 from failsoft.ops.guard import proposal_rows
 from failsoft.ops.stale import span
 from failsoft.ops.views import ControlRow, NodeRow, Notice
@@ -108,6 +109,9 @@ def _of_controls(controls: Iterable[ControlRow], now_ms: int) -> list[Notice]:
                 f"EXPIRING in {left}: {row.kind} {row.target} by {row.by} (T extends)"
             )
             found.append(Notice(1, text))
+        if row.active and row.kind == "kill" and row.by == WHO:
+            text = f"guard killed {row.target}: {row.why}"
+            found.append(Notice(2, text, row.target))
         if row.active and row.by == "?" and not row.lost:
             text = f"{row.target} was set without a log entry"
             found.append(Notice(1, text, row.target))

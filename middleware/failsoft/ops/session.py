@@ -278,7 +278,7 @@ class Session:
 
     async def flag_lives(self) -> tuple[FlagLife, ...]:
         """Return how flags are used, stale ones first; one read."""
-        return await read_flag_life(self._store, self.view())
+        return await read_flag_life(self._store, self.view(), self.definitions)
 
     async def controls(self) -> ControlSet:
         """Return all controls as the store holds them at this moment."""

@@ -9,6 +9,7 @@ from failsoft.flags._parse import parse_flag
 from failsoft.ops.flaglife import FlagLife, constant_variant, flag_life
 from failsoft.ops.views import ControlRow
 from failsoft.store.flagcounts import Evaluations
+from failsoft.telemetry import Definitions, FlagDef
 
 DAY_MS = 86_400_000
 NOW_MS = 1_798_761_600_000  # 2027-01-01 00:00 UTC
@@ -41,7 +42,7 @@ def row(key: str, doc: bytes = b"", *, days: float = 0, kind: str = "flag") -> A
 def life_of(*rows: Any, seen_days: float | None = 0, since_days: float = 60) -> Any:
     seen = {} if seen_days is None else {"k": int(NOW_MS - seen_days * DAY_MS)}
     since_ms = int(NOW_MS - since_days * DAY_MS)
-    lives = flag_life(Evaluations(NOW_MS, since_ms, {}, seen), rows)
+    lives = flag_life(Evaluations(NOW_MS, since_ms, {}, seen), rows, Definitions())
     (life,) = (life for life in lives if life.key == "k")
     return life
 
@@ -57,7 +58,8 @@ ALL = {"fractional": [["on", 100], ["off", 0]]}
 def test_evaluations_are_told_by_flag_and_variant_most_first() -> None:
     counts = {"k": {"off": 2, "on": 7}, "(other)": {"": 1}}
 
-    (life,) = flag_life(Evaluations(NOW_MS, 1, counts, {"k": NOW_MS}), [])
+    known = Evaluations(NOW_MS, 1, counts, {"k": NOW_MS})
+    (life,) = flag_life(known, [], Definitions())
 
     assert life == FlagLife("k", (("on", 7), ("off", 2)), NOW_MS)
 
@@ -70,6 +72,16 @@ def test_a_flag_is_stale_the_day_after_it_expires(date: str, told: list[str]) ->
     doc = document(targeting=SHARE, metadata={"x.expires": date})
 
     assert reasons(life_of(row("k", doc))) == told
+
+
+def test_what_the_code_declares_dates_and_owns_a_flag_without_an_edit() -> None:
+    declared = FlagDef("k", "code", "false", owner="pay", expires="2026-12-31")
+
+    (life,) = flag_life(
+        Evaluations(NOW_MS), [row("k")], Definitions(flagdefs=(declared,))
+    )
+
+    assert (life.owner, reasons(life)) == ("pay", ["expired 2026-12-31"])
 
 
 @pytest.mark.parametrize(
