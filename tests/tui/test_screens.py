@@ -371,7 +371,7 @@ def test_a_key_is_bound_once_in_each_place() -> None:
 def test_capitals_write_and_lower_case_reads() -> None:
     writes = {action.shown for action in ACTIONS if action.write}
 
-    assert writes == set("KDLTGEOV[]{}=u")
+    assert writes == set("KDLTGEOVA[]{}=u")
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])

@@ -137,6 +137,10 @@ ACTIONS = (
         write=True,
         rank=47,
     ),
+    Action(
+        "controls.guard", "A", "A", "apply: what a guard proposes", write=True, rank=49
+    ),
+    Action("controls.who", "w", "w", "who: what a user gets, and why", rank=50),
     Action("controls.diff", "d", "d", "diff: the flag's edit over its file", rank=48),
     Action("controls.history", "h", "h", "history: of the control", rank=30),
     Action(

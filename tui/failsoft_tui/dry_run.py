@@ -9,15 +9,17 @@ from failsoft.ops.views import Preview
 from failsoft_tui.figures import rate, span
 from failsoft_tui.paint import Line, justify
 
-__all__ = ["dry_run_lines"]
+__all__ = ["document_lines", "dry_run_lines", "is_edit", "wrapped"]
 
 _LABEL = 14
 _VERBS = {"kill": "would refuse", "unkill": "serves again"}
 _VERBS |= {"group-lift": "serves again"}
+_DIFF = 6
 _ENDING = ("kill", "mode-enter", "extend")  # for the others no end is no news
 
 
-def _wrapped(label: str, text: str, width: int, style: str = "") -> list[Line]:
+def wrapped(label: str, text: str, width: int, style: str = "") -> list[Line]:
+    """Return a label and a text of at most three lines beside it."""
     room = max(16, width - _LABEL - 2)
     parts = textwrap.wrap(text, room, max_lines=3, placeholder=" ...") or ["-"]
     heads = [label, *[""] * (len(parts) - 1)]
@@ -33,7 +35,15 @@ def _share(preview: Preview) -> str:
     return f"{100 * preview.share:.1f}% of traffic"
 
 
+def is_edit(preview: Preview) -> bool:
+    """Whether a flag's document is written, so that no request is refused."""
+    return preview.target.startswith("flag:") and "kill" not in preview.action
+
+
 def _covers(preview: Preview, width: int) -> list[Line]:
+    if is_edit(preview):
+        text = f"{rate(preview.rps)} times/s (at most {_share(preview)})"
+        return wrapped("evaluated", text, width, "bold")
     count = len(preview.routes)
     routes = ", ".join(safe(route, 80) for route in preview.routes[:8])
     more = f", {count - 8} more" if count > 8 else ""
@@ -41,7 +51,31 @@ def _covers(preview: Preview, width: int) -> list[Line]:
         f"{rate(preview.rps)} req/s on {count} route{'' if count == 1 else 's'} "
         f"({_share(preview)}){': ' if routes else ''}{routes}{more}"
     )
-    return _wrapped(_VERBS.get(preview.action, "covers"), text, width, "bold")
+    return wrapped(_VERBS.get(preview.action, "covers"), text, width, "bold")
+
+
+def _nodes(preview: Preview, width: int) -> list[Line]:
+    can, known = preview.nodes_can
+    text = f"{can} of {known} nodes can enforce it"
+    style = "" if can == known else "warn"
+    if is_edit(preview):
+        return wrapped("nodes", text, width, style)
+    finish = f"{preview.in_flight} requests finish, none are cut; "
+    return wrapped("in flight", finish + text, width, style)
+
+
+def document_lines(preview: Preview, width: int) -> list[Line]:
+    """Return what differs in a flag's document, in a few lines."""
+    lines: list[Line] = []
+    label = "document"
+    for number, text in enumerate(preview.diff):
+        more = wrapped(label, safe(text, 400), width, "key")
+        if len(lines) + len(more) > _DIFF:
+            left = len(preview.diff) - number
+            return [*lines, *wrapped("", f"... {left} more differences", width, "dim")]
+        lines += more
+        label = ""
+    return lines
 
 
 def _change(preview: Preview, ends: str, width: int) -> list[Line]:
@@ -49,7 +83,7 @@ def _change(preview: Preview, ends: str, width: int) -> list[Line]:
     if preview.until_s is not None:
         until = f", for {span(preview.until_s)}"
     text = f"{safe(preview.before) or '-'} -> {safe(preview.after) or '-'}{until}"
-    return _wrapped("change", f"{text}{ends}", width, "bold")
+    return wrapped("change", f"{text}{ends}", width, "bold")
 
 
 def dry_run_lines(
@@ -65,19 +99,18 @@ def dry_run_lines(
     )
     lines = [justify(title, ((age, "dim"),), width)]
     lines += _covers(preview, width)
-    lines += _wrapped("clients get", safe(preview.answer, 400), width)
-    can, known = preview.nodes_can
-    nodes = f"{preview.in_flight} requests finish, none are cut; "
-    nodes += f"{can} of {known} nodes can enforce it"
-    lines += _wrapped("in flight", nodes, width, "" if can == known else "warn")
+    if preview.answer:
+        lines += wrapped("clients get", safe(preview.answer, 400), width)
+    lines += _nodes(preview, width)
     lines += _change(preview, ends, width)
+    lines += document_lines(preview, width)
     if preview.covers:
         lifted = ", ".join(safe(target, 80) for target in preview.covers)
-        lines += _wrapped("all of", lifted, width)
+        lines += wrapped("all of", lifted, width)
     if preview.group:
-        lines += _wrapped("group", safe(preview.group, 60), width)
-    lines += _wrapped("reason", reason, width)
+        lines += wrapped("group", safe(preview.group, 60), width)
+    lines += wrapped("reason", reason, width)
     told = [preview.conflict] if preview.conflict else []
     for warning in (*told, *preview.warnings)[:3]:
-        lines += _wrapped("note", safe(warning, 300), width, "warn")
+        lines += wrapped("note", safe(warning, 300), width, "warn")
     return lines

@@ -112,13 +112,10 @@ class UndoPlan:
         return self._operator.preview_undo(self._op_id)
 
     async def apply(self, reason: str, preview: Preview, confirm: str) -> Applied:
-        """Write the inverse.
-
-        An undo takes no dry run along, so digits that the dialog checked are passed
-        on as the name of the environment, which confirms every tier.
-        """
-        name = self._operator.view().env if confirm else None
-        return await self._operator.undo(self._op_id, reason=reason, confirm=name)
+        """Write the inverse."""
+        return await self._operator.undo(
+            self._op_id, reason=reason, confirm=confirm or None
+        )
 
     def with_end(self, for_s: float) -> Plan | None:
         """Return None: an undo restores the end as it was."""

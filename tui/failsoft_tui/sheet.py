@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Iterable
+from typing import Any
 
+from failsoft.errors import Invalid
+from failsoft.ops.flagexplain import Explanation
 from failsoft.ops.flagforms import Form
 from failsoft.ops.flagsheet import FlagSheet
 from failsoft.ops.history import ChangeRow
@@ -13,7 +18,14 @@ from failsoft.ops.views import ControlRow
 from failsoft_tui.figures import ago, clock_text, span
 from failsoft_tui.paint import FILL, Line
 
-__all__ = ["control_lines", "document_lines", "flag_lines", "history_lines"]
+__all__ = [
+    "control_lines",
+    "document_lines",
+    "explained_lines",
+    "flag_lines",
+    "history_lines",
+    "who_of",
+]
 
 _LAYERS = {"file": "flags file", "code": "code", "settings": "settings",
            "asked": "only asked for, declared nowhere"}  # fmt: skip
@@ -143,6 +155,40 @@ def document_lines(doc: bytes, text: str) -> list[Line]:
         return [_rule("document"), (("   none: the code decides", "dim"),)]
     lines: list[Line] = [_rule(f"document, {len(doc):,} bytes")]
     return lines + [((f"   {safe(part, 1_000)}", ""),) for part in text.split("\n")]
+
+
+def who_of(answer: str) -> tuple[str | None, dict[str, Any]]:
+    """Return (user id, attributes) of `user-1 country=DE age=30`; raises Invalid."""
+    try:
+        words = shlex.split(answer)
+    except ValueError as error:
+        raise Invalid("who", f"{error}; write it like: user-1 country=DE") from None
+    pairs = [word.partition("=") for word in words]
+    users = [name for name, equals, _ in pairs if not equals]
+    if len(users) > 1:
+        raise Invalid("who", f"{users[1]!r} must be KEY=VALUE; one word is the user")
+    values = {name: _plain(text) for name, equals, text in pairs if equals}
+    return (users[0] if users else None), values
+
+
+def _plain(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def explained_lines(told: Explanation, who: str) -> list[Line]:
+    """Return what a flag gives somebody, and why."""
+    value = json.dumps(told.value, ensure_ascii=False)
+    lines: list[Line] = [
+        ((f" {safe(told.key)} for {safe(who, 200)}", "bold"),),
+        _field("value", safe(value, 300), "key"),
+        _field("variant", safe(told.variant) if told.variant else "-"),
+        _field("reason", f"{safe(told.reason)}, decided by: {safe(told.layer)}"),
+    ]
+    lines += [_field("", safe(line, 300)) for line in told.lines]
+    return lines + ([_field("error", safe(told.error), "bad")] if told.error else [])
 
 
 def history_lines(changes: Iterable[ChangeRow], now_ms: int) -> list[Line]:

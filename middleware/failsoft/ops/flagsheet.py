@@ -10,6 +10,7 @@ import msgspec
 from failsoft.controls.targets import covers
 from failsoft.errors import FlagError
 from failsoft.flags._parse import parse_flag
+from failsoft.ops.flagdocs import new_document
 from failsoft.ops.flagforms import Form, read_form
 from failsoft.ops.flaglife import FlagLife
 from failsoft.ops.views import ControlRow, FleetView
@@ -64,7 +65,9 @@ def flag_sheet(
     edited = row is not None and row.rev > 0
     doc = row.doc if row and edited else below.doc.encode() if below else b""
     metadata, fault = _read(key, doc)
-    start = b"" if doc else _start(dict(definitions.flags).get(key, ""))
+    coded = dict(definitions.flags).get(key, "")
+    first = not doc and coded in ("true", "false")
+    start = new_document(target, coded) if first else b""
     return FlagSheet(
         key=key,
         row=row,
@@ -80,14 +83,6 @@ def flag_sheet(
         start=start,
         start_form=read_form(start) if start else None,
     )
-
-
-def _start(coded: str) -> bytes:
-    default = {"true": "on", "false": "off"}.get(coded)
-    if default is None:
-        return b""
-    doc = {"state": "ENABLED", "variants": {"on": True, "off": False}}
-    return msgspec.json.encode(doc | {"defaultVariant": default})
 
 
 def _read(key: str, doc: bytes) -> tuple[Mapping[str, Any], str]:
@@ -115,8 +110,8 @@ def flag_notes(
 ) -> dict[str, str]:
     """Return target -> the worst thing to say of a flag, in a word; O(flags).
 
-    BAD: a node cannot read it.  OLDER: it overrides an older definition.  EXPIRED,
-    UNCHANGED, UNUSED: it is stale.
+    BAD: a node cannot read it.  PROPOSED: its guard asks for a kill.  OLDER: it
+    overrides an older definition.  EXPIRED, UNCHANGED, UNUSED: it is stale.
     """
     notes = {
         f"flag:{life.key}": _STALE_WORDS[life.stale[0].kind]
@@ -129,6 +124,7 @@ def flag_notes(
             over = _over(row.doc)
             if over and over != below[row.target].sha8:
                 notes[row.target] = "OLDER"
+    notes.update((one.target, "PROPOSED") for one in view.proposals)
     bad = {name for node in view.nodes if node.state == "LIVE" for name in node.bad}
     notes.update((name, "BAD") for name in bad)
     return notes

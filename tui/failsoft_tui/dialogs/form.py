@@ -19,6 +19,7 @@ from failsoft_tui.actions import bindings
 from failsoft_tui.desk import Desk
 from failsoft_tui.dialogs.preview import PreviewDialog
 from failsoft_tui.drafts import Draft
+from failsoft_tui.dry_run import document_lines, wrapped
 from failsoft_tui.paint import Line, justify
 from failsoft_tui.plans import Plan
 from failsoft_tui.widgets.lines import Lines
@@ -26,7 +27,6 @@ from failsoft_tui.widgets.lines import Lines
 __all__ = ["FormDialog"]
 
 _WIDEST = 120
-_DIFF = 5
 _AROUND = 13  # lines that are not the form's
 _SPOILT = "not written yet: p previews it, esc again drops it"
 _KEYS = (("ENTER", "change"), ("a", "add"), ("x", "remove"), ("[ ]", "move rule"),
@@ -53,14 +53,17 @@ class FormDialog(ModalScreen[Applied | None]):
         self._preview: Preview | None = None
         self._fault = ""
         self.draft = Draft(form)
+        self.panel = Vertical(id="panel", classes=desk.border_class)
         self.text = Lines(id="text", panel=True, ascii_only=desk.ascii_only)
-        self.entry = Input(id="input", compact=True, max_length=2_000)
+        self.entry = Input(
+            id="input", compact=True, max_length=2_000, select_on_focus=False
+        )
         self.entry.display = False
         self.below = Lines(id="below", panel=True, ascii_only=desk.ascii_only)
 
     def compose(self) -> ComposeResult:
         """Lay out the form, the one input, and what differs."""
-        with Vertical(id="panel", classes=self._desk.border_class):
+        with self.panel:
             yield self.text
             yield self.entry
             yield self.below
@@ -156,9 +159,11 @@ class FormDialog(ModalScreen[Applied | None]):
             self._paint()
             return
         plan = self._plan(self.draft.form, self._rebucket)
+        self.panel.display = False  # two frames, one over the other, are no picture
         self.app.push_screen(PreviewDialog(self._desk, plan), self._written)
 
     def _written(self, applied: Applied | None) -> None:
+        self.panel.display = True
         if applied is not None:
             self.dismiss(applied)
 
@@ -194,7 +199,7 @@ class FormDialog(ModalScreen[Applied | None]):
         self.text.top = min(max(0, self.draft.at + 2 - room), max(0, len(lines) - room))
         self.text.set_lines(lines)
         self.text.refresh()
-        below = self._below_lines()
+        below = self._below_lines(width)
         self.below.styles.height = len(below)
         self.below.set_lines(below)
 
@@ -210,16 +215,13 @@ class FormDialog(ModalScreen[Applied | None]):
             )
         return lines
 
-    def _below_lines(self) -> list[Line]:
+    def _below_lines(self, width: int) -> list[Line]:
         lines: list[Line] = []
         preview = self._preview
         if preview is not None:
-            shown = preview.diff[:_DIFF]
-            lines += [((f" {safe(line, 300)}", "warn"),) for line in shown]
-            if len(preview.diff) > _DIFF:
-                lines.append(((f" and {len(preview.diff) - _DIFF} more", "dim"),))
-            notes = preview.warnings[:2]
-            lines += [((f" {safe(note, 300)}", "bold"),) for note in notes]
+            lines += document_lines(preview, width)
+            for note in preview.warnings[:2]:
+                lines += wrapped("note", safe(note, 300), width, "bold")
         if self._fault:
             lines.append(((f" {self._fault}", "bad"),))
         if self.entry.display:

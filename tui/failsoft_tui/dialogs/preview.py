@@ -233,7 +233,7 @@ class PreviewDialog(ModalScreen[Applied | None]):
             ends = self._ends_text()
             lines = dry_run_lines(preview, width, reason=reason, ends=ends)
             lines.append(self._asks.line(self._desk.newest.env))
-        for error in filter(None, (self._fault, self._error)):
+        for error in dict.fromkeys(filter(None, (self._fault, self._error))):
             lines.append(((f" {error}", "bad"),))
         lines.append(self._key_line())
         return lines

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import msgspec
-
 from failsoft.errors import FailsoftError
-from failsoft.ops.command import FlagEdit
+from failsoft.ops.command import FlagEdit, GuardApply
+from failsoft.ops.flagexplain import context_of, explain
 from failsoft.ops.flagforms import Form, diff_words, next_step, put_form
 from failsoft.ops.flagsheet import FlagSheet, pretty
 from failsoft.ops.text import safe
@@ -19,7 +18,7 @@ from failsoft_tui.dialogs.pick import PickDialog
 from failsoft_tui.paint import Line
 from failsoft_tui.plans import CommandPlan, Plan
 from failsoft_tui.screens.listing import ListScreen
-from failsoft_tui.sheet import document_lines
+from failsoft_tui.sheet import document_lines, explained_lines, who_of
 
 __all__ = ["FlagKeys"]
 
@@ -159,14 +158,64 @@ class FlagKeys(ListScreen):
         rev = sheet.row.rev if sheet.row is not None else 0
 
         def plan(form: Form, rebucket: bool) -> Plan:
-            command = put_form(
-                f"flag:{sheet.key}", base, form, if_rev=rev, rebucket=rebucket
-            )
-            if not sheet.doc:  # there is nothing to differ from
-                command = msgspec.structs.replace(command, base=b"")
+            target = f"flag:{sheet.key}"
+            command = put_form(target, base, form, if_rev=rev, rebucket=rebucket)
             return CommandPlan(operator, command)
 
         return plan
+
+    # -- guard -----------------------------------------------------------------
+
+    def action_guard(self) -> None:
+        """Preview the kill that the flag's guard proposes; elsewhere choose one."""
+        proposals = self.desk.newest.proposals
+        if not proposals:
+            self.refuse("no guard proposes anything: those that may write do it")
+            return
+        row: ControlRow | None = self.table.cursor_row()
+        target = row.target if row is not None else ""
+        if any(one.target == target for one in proposals):
+            self._apply_guard(target)
+            return
+        entries: list[tuple[str, Line]] = [
+            (one.target, ((f"{safe(one.target, 60)}  ", "bold"), (safe(one.why), "")))
+            for one in proposals
+        ]
+        dialog = PickDialog(self.desk, "Which guard's proposal?", entries)
+        self.app.push_screen(dialog, self._apply_guard)
+
+    def _apply_guard(self, target: str | None) -> None:
+        if target is not None:
+            self.command(GuardApply(target))
+
+    # -- who gets what ---------------------------------------------------------
+
+    def action_who(self) -> None:
+        """Ask for a user, and say what the flag gives and why."""
+        row = self.row_of("w", "flag")
+        operator = self.desk.operator
+        if row is None or operator is None:
+            return
+        key = row.target[5:]
+        text = f" {safe(key, 60)} for whom? USER [country=DE user.tier=gold ...]:"
+
+        def answered(answer: str | None) -> None:
+            if answer is not None:
+                self._explain(key, answer)
+
+        self.app.push_screen(AskDialog(self.desk, (((text, "bold"),),)), answered)
+
+    def _explain(self, key: str, answer: str) -> None:
+        operator = self.desk.operator
+        assert operator is not None
+        try:
+            user, values = who_of(answer)
+            context = context_of(values, user)
+            told = explain(key, context, self.desk.newest, operator.definitions)
+        except FailsoftError as error:
+            self.refuse(safe(error, 300))
+        else:
+            self.app.push_screen(PageDialog(self.desk, explained_lines(told, answer)))
 
     def action_diff(self) -> None:
         """Show what the edit changes in what releases declare."""

@@ -72,6 +72,10 @@ _FLAGS = (
     FlagDef("checkout-layout", "file", '"c1"', owner="web", sha8="0f" * 4, doc=_LAYOUT),
     FlagDef("search-rerank", "file", "true", sha8="1e" * 4, doc=_RERANK),
 )
+_EVALUATIONS = {
+    "new-pricing": {"off": 15},
+    "checkout-layout": {"classic": 12, "wide": 3},
+}
 
 
 class Second(NamedTuple):
@@ -133,7 +137,7 @@ class FakeFleet:
                 self._route_tick(node, now_ms, route, killed, flights)
                 for route in self.routes
             )
-            tick = Tick(node, self._seq, 1000, routes=routes)
+            tick = Tick(node, self._seq, 1000, routes=routes, flags=_EVALUATIONS)
             ticks[node] = encode(tick)
         beats = {node: self.beat(node, rev, epoch) for node in self.nodes}
         return Second(beats, ticks, tuple(flights))
