@@ -85,6 +85,7 @@ class Failsoft:
         self._headers = settings.tracing
         self.runtime = Runtime(settings, build_table((), self._policies))
         self._tracing = Tracing()
+        self.runtime.bad_headers = self._tracing.counts
         self._looked_at = 0
         self._route_count = 0
         self._look()

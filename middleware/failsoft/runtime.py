@@ -36,7 +36,7 @@ from failsoft.process import current_runtime, enroll, take_over
 from failsoft.routes.table import RouteTable
 from failsoft.running import Running
 from failsoft.settings import Settings
-from failsoft.store.open import open_store
+from failsoft.store.open import load_client, open_store
 from failsoft.telemetry import Heartbeat, Window, encode
 from failsoft.telemetry._flush import Flusher, Vitals
 from failsoft.telemetry._groups import FlightDeck
@@ -70,6 +70,7 @@ class Runtime:
         self._name()
         self.lifetime = Lifetime(settings.store)
         self.own_errors = 0
+        self.bad_headers: dict[str, int] = {}  # malformed trace headers by name
         self.own_error = ""
         self._logged_at = -_LOG_EVERY_S
         self.store: Any = None
@@ -79,6 +80,7 @@ class Runtime:
         self._flag_stage = FlagStage(settings)
         self.definitions = Publisher(settings)
         self.install(table)
+        load_client(settings.store.url)
         enroll(self)
 
     def _name(self) -> None:
@@ -357,6 +359,7 @@ class Runtime:
                 kills=self.snapshot.kills,
                 bad=(*self.snapshot.bad, *self.flags.bad_targets())[:20],
                 own_errors=self.own_errors,
+                bad_headers=dict(self.bad_headers),
                 own_error=self.own_error,
                 defs=self.definitions.digest,
             )

@@ -107,6 +107,7 @@ def test_a_kill_and_its_lifting_end_with_every_node_enforcing(run: Run) -> None:
         "n2": "enforces",
     }
     assert (answer["before"], answer["after"]) == ("on", "KILLED")
+    assert 0 < answer["until_ms"] / 1000 - time.time() <= 61
     assert lift.json["revision"] == 2
 
 
@@ -279,7 +280,10 @@ def test_a_viewer_reads_and_may_not_write(server: RedisServer, nodes: None) -> N
     kill = cli(url, "kill", "route:POST /checkout", "-m", "abc", "--json")
 
     assert (status.code, status.json["totals"]["nodes_live"]) == (0, 2)
+    undo = cli(url, "undo", "-m", "abc", "--json")
+
     assert (kill.code, kill.json["code"]) == (5, "read-only")
+    assert (undo.code, undo.json["code"]) == (5, "read-only")
 
 
 def test_a_read_only_server_refuses_in_words(server: RedisServer) -> None:
@@ -338,6 +342,38 @@ def test_every_read_has_a_text_and_an_object(run: Run, verb: str) -> None:
     assert (text.code, machine.code) == (0, 0)
     assert text.out.strip()
     assert (machine.json["schema"], machine.json["ok"]) == (1, True)
+
+
+def test_figures_of_a_window_that_is_not_full_say_so(run: Run) -> None:
+    done = run("status")
+
+    assert re.search(r"figures of [1-5]\.\d s: nodes report only while", done.out)
+    assert 0 < run("status", "--json").json["totals"]["counted_s"] < 8.5
+
+
+def test_a_group_is_lifted_whole(run: Run) -> None:
+    for target in ("route:POST /checkout", "route:GET /orders/*"):
+        kill = run("kill", target, "--group", "INC-1", "-m", "INC-1", "--confirm", ENV)
+        assert kill.code == 0
+
+    lift = run("unkill", "--group", "INC-1", "-m", "over", "--json", "--confirm", ENV)
+    late = run("unkill", "route:POST /checkout", "-m", "over")
+
+    assert (lift.code, lift.json["revision"]) == (0, 4)
+    assert late.code == 2
+    assert [row["active"] for row in run("kills", "--json").json["kills"]] == [
+        False
+    ] * 2
+
+
+def test_lifting_another_revision_is_a_conflict(run: Run) -> None:
+    run("kill", "route:POST /checkout", "-m", "INC-1")
+
+    done = run(
+        "unkill", "route:POST /checkout", "--if-rev", "7", "-m", "over", "--json"
+    )
+
+    assert (done.code, done.json["expected"], done.json["revision"]) == (4, 7, 1)
 
 
 def test_watching_prints_an_object_each_second(

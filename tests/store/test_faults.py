@@ -12,10 +12,11 @@ from contextlib import AbstractContextManager, asynccontextmanager
 import pytest
 
 from failsoft.errors import DefinitionError, StoreRefused, StoreUnavailable
+from failsoft.settings import mask_url
 from failsoft.store.memory import MemoryStore
 from failsoft.store.open import open_store
 from failsoft.store.protocols import Call, Change
-from failsoft.store.redis.connect import Timeouts, mask_url
+from failsoft.store.redis.connect import Timeouts
 from failsoft.store.redis.store import RedisStore
 from failsoft.testing import FaultProxy, RedisServer
 
@@ -214,8 +215,14 @@ def test_a_url_that_is_not_redis_is_told_at_once(url: str) -> None:
         open_store(url, "test")
 
 
-def test_without_a_url_the_store_is_this_process() -> None:
+def test_without_a_url_the_store_is_this_process_and_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "failsoft.store")
+
     assert isinstance(open_store(None, "test"), MemoryStore)
+
+    assert "set FAILSOFT_REDIS_URL to share them" in caplog.text
 
 
 @pytest.mark.parametrize("env", ["", "Shop", "-a", "a" * 64, "a_b", "a}b", "a\n"])

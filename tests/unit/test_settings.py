@@ -15,9 +15,9 @@ from failsoft.settings import (
     Shed,
     StaticAnswer,
     load_settings,
-    mask_url,
     parse_span_s,
 )
+from failsoft.settings._readers import mask_text
 
 NOWHERE = Path("/nonexistent")
 
@@ -235,7 +235,7 @@ def test_settings_cannot_be_changed(tmp_path: Path) -> None:
         ),
         ("[store]\nstael_after = 1", "store.stael_after is not known; did you mean"),
         ("[stoer]\n", "stoer is not known; did you mean store?"),
-        ("[zebra]\n", "zebra is not known; known: flags, mode"),
+        ("[zebra]\n", "zebra is not known; known: flags, kill"),
         ("store = 1", "store = 1 must be a table; put its keys below [store]"),
         (
             '[store]\nrewind = "hodl"',
@@ -435,9 +435,17 @@ def test_a_password_never_reaches_a_finding(url: str) -> None:
 
 @given(st.text(min_size=1))
 def test_masking_removes_any_password(password: str) -> None:
-    masked = mask_url(f"redis://u:{password}@h:1/0?db=1&password=pa55")
+    masked = mask_text(f"redis://u:{password}@h:1/0?db=1&password=pa55")
 
     assert masked == "redis://u:***@h:1/0?db=1&password=***"
+
+
+def test_a_kill_does_not_last_longer_unsaid_than_it_may(tmp_path: Path) -> None:
+    good = load('[kill]\nmax_ttl = "2h"', {"FAILSOFT_KILL_DEFAULT_TTL": "5m"}, tmp_path)
+
+    assert (good.kill.default_ttl_s, good.kill.max_ttl_s) == (300.0, 7200.0)
+    with pytest.raises(DefinitionError, match=r"is longer than kill\.max_ttl = 600s"):
+        load('[kill]\nmax_ttl = "10m"', cwd=tmp_path)
 
 
 # --- spans -----------------------------------------------------------------

@@ -159,6 +159,15 @@ def _nodes(view: FleetView) -> list[Check]:
         if n.state == "SILENT"
     ]
     checks += [
+        Check(
+            "tracing",
+            "warn",
+            f"{n.short} got {count:,} malformed {name} headers: callers' traces break",
+        )
+        for n in live
+        for name, count in n.bad_headers
+    ]
+    checks += [
         Check("nodes", "fail", f"{n.short} cannot enforce {', '.join(n.bad)}")
         for n in live
         if n.bad

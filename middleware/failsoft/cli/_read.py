@@ -23,6 +23,7 @@ from failsoft.ops.views import ControlRow, FleetView, LogRow, NodeRow, RouteRow
 __all__ = ["add_arguments", "main"]
 
 _ROUTES_SHOWN = 40
+_CONTROL_HEADS = ("TARGET", "NOW", "DEFAULT", "REQ/S", "ENDS", "BY", "WHY")
 _WITH_TRAFFIC = ("status", "routes", "incidents")
 
 
@@ -49,9 +50,17 @@ async def _read(verb: Verb, values: argparse.Namespace) -> int:
         if verb.name == "log" and values.follow:
             return await follow(session)
         while values.watch:
-            await asyncio.sleep(1.0)
+            await _next_second(session)
             await _show(verb, values, session)
     return OK
+
+
+async def _next_second(session: Session) -> None:
+    """Return with a newer reply a second later, or with none after two."""
+    shown, started = session.view().received, elapsed()
+    await asyncio.sleep(1.0)
+    while session.view().received == shown and elapsed() < started + 2.0:
+        await asyncio.sleep(0.05)
 
 
 async def _show(verb: Verb, values: argparse.Namespace, session: Session) -> None:
@@ -166,8 +175,15 @@ def _incidents(view: FleetView, _: argparse.Namespace) -> _Picture:
 def _controls(kind: str) -> Callable[[FleetView, argparse.Namespace], _Picture]:
     def picture(view: FleetView, _: argparse.Namespace) -> _Picture:
         rows = [row for row in view.controls if row.kind == kind]
-        heads = ("TARGET", "NOW", "DEFAULT", "REQ/S", "ENDS", "BY", "WHY")
-        text = table(heads, [_control_cells(row, view) for row in rows])
+        heads: tuple[str, ...] = _CONTROL_HEADS
+        cells = [_control_cells(row, view) for row in rows]
+        if kind == "mode":
+            heads = (*heads[:1], "SEVERITY", *heads[1:])
+            cells = [
+                (first, row.severity or "-", *rest)
+                for row, (first, *rest) in zip(rows, cells, strict=True)
+            ]
+        text = table(heads, cells)
         return {f"{kind}s": plain(rows)}, text if rows else f"no {kind}"
 
     return picture
@@ -189,7 +205,7 @@ def _flag(view: FleetView, values: argparse.Namespace) -> _Picture:
         raise TargetGone(target, nearest(target, flags))
     row = flags[target]
     text = table(
-        ("TARGET", "NOW", "DEFAULT", "REQ/S", "ENDS", "BY", "WHY"),
+        _CONTROL_HEADS,
         [_control_cells(row, view)],
     )
     return {"flag": plain(row)}, f"{text}\n{safe(row.doc, 4000)}".rstrip()

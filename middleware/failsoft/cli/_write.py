@@ -181,6 +181,7 @@ def tell(
                 "action": shown.action,
                 "before": shown.before,
                 "after": shown.after,
+                "until_ms": applied.until_ms,
                 "duplicate": applied.duplicate,
                 "acks": plain(acks),
                 **({} if done else {"code": "not-by-all", "message": missing(acks)}),
@@ -216,12 +217,14 @@ def dry_run(shown: Preview) -> str:
     if shown.until_s is not None:
         end = f", ends in {span(shown.until_s)}"
     share = "unknown share" if shown.share is None else f"{shown.share:.1%}"
-    routes = ", ".join(safe(key) for key in shown.routes[:5]) or "-"
+    routes = ", ".join(safe(key) for key in shown.routes[:5])
+    if routes:
+        routes = f": {routes}"
     more = f" and {len(shown.routes) - 5} more" if len(shown.routes) > 5 else ""
     lines = [
         f"{shown.action} {safe(shown.target)}: "
         f"{safe(shown.before)} -> {safe(shown.after)}{end}",
-        f"  covers      {shown.rps:.1f} req/s ({share} of traffic): {routes}{more}",
+        f"  covers      {shown.rps:.1f} req/s ({share} of traffic){routes}{more}",
         f"  nodes       {shown.nodes_can[0]} of {shown.nodes_can[1]} can enforce it",
     ]
     if shown.seen_on:

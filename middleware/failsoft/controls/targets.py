@@ -60,4 +60,4 @@ def routes_of(
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> tuple[str, ...]:
     """Return up to `count` known names close to `name`, best first."""
-    return tuple(difflib.get_close_matches(name, list(known), n=count, cutoff=0.5))
+    return tuple(difflib.get_close_matches(name, list(known), n=count, cutoff=0.6))

@@ -8,9 +8,16 @@ from typing import Any
 
 from failsoft.controls.records import ModeDoc
 from failsoft.errors import DefinitionError
-from failsoft.settings import CRITICALITIES, ModeDefinition, Shed
+from failsoft.settings import CRITICALITIES, ModeDefinition, Shed, StaticAnswer
 
-__all__ = ["BUILT_IN", "ActiveMode", "activate", "summary_of"]
+__all__ = [
+    "BUILT_IN",
+    "ActiveMode",
+    "activate",
+    "outlined",
+    "read_outline",
+    "summary_of",
+]
 
 BUILT_IN: Mapping[str, ModeDefinition] = {
     "fs.read-only": ModeDefinition(
@@ -66,6 +73,29 @@ def activate(
     return ActiveMode(name, definition, routes, actions, since_ms, until_ms)
 
 
+def outlined(definition: ModeDefinition) -> tuple[tuple[str, Any], ...]:
+    """Return the actions as plain data for operators' tools, without any body."""
+    return tuple((name, _plain(value)) for name, value in definition.actions)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Shed):
+        return (value.share, value.criticality)
+    return value.status if isinstance(value, StaticAnswer) else value
+
+
+def read_outline(routes: tuple[str, ...], outline: Any) -> ModeDefinition:
+    """Return the definition that `outlined` described, as far as it says."""
+    actions = tuple((name, _read_plain(name, value)) for name, value in outline)
+    return ModeDefinition("", routes=routes, actions=actions)
+
+
+def _read_plain(name: str, value: Any) -> Any:
+    if name == "shed":
+        return Shed(*value)
+    return StaticAnswer(b"", status=value) if name == "static" else value
+
+
 def _globs(name: str, routes: Any) -> tuple[str, ...]:
     globs = [routes] if isinstance(routes, str) else routes
     if isinstance(globs, list | tuple) and all(isinstance(g, str) for g in globs):
@@ -89,18 +119,18 @@ def _with(action: str, value: Any, params: Mapping[str, Any]) -> Any:
 
 
 def summary_of(definition: ModeDefinition) -> str:
-    """Say in one line what clients get under the mode."""
+    """Say in one line what clients get under the mode (`clients get ...`)."""
     return ", ".join(_action_text(name, value) for name, value in definition.actions)
 
 
 def _action_text(name: str, value: Any) -> str:
     if name == "shed":
-        who = f"{value.criticality} and below" if value.criticality else "all"
-        return f"sheds {value.share:.0%} of {who}"
+        who = f"{value.criticality} requests and below"
+        return f"503 for {value.share:.0%} of {who if value.criticality else 'all'}"
     if name == "static":
-        return f"static {value.status} answer"
+        return f"a static {value.status} answer"
     if name == "disable":
-        return f"disables {', '.join(value)}"
+        return f"answers without {', '.join(value)}"
     return {
         "read_only": "503 for all but GET, HEAD, OPTIONS",
         "maintenance": "503 maintenance",

@@ -22,6 +22,7 @@ from failsoft.ops.controlrows import record_of, state_text
 from failsoft.ops.flagforms import diff_words
 from failsoft.ops.plan import Plan
 from failsoft.ops.sources.store import FleetStore
+from failsoft.ops.stale import left
 from failsoft.ops.views import Applied, Identity, Preview
 from failsoft.store.protocols import Call, Change
 
@@ -92,6 +93,7 @@ class Writer:
             at_ms=answer.now_ms,
             duplicate=answer.duplicate,
             targets=targets,
+            until_ms=_until_ms(changes[0], answer.now_ms),
         )
 
     async def attempted(
@@ -112,15 +114,27 @@ class Writer:
             await self._store.attempt(fields)
 
 
+def _until_ms(change: Change, now_ms: int) -> int:
+    # As the script reckons it, on the same reading of the store's clock.
+    if change.op == "del":
+        return 0
+    return int(change.until) + (now_ms if change.until.startswith("+") else 0)
+
+
 def _explained(conflict: StoreConflict, plan: Plan) -> StoreConflict:
     if plan.also:
         return conflict  # it names the one record that moved
     current = record_of(plan.kind, plan.name, conflict.current)
     now = state_text(plan.kind, current)[0]
+    if current is not None and plan.kind != "flag":
+        # The store's clock at the refusal: the newest write and its age.
+        ends = left(current.until_ms, current.at_ms + (conflict.age_ms or 0))
+        now = ends if plan.before.endswith(("left", "no end")) else f"{now}, {ends}"
     diff = f"you saw {plan.before}, now {now}, you wanted {plan.after}"
     if plan.was:
         words = diff_words(plan.was, current.json if current else b"")
-        diff = f"{'; '.join(words[:5])}; you wanted {plan.after}"
+        if words:
+            diff = f"{'; '.join(words[:5])}; you wanted {plan.after}"
     return StoreConflict(
         plan.target,
         current=conflict.current,

@@ -43,9 +43,10 @@ class Kill(msgspec.Struct, frozen=True, tag=True):
 
 
 class Unkill(msgspec.Struct, frozen=True, tag=True):
-    """Lift a kill; compares with the kill's revision."""
+    """Lift a kill; compares with its revision, or with the one given as if_rev."""
 
     target: str
+    if_rev: int | None = None
 
 
 class GroupLift(msgspec.Struct, frozen=True, tag=True):

@@ -21,6 +21,7 @@ __all__ = [
     "evaluators_of",
     "log_row",
     "record_of",
+    "scoped_routes",
     "state_text",
     "target_of",
 ]
@@ -84,9 +85,24 @@ def covered_routes(
     if kind in ("route", "tag") and name:
         return routes_of(target, routes)
     scopes = [m.scope for m in definitions.modes if kind == "mode" and m.name == name]
+    return _in_scope(scopes[0] if scopes else (), routes)
+
+
+def scoped_routes(
+    scope: Iterable[str], definitions: Definitions, known: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """Return the routes within globs of a mode, `known` as in `covered_routes`."""
+    declared = {key for key, _, _ in definitions.routes}
+    more = [(key, "", ()) for key in known if key not in declared]
+    return _in_scope(scope, [*definitions.routes, *more])
+
+
+def _in_scope(
+    scope: Iterable[str], routes: Iterable[tuple[str, str, tuple[str, ...]]]
+) -> tuple[str, ...]:
     reached: dict[str, None] = {}
-    for glob in scopes[0] if scopes else ():
-        inner = glob if glob.startswith("tag:") else f"route:{glob}"
+    for glob in scope:
+        inner = glob if glob.startswith(("tag:", "route:")) else f"route:{glob}"
         reached.update(dict.fromkeys(routes_of(inner, routes)))
     return tuple(reached)
 
@@ -107,6 +123,7 @@ def control_rows(
     # A kill of `flag:x` and the edit of flag x share their target, not their kind.
     rows: dict[tuple[str, str], ControlRow] = {}
     defaults = dict(definitions.flags)
+    severities = {mode.name: mode.severity for mode in definitions.modes}
     killed_flags = _killed_flags(records, now_ms)
     for (kind, name), raw in records.items():
         record = record_of(kind, name, raw) if kind in _ORDER else None
@@ -114,6 +131,8 @@ def control_rows(
             row = _row(record, authors.get((kind, name)), defaults, now_ms)
             if (kind, name) in lost:
                 row = msgspec.structs.replace(row, lost=True)
+            if kind == "mode":
+                row = msgspec.structs.replace(row, severity=severities.get(name, ""))
             rows[kind, row.target] = _marked(row, killed_flags)
     for entry in authors.values():
         ended = _ended(entry, now_ms)
@@ -214,7 +233,8 @@ def _declared(
     definitions: Definitions, killed: tuple[str, ...]
 ) -> Iterable[ControlRow]:
     for mode in definitions.modes:
-        yield _rest(f"mode:{mode.name}", "mode", "off")
+        row = _rest(f"mode:{mode.name}", "mode", "off")
+        yield msgspec.structs.replace(row, severity=mode.severity)
     docs = {one.key: one.doc.encode() for one in definitions.flagdefs if one.doc}
     for key, coded in definitions.flags:
         row = _rest(f"flag:{key}", "flag", default_text(coded))

@@ -346,6 +346,7 @@ class FleetMerge:
             nodes_known=self.nodes.known,
             controls_active=len(active),
             next_end_ms=min(ends, default=0),
+            counted_s=self.rings.span_s(WINDOW_S) if self.rings.nodes else 0.0,
         )
 
 
@@ -372,4 +373,6 @@ def _joined(parts: list[Definitions]) -> Definitions:
         tuple(flags.values()),
         tuple(modes.values()),
         tuple(known.values()),
+        kill_default_s=min(part.kill_default_s for part in parts),
+        kill_most_s=min(part.kill_most_s for part in parts),
     )

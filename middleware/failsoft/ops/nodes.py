@@ -135,6 +135,7 @@ class NodeBook:
             uptime_s=max(0.0, (now_ms - started_ms) / 1000),
             bad=beat.bad,
             own_errors=beat.own_errors,
+            bad_headers=tuple(sorted(beat.bad_headers.items())),
             own_error=beat.own_error,
             source=beat.source,
             digest=beat.digest,

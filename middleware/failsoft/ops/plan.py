@@ -24,7 +24,8 @@ class Plan(msgspec.Struct, frozen=True):
     also: further changes of the same call.  covers: the targets they reach.
     was: the document before, of flags.  diff: what changes in it, in words.
     moves: ratio of users that change variant by a new split, None = no split.
-    reason: what stands in the log where the operator gives none.
+    reason: what stands in the log where the operator gives none.  scope: globs of
+    the routes that a mode would reach by its parameters.
     """
 
     target: str
@@ -50,6 +51,7 @@ class Plan(msgspec.Struct, frozen=True):
     diff: tuple[str, ...] = ()
     moves: float | None = None
     reason: str = ""
+    scope: tuple[str, ...] = ()
 
     def changes(self, who: str, why: str) -> tuple[Change, ...]:
         """Return all changes of the call with the author filled in."""

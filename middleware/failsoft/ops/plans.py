@@ -28,7 +28,8 @@ from failsoft.ops.command import (
 from failsoft.ops.controlrows import covered_routes
 from failsoft.ops.flagplans import FLAG_PLANNERS
 from failsoft.ops.guard import plan_guard
-from failsoft.ops.modeparams import check_params
+from failsoft.ops.killfields import check_kill
+from failsoft.ops.modeparams import enter_mode
 from failsoft.ops.plan import Plan, known_flags, nearest_targets, row_of, split_kind
 from failsoft.ops.stale import span
 from failsoft.ops.views import ControlRow, FleetView
@@ -40,7 +41,6 @@ __all__ = ["DEFAULT_END_S", "Plan", "action_of", "plan_of"]
 DEFAULT_END_S = 3600.0
 _LEAST_END_S = 10.0
 _MOST_END_S = 30 * 86_400.0
-_PUBLIC_MOST = 200
 _KILL_KINDS = ("route", "tag", "flag")
 
 
@@ -59,26 +59,31 @@ def plan_of(command: Command, view: FleetView, definitions: Definitions) -> Plan
     return make(command, view, definitions)
 
 
-def _end(for_s: float | None) -> tuple[str, float | None]:
+def _end(
+    for_s: float | None, default_s: float = DEFAULT_END_S, most_s: float = _MOST_END_S
+) -> tuple[str, float | None]:
     """Return (until, seconds) of an end; both say so when there is none."""
-    seconds = DEFAULT_END_S if for_s is None else for_s
+    seconds = default_s if for_s is None else for_s
     if seconds == NEVER:
         return "0", None
-    if not _LEAST_END_S <= seconds <= _MOST_END_S:
-        raise Invalid("for", f"{seconds:g} s must be 10 s to 30 d")
+    if not _LEAST_END_S <= seconds <= most_s:
+        most = f"{span(most_s)}, kill.max_ttl" if most_s < _MOST_END_S else "30 d"
+        raise Invalid("for", f"{seconds:g} s must be 10 s to {most}")
     return f"+{int(seconds * 1000)}", seconds
+
+
+def _kill_end(
+    for_s: float | None, definitions: Definitions
+) -> tuple[str, float | None]:
+    """Return the end of a kill, within what the releases allow."""
+    return _end(for_s, definitions.kill_default_s, definitions.kill_most_s)
 
 
 def _kill(command: Kill, view: FleetView, definitions: Definitions) -> Plan:
     kind, name = split_kind(command.target, _KILL_KINDS)
+    check_kill(command, kind, name)
     warnings = _check_kill_target(command, kind, name, view, definitions)
-    if not 400 <= command.status <= 599:
-        raise Invalid("status", f"{command.status} must be 400 to 599")
-    if not 0 <= command.retry_after <= 86_400:
-        raise Invalid("retry_after", f"{command.retry_after} must be 0 to 86400 s")
-    if command.public is not None and len(command.public) > _PUBLIC_MOST:
-        raise Invalid("public", f"has more than {_PUBLIC_MOST} characters")
-    until, until_s = _end(command.for_s)
+    until, until_s = _kill_end(command.for_s, definitions)
     row = row_of(view, "kill", command.target)
     active = row if row is not None and row.active else None
     doc = KillDoc(
@@ -111,7 +116,7 @@ def _kill(command: Kill, view: FleetView, definitions: Definitions) -> Plan:
 def _since_ms(row: ControlRow | None, view: FleetView) -> int:
     if row is not None and row.doc:
         try:
-            return msgspec.json.decode(row.doc, type=KillDoc).since_ms
+            return msgspec.json.decode(row.doc, type=KillDoc).since_ms or row.at_ms
         except msgspec.DecodeError:
             pass  # a broken record is replaced, its start is not known
     return view.server_ms
@@ -164,7 +169,7 @@ def _unkill(command: Unkill, view: FleetView, _: Definitions) -> Plan:
         op="del",
         before="KILLED",
         after="on",
-        if_rev=row.rev,
+        if_rev=row.rev if command.if_rev is None else command.if_rev,
         answer="the application answers again",
         lifts=row.by,
         needs_end=False,
@@ -217,7 +222,7 @@ def _mode_enter(command: ModeEnter, view: FleetView, definitions: Definitions) -
     modes = {mode.name: mode for mode in definitions.modes}
     if name not in modes:
         raise TargetGone(command.target, nearest_targets("mode", name, tuple(modes)))
-    check_params(name, command.params)
+    entered = enter_mode(modes[name], command.params)
     until, until_s = _end(command.for_s)
     row = row_of(view, "mode", command.target)
     active = row if row is not None and row.active else None
@@ -240,7 +245,8 @@ def _mode_enter(command: ModeEnter, view: FleetView, definitions: Definitions) -
         if_rev=active.rev if active else 0,
         until=until,
         until_s=until_s,
-        answer=modes[name].summary or modes[name].title,
+        answer=entered.answer,
+        scope=entered.routes,
         conflict=f"entered by {active.by} already" if active else "",
     )
 
@@ -263,11 +269,12 @@ def _mode_leave(command: ModeLeave, view: FleetView, _: Definitions) -> Plan:
     )
 
 
-def _extend(command: Extend, view: FleetView, _: Definitions) -> Plan:
+def _extend(command: Extend, view: FleetView, definitions: Definitions) -> Plan:
     kind, name = split_kind(command.target, ("mode", *_KILL_KINDS))
     record = "mode" if kind == "mode" else "kill"
     row = _active(view, record, command.target)
-    until, until_s = _end(command.for_s)
+    ends = _end(command.for_s)
+    until, until_s = ends if record == "mode" else _kill_end(command.for_s, definitions)
     left_s = (row.until_ms - view.server_ms) / 1000 if row.until_ms else None
     return Plan(
         target=command.target,

@@ -6,7 +6,7 @@ import msgspec
 
 from failsoft.controls.targets import covers
 from failsoft.ops.command import Command
-from failsoft.ops.controlrows import covered_routes
+from failsoft.ops.controlrows import covered_routes, scoped_routes
 from failsoft.ops.plans import Plan, plan_of
 from failsoft.ops.stale import age_s
 from failsoft.ops.tiers import Facts, tier_of
@@ -103,6 +103,7 @@ def preview_plan(
         moves=plan.moves,
         was=plan.was,
         group=getattr(plan.doc, "group", None) or "",
+        seen_on=_seen_on(plan.target, view),
     )
 
 
@@ -122,7 +123,9 @@ def _reach(plan: Plan, view: FleetView, definitions: Definitions) -> _Reach:
         share = min(1.0, flag_rps / total) if known else None
         return _Reach((), flag_rps, share, 0, critical_plus=False)
     rows = {row.key: row for row in view.routes}
-    covered = (covered_routes(target, definitions, rows) for target in targets)
+    covered = [covered_routes(target, definitions, rows) for target in targets]
+    if plan.scope:
+        covered = [scoped_routes(plan.scope, definitions, rows)]
     keys = tuple(dict.fromkeys(key for found in covered for key in found))
     reached = [rows[key] for key in keys if key in rows]
     levels = {key: level for key, level, _ in definitions.routes}
@@ -134,6 +137,14 @@ def _reach(plan: Plan, view: FleetView, definitions: Definitions) -> _Reach:
         in_flight=sum(row.inflight for row in reached),
         critical_plus=any(levels.get(key) == "critical_plus" for key in keys),
     )
+
+
+def _seen_on(target: str, view: FleetView) -> tuple[str, ...]:
+    kind, _, glob = target.partition(":")
+    if kind != "flag":
+        return ()
+    saw = (f.route for f in view.flights if any(covers(glob, k) for k, _ in f.flags))
+    return tuple(dict.fromkeys(saw))
 
 
 def _flag_rate(glob: str, view: FleetView) -> float | None:

@@ -14,6 +14,7 @@ __all__ = [
     "STALE_S",
     "Word",
     "age_s",
+    "left",
     "link_word",
     "node_age_s",
     "span",
@@ -48,6 +49,14 @@ def span(seconds: float) -> str:
     if whole < 86_400:
         return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
     return f"{whole // 86_400}d"
+
+
+def left(until_ms: int, now_ms: int) -> str:
+    """Return how long something still lasts: `4m10s left`, `no end`, `ended`."""
+    if not until_ms:
+        return "no end"
+    left_s = (until_ms - now_ms) / 1000
+    return f"{span(left_s)} left" if left_s > 0 else "ended"
 
 
 def link_word(view: FleetView, now: float) -> tuple[Word, str]:

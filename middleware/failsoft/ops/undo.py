@@ -13,7 +13,7 @@ import msgspec
 from failsoft.errors import Invalid, StoreConflict
 from failsoft.ops.controlrows import log_row, record_of, state_text, target_of
 from failsoft.ops.plans import Plan
-from failsoft.ops.stale import span
+from failsoft.ops.stale import left, span
 from failsoft.store.protocols import Entry
 
 __all__ = ["YOUNG_S", "last_op", "plan_undo", "undone_entries"]
@@ -97,6 +97,10 @@ def _conflict(entry: Entry, newest: Entry, now_ms: int) -> StoreConflict:
     yours = record_of(entry.kind, entry.name, entry.value)
     theirs = record_of(newest.kind, newest.name, newest.value)
     words = [state_text(entry.kind, record)[0] for record in (yours, theirs)]
+    if entry.kind != "flag":
+        ends = [left(r.until_ms, now_ms) if r else "" for r in (yours, theirs)]
+        pairs = zip(words, ends, strict=True)
+        words = [f"{word}, {end}" if end else word for word, end in pairs]
     return StoreConflict(
         target_of(entry.kind, entry.name),
         current=newest.value,

@@ -22,6 +22,7 @@ from failsoft.ops.command import (
     FlagDelete,
     FlagEdit,
     FlagRevert,
+    GroupLift,
     GuardApply,
     Kill,
     ModeEnter,
@@ -86,6 +87,11 @@ def _end(values: argparse.Namespace) -> float | None:
 
 
 def _kill(values: argparse.Namespace) -> Command:
+    if values.target.startswith("flag:"):
+        for name in ("status", "retry_after"):
+            if getattr(values, name) is not None:
+                option = f"--{name.replace('_', '-')}"
+                raise Invalid(option, "is for routes: a flag answers nobody")
     return Kill(
         values.target,
         for_s=_end(values),
@@ -96,6 +102,16 @@ def _kill(values: argparse.Namespace) -> Command:
         group=values.group,
         force=values.force,
     )
+
+
+def _unkill(values: argparse.Namespace) -> Command:
+    if (values.target is None) == (values.group is None):
+        raise Invalid("unkill", "takes a target or --group, and not both")
+    if values.group is None:
+        return Unkill(values.target, if_rev=values.if_rev)
+    if values.if_rev is not None:
+        raise Invalid("--if-rev", "compares one kill, not a group")
+    return GroupLift(_target("group", values.group))
 
 
 def _mode_enter(values: argparse.Namespace) -> Command:
@@ -169,10 +185,14 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "unkill",
-        "lift a kill",
-        (_TARGET,),
+        "lift a kill, or all kills and modes of a group",
+        (
+            Word("target", "target of the kill", required=False),
+            _GROUP,
+            Word("--if-rev", "only if the kill has this revision", "count", False),
+        ),
         "operator",
-        lambda values: Unkill(values.target),
+        _unkill,
     ),
     Verb("kills", "kills, active first"),
     Verb("mode list", "modes and whether they are on"),

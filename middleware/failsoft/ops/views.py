@@ -164,6 +164,7 @@ class NodeRow(msgspec.Struct, frozen=True):
     own_error: str = ""
     source: str = ""  # where its controls came from: redis file offer bootstrap ...
     digest: str = ""  # of its whole control set; equal on one revision
+    bad_headers: tuple[tuple[str, int], ...] = ()  # malformed trace headers by name
 
 
 class GroupRow(msgspec.Struct, frozen=True):
@@ -206,6 +207,7 @@ class ControlRow(msgspec.Struct, frozen=True):
     active: bool
     group: str = ""
     doc: bytes = b""
+    severity: str = ""  # of a mode: minor major critical
     lost: bool = False  # nodes enforce it, a rewound store does not hold it
 
 
@@ -252,6 +254,7 @@ class Totals(msgspec.Struct, frozen=True):
     nodes_known: int = 0
     controls_active: int = 0
     next_end_ms: int = 0
+    counted_s: float = 0.0  # seconds that nodes reported of the window; 0 = none yet
 
 
 class Proposal(msgspec.Struct, frozen=True):
@@ -339,6 +342,7 @@ class Preview(msgspec.Struct, frozen=True):
     moves: float | None = None  # ratio of 10,000 synthetic ids that change variant
     was: bytes = b""  # the flag's document that was seen
     group: str = ""  # the incident that the control will belong to
+    seen_on: tuple[str, ...] = ()  # routes whose kept failures saw the flag
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -351,6 +355,7 @@ class Applied(msgspec.Struct, frozen=True):
     acks: tuple[AckState, ...] = ()
     duplicate: bool = False
     targets: tuple[str, ...] = ()
+    until_ms: int = 0  # end of what was put first, 0 = no end
 
     def enforced(self) -> bool:
         """Whether every expected node that has not left enforces the write."""

@@ -162,6 +162,7 @@ SECTIONS: dict[str, dict[str, Reader] | Reader] = {
         "undeclared": one_of("count", "refuse"),
         "span_events": read_bool,
     },
+    "kill": {"default_ttl": Span("10s", "30d"), "max_ttl": Span("10s", "30d")},
     "tracing": {"request_id": read_bool, "traceresponse": read_bool},
     "telemetry": {"app": read_text, "release": read_text},
     "routes": _read_policy,

@@ -15,8 +15,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-__all__ = ["is_date", "mask_url", "parse_span_s"]
+__all__ = ["is_date", "mask_text", "mask_url", "parse_span_s"]
+
+_UNREADABLE = "(not shown: quote / and # in its password as %2F and %23)"
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _FILE_MAX_BYTES = 65_536
@@ -33,7 +36,26 @@ def parse_span_s(text: str) -> float:
     return float(match[1]) * _UNITS_S[match[2]]
 
 
-def mask_url(text: str) -> str:
+def mask_url(url: str) -> str:
+    """Return the URL with its password replaced by `***` and without its query.
+
+    One whose password cannot be told apart is not shown at all.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return _UNREADABLE
+    if "@" in url.partition("?")[0] and "@" not in parts.netloc:
+        return _UNREADABLE  # a password with an unquoted / or #
+    if not parts.netloc and parts.scheme != "unix":
+        return url.partition("?")[0]
+    place = parts.netloc
+    if parts.password is not None:
+        place = f"{parts.username or ''}:***@{place.rpartition('@')[2]}"
+    return f"{parts.scheme}://{place}{parts.path}"
+
+
+def mask_text(text: str) -> str:
     """Return the text with every URL's password and password parameter as `***`."""
     # Up to the last @: a password may hold @, /, quotes and blanks, unescaped.
     text = re.sub(r"(?s)(//[^:@/\s\"]*):.*@", r"\1:***@", text)
@@ -94,7 +116,7 @@ ABSENT: Any = object()
 
 
 def _shown(raw: object) -> str:
-    text = mask_url(json.dumps(raw, ensure_ascii=False, default=str))
+    text = mask_text(json.dumps(raw, ensure_ascii=False, default=str))
     return text if len(text) <= 80 else f"{text[:77]}..."
 
 

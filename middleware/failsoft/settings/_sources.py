@@ -15,6 +15,7 @@ from failsoft.settings._keys import ENVIRONMENT, SECTIONS
 from failsoft.settings._readers import ABSENT, At, Span, read_fields
 from failsoft.settings._values import (
     FlagSettings,
+    KillSettings,
     Settings,
     StoreSettings,
     TelemetrySettings,
@@ -143,6 +144,7 @@ def _build(values: _Values) -> Settings:
             MappingProxyType(flags.pop("declare", {})),
             **flags,
         ),
+        kill=KillSettings(**_part(values, "kill")),
         tracing=TracingSettings(**_part(values, "tracing")),
         telemetry=TelemetrySettings(**_part(values, "telemetry")),
         routes=MappingProxyType(_part(values, "routes")),
@@ -169,6 +171,11 @@ def _contradictions(settings: Settings) -> list[str]:
     """Return what is wrong between settings that are fine one by one."""
     store = settings.store
     findings = []
+    if settings.kill.default_ttl_s > settings.kill.max_ttl_s:
+        findings.append(
+            f"settings: kill.default_ttl = {settings.kill.default_ttl_s:g}s is longer "
+            f"than kill.max_ttl = {settings.kill.max_ttl_s:g}s; lower the former"
+        )
     if store.stale_after_s <= store.beat_s:
         findings.append(
             f"settings: store.stale_after = {store.stale_after_s:g}s is not longer "

@@ -64,6 +64,14 @@ class FlagSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class KillSettings:
+    """How long kills last: unless the operator says so, and at most."""
+
+    default_ttl_s: float = 3600.0
+    max_ttl_s: float = 30 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
 class TracingSettings:
     """Headers of the answer: X-Request-ID, traceresponse."""
 
@@ -130,6 +138,7 @@ class Settings:
 
     store: StoreSettings = StoreSettings()
     flags: FlagSettings = FlagSettings()
+    kill: KillSettings = KillSettings()
     tracing: TracingSettings = TracingSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     routes: Mapping[str, RoutePolicy] = field(default_factory=dict)

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from failsoft.store.memory import MemoryStore
     from failsoft.store.redis.store import RedisStore
 
-__all__ = ["open_store"]
+__all__ = ["load_client", "open_store"]
+
+_log = logging.getLogger("failsoft.store")
+
+
+def load_client(url: str) -> None:
+    """Import what a URL needs, 0.2 s, before a loop serves that this would hold up."""
+    if url:
+        import failsoft.store.redis.store  # noqa: F401
 
 
 def open_store(url: str | None, env: str) -> RedisStore | MemoryStore:
@@ -22,4 +31,8 @@ def open_store(url: str | None, env: str) -> RedisStore | MemoryStore:
         return RedisStore(url, env)
     from failsoft.store.memory import MemoryStore
 
+    _log.info(
+        "no store.url: controls and telemetry stay in this process and end with it; "
+        "set FAILSOFT_REDIS_URL to share them"
+    )
     return MemoryStore(env)

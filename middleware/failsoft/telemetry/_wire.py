@@ -6,6 +6,8 @@ joins late (see ARCHITECTURE, D-002).
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 __all__ = [
@@ -57,6 +59,7 @@ class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
     bad: tuple[str, ...] = ()
     own_errors: int = 0
     own_error: str = ""  # newest internal error, one line
+    bad_headers: dict[str, int] = {}  # malformed trace headers by name
     defs: str = ""  # digest of this node's `Definitions`
     lastgood: str = ""  # its file on disk: "" fine, temporary, none
     source: str = ""  # where its controls came from: redis file offer bootstrap
@@ -74,6 +77,8 @@ class ModeDef(msgspec.Struct, frozen=True, array_like=True):
     scope: tuple[str, ...]
     summary: str = ""  # what clients get, one line
     disables: tuple[str, ...] = ()  # flags it switches off
+    severity: str = ""  # minor major critical
+    actions: tuple[tuple[str, Any], ...] = ()  # see `modes.outlined`
 
 
 class FlagDef(msgspec.Struct, frozen=True, array_like=True):
@@ -102,6 +107,8 @@ class Definitions(msgspec.Struct, frozen=True):
     flags: tuple[tuple[str, str], ...] = ()  # key, coded default as JSON text
     modes: tuple[ModeDef, ...] = ()
     flagdefs: tuple[FlagDef, ...] = ()
+    kill_default_s: float = 3600.0  # how long a kill lasts unless said
+    kill_most_s: float = 30 * 86_400.0
 
 
 class RouteTick(msgspec.Struct, frozen=True, array_like=True):

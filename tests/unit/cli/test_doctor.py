@@ -15,3 +15,13 @@ def test_nodes_that_hold_a_lost_history_are_not_called_in_order() -> None:
 
     assert [(check.name, check.state) for check in checks] == [("controls", "fail")]
     assert "n1 rewound" in checks[0].text
+
+
+def test_malformed_trace_headers_of_callers_are_told() -> None:
+    made = Fleet()
+    made.nodes = {"n1": beat("n1", bad_headers={"traceparent": 3})}
+
+    checks = _nodes(made.second())
+
+    assert "w1 got 3 malformed traceparent headers" in checks[-1].text
+    assert checks[-1].state == "warn"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -19,6 +20,7 @@ from failsoft.errors import (
     Throttled,
 )
 from failsoft.ops.command import (
+    Extend,
     FlagEdit,
     GroupLift,
     Kill,
@@ -222,6 +224,51 @@ async def test_undo_is_refused_when_somebody_wrote_since(
 
     with pytest.raises(StoreConflict, match=r"changed by bob .*yours on, now 5%"):
         await session.undo(mine.op_id)
+    await bob.reader.aclose()
+
+
+async def test_a_conflict_over_an_end_alone_shows_both_ends(
+    session: Session, store: FleetStore
+) -> None:
+    await session.apply(Kill("route:POST /checkout", for_s=600), reason="INC-1")
+    await view_with(session, lambda v: v.totals.controls_active == 1)
+    seen = session.preview(Unkill("route:POST /checkout"))
+    first = await session.apply(Extend("route:POST /checkout", 60), reason="shorter")
+    await view_with(session, lambda v: v.revision == first.revision)
+
+    with pytest.raises(StoreConflict) as caught:
+        await session.apply(
+            Unkill("route:POST /checkout"), reason="over", preview=seen
+        )
+    with pytest.raises(StoreConflict) as late:
+        await session.undo(session.reader.merge.entries[0].op_id, reason="over")
+
+    assert re.search("you saw KILLED, now KILLED, (59|1m00).*s left", str(caught.value))
+    undone = str(late.value)
+    assert re.search("yours KILLED, (9m5|10m0).*, now KILLED, (59|1m0)", undone)
+
+
+async def test_a_write_says_when_it_ends(session: Session) -> None:
+    kill = await session.apply(Kill("route:POST /checkout", for_s=60), reason="INC-1")
+    await view_with(session, lambda v: v.totals.controls_active == 1)
+    lift = await session.apply(Unkill("route:POST /checkout"), reason="over")
+
+    assert (kill.until_ms - kill.at_ms, lift.until_ms) == (60_000, 0)
+
+
+async def test_an_undo_is_confirmed_by_its_digits_as_any_write_is(
+    session: Session, store: FleetStore
+) -> None:
+    bob = await open_session(store, identity=BOB, needs_arming=False)
+    applied = await session.apply(Kill("route:POST /checkout"), reason="INC-1")
+    await view_with(bob, lambda v: v.totals.n > 0 and v.totals.controls_active == 1)
+
+    shown = bob.preview_undo(applied.op_id)
+    with pytest.raises(NeedsConfirm):
+        await bob.undo(applied.op_id, reason="over", confirm="xx")
+    undone = await bob.undo(applied.op_id, reason="over", confirm=shown.code)
+
+    assert (shown.tier, len(shown.code), undone.revision) == (2, 2, 2)
     await bob.reader.aclose()
 
 

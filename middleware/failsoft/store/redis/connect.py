@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from redis import exceptions as redis_errors
 from redis.asyncio import Redis
@@ -23,11 +22,9 @@ from redis.backoff import NoBackoff
 
 from failsoft import clock
 from failsoft.errors import DefinitionError, StoreError, StoreRefused, StoreUnavailable
+from failsoft.settings import mask_url
 
-__all__ = ["Server", "Timeouts", "mask_url"]
-
-
-_UNREADABLE = "(not shown: quote / and # in its password as %2F and %23)"
+__all__ = ["Server", "Timeouts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +34,6 @@ class Timeouts:
     connect_s: float = 0.3
     command_s: float = 1.0
     load_s: float = 5.0
-
-
-def mask_url(url: str) -> str:
-    """Return the URL with its password replaced by `***` and without its query.
-
-    One whose password cannot be told apart is not shown at all.
-    """
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return _UNREADABLE
-    if "@" in url.partition("?")[0] and "@" not in parts.netloc:
-        return _UNREADABLE  # a password with an unquoted / or #
-    if not parts.netloc and parts.scheme != "unix":
-        return url.partition("?")[0]
-    place = parts.netloc
-    if parts.password is not None:
-        place = f"{parts.username or ''}:***@{place.rpartition('@')[2]}"
-    return f"{parts.scheme}://{place}{parts.path}"
 
 
 class Server:
@@ -84,7 +62,7 @@ class Server:
                 max_connections=16,
             )
         except ValueError as error:
-            why = "" if self.shown == _UNREADABLE else f" ({error})"
+            why = "" if self.shown.startswith("(not shown") else f" ({error})"
             raise DefinitionError(
                 [
                     f"store.url {self.shown!r} is not a Redis URL{why}; write "

@@ -1,0 +1,40 @@
+"""Fields of a kill, judged before it is written.  Pure."""
+
+from __future__ import annotations
+
+import re
+
+from failsoft.errors import Invalid
+from failsoft.ops.command import Kill
+
+__all__ = ["check_kill"]
+
+_PUBLIC_MOST = 200
+_ROUTE = re.compile(r"([A-Z*?]+) (/|\*|\?).*", re.DOTALL)
+
+
+def check_kill(command: Kill, kind: str, name: str) -> None:
+    """Raise Invalid on a field that no node could use."""
+    if kind == "route":
+        _check_route(command.target, name)
+    if not 400 <= command.status <= 599:
+        raise Invalid("status", f"{command.status} must be 400 to 599")
+    if not 0 <= command.retry_after <= 86_400:
+        raise Invalid("retry_after", f"{command.retry_after} must be 0 to 86400 s")
+    if command.public is not None and len(command.public) > _PUBLIC_MOST:
+        raise Invalid("public", f"has more than {_PUBLIC_MOST} characters")
+    if command.variant is not None and kind != "flag":
+        raise Invalid("variant", f"is for flag: targets, {command.target} has none")
+    if command.public is not None and kind == "flag":
+        raise Invalid("public", "is for route: and tag: targets: a flag answers nobody")
+
+
+def _check_route(target: str, name: str) -> None:
+    # A glob of one word may cover method and path at once: `route:*checkout*`.
+    if _ROUTE.fullmatch(name) or (" " not in name and name[:1] in ("*", "?")):
+        return
+    method, _, path = name.partition(" ")
+    if not path:
+        method, path = "*", f"/{name.lstrip('/')}"
+    near = f"route:{method.upper()} /{path.lstrip('/')}"
+    raise Invalid("target", f"{target!r} must be route:METHOD /path", nearest=near)
