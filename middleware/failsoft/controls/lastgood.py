@@ -82,9 +82,10 @@ class _Header(msgspec.Struct):
     unknown: dict[str, int] = {}
     op_id: str = ""
     lineage: tuple[str, ...] = ()
+    total: int = 0
 
 
-class _Line(msgspec.Struct, array_like=True, omit_defaults=True):
+class _Line(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
     kind: str
     name: str
     rev: int
@@ -92,6 +93,9 @@ class _Line(msgspec.Struct, array_like=True, omit_defaults=True):
     until_ms: int
     json: str
     base64: str = ""  # of a document that is no text, which other hands may write
+
+
+_read_lines = msgspec.json.Decoder(_Line).decode_lines
 
 
 def encode_file(saved: Saved) -> bytes:
@@ -110,6 +114,7 @@ def encode_file(saved: Saved) -> bytes:
         dict(held.unknown),
         held.op_id,
         held.lineage,
+        held.total,
     )
     head = msgspec.json.encode(header)[:-1]
     return head + _SEAL + _digest(head, body) + b'"}\n' + body
@@ -128,11 +133,23 @@ def _digest(head: bytes, body: bytes) -> bytes:
     return hashlib.sha256(head + b"\n" + body).hexdigest().encode()
 
 
-def decode_file(raw: bytes, env: str) -> Saved:
+def decode_file(raw: bytes, env: str, *, is_ours: bool = False) -> Saved:
     """Return what a file holds; ValueError says what is wrong with it.
 
-    env: the environment it must be of.
+    env: the environment it must be of.  is_ours: written on this host, so that its
+    word on the set's digest is taken, which saves hashing each record.
     """
+    header, body = _opened(raw, env)
+    try:
+        records = [_record(line) for line in _read_lines(body)]
+    except msgspec.DecodeError as error:
+        raise ValueError(f"one of its lines is no record: {error}") from None
+    held = _held(header, records, is_ours)
+    return Saved(env, held, header.saved_at, header.wall_offset_ms)
+
+
+def _opened(raw: bytes, env: str) -> tuple[_Header, bytes]:
+    """Return header and records of a file whose checksum is right."""
     first, _, body = raw.partition(b"\n")
     head, _, digest = first.rpartition(_SEAL)
     try:
@@ -147,30 +164,32 @@ def decode_file(raw: bytes, env: str) -> Saved:
         raise ValueError("its checksum is wrong")
     if header.env != env:
         raise ValueError(f"it is of environment {header.env!r}, not {env!r}")
-    try:
-        held = _held(header, body)
-    except msgspec.DecodeError as error:
-        raise ValueError(f"one of its lines is no record: {error}") from None
-    return Saved(env, held, header.saved_at, header.wall_offset_ms)
+    return header, body
 
 
-def _held(header: _Header, body: bytes) -> Held:
+def _held(header: _Header, records: list[Record], is_ours: bool) -> Held:
     held = Held(header.rev, header.epoch, header.last_id)
-    held.op_id, held.lineage = header.op_id, header.lineage
-    held.unknown = Counter(header.unknown)
-    decode = msgspec.json.Decoder(_Line).decode
-    for text in body.splitlines():
-        line = decode(text)
-        json = base64.b64decode(line.base64) if line.base64 else line.json.encode()
-        head = b"%d %d %d " % (line.rev, line.at_ms, line.until_ms)
-        held.take((line.kind, line.name), head + json)
+    held.unknown, held.op_id = Counter(header.unknown), header.op_id
+    held.lineage = header.lineage
+    if not is_ours:
+        for record in records:
+            held.put(record)
+        return held
+    held.records = {(record.kind, record.name): record for record in records}
+    held.ending = {(r.kind, r.name): r.until_ms for r in records if r.until_ms}
+    held.total = header.total
     return held
+
+
+def _record(line: _Line) -> Record:
+    json = base64.b64decode(line.base64) if line.base64 else line.json.encode()
+    return Record(line.kind, line.name, line.rev, line.at_ms, line.until_ms, json)
 
 
 def read_file(path: Path, env: str) -> Saved:
     """Read one file; OSError, or ValueError that names the file and what to do."""
     try:
-        return decode_file(path.read_bytes(), env)
+        return decode_file(path.read_bytes(), env, is_ours=True)
     except ValueError as error:
         raise ValueError(f"{path} is not used: {error}") from None
 
@@ -222,7 +241,7 @@ class Shelf:
         path = self.path
         with _locked(path):
             lying = _lying(path, saved.env)
-            if lying is not None and not (always or _is_newer(saved.held, lying.held)):
+            if lying is not None and not (always or _is_newer(saved.held, lying)):
                 return False
             _replace(path, encode_file(saved), keep=lying is not None)
         self._forget_others()
@@ -252,9 +271,9 @@ def _mtime(path: Path) -> float:
         return 0.0
 
 
-def _lying(path: Path, env: str) -> Saved | None:
+def _lying(path: Path, env: str) -> _Header | None:
     try:
-        return read_file(path, env)
+        return _opened(path.read_bytes(), env)[0]
     except (OSError, ValueError):
         return None
 
@@ -268,7 +287,7 @@ def _read_header(path: Path) -> _Header:
         raise ValueError(str(error)) from None
 
 
-def _is_newer(ours: Held, lying: Held) -> bool:
+def _is_newer(ours: Held, lying: _Header) -> bool:
     return ours.epoch != lying.epoch or ours.rev > lying.rev
 
 
