@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from failsoft.controls.records import Record
 from failsoft.settings import FlagDeclaration, FlagSettings
 
-__all__ = ["IN_CODE", "NO_FILES", "FileLayer", "FlagDefinitions"]
+__all__ = ["IN_CODE", "NO_FILES", "FileLayer", "FlagDefinitions", "refers"]
 
 # Every `failsoft.Flag` of this process, by key.  Read when a key is first served,
 # so that declaring one needs neither a runtime nor a loop.
@@ -19,17 +19,24 @@ IN_CODE: dict[str, FlagDeclaration] = {}
 class FileLayer:
     """Flags and evaluators of all flags files, checked.
 
-    digests: sha8 of each flag's document.  faults: what cannot be used, each with
-    file, line and path in the document.
+    digests: sha8 of each flag's document.  referring: keys of flags that are good
+    or bad by what others hold.  faults: what cannot be used, each with file, line
+    and path in the document.
     """
 
     records: Mapping[str, Record] = field(default_factory=dict)
     evaluators: Mapping[str, bytes] = field(default_factory=dict)
     digests: Mapping[str, str] = field(default_factory=dict)
+    referring: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
 
 
 NO_FILES = FileLayer()
+
+
+def refers(json: bytes) -> bool:
+    """Whether a document may be good or bad by what others hold."""
+    return b'"$ref"' in json or b'"$flag"' in json
 
 
 @dataclass(frozen=True, slots=True)

@@ -163,8 +163,8 @@ def _metadata(found: Any, variants: Mapping[str, Any], where: str) -> dict[str, 
                 f"{found[name]!r:.50} is not one of {', '.join(allowed)}",
                 where=f"{where}.{name}",
             )
-    expires = found.get("x.expires", "2027-01-31")
-    if not isinstance(expires, str) or not is_date(expires):
+    expires = found.get("x.expires")
+    if expires is not None and not (isinstance(expires, str) and is_date(expires)):
         raise FlagError(
             f"{expires!r:.50} is no date",
             where=f"{where}.x.expires",
