@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 
 import failsoft
 from failsoft import Exchange, Failsoft, FlagDetails
+from failsoft.testing import override
 
 Message = MutableMapping[str, Any]
 
@@ -39,6 +40,25 @@ def test_a_flag_has_the_type_of_its_default() -> None:
     assert_type(failsoft.flag("a", default=3), int)
     assert_type(failsoft.flag("a", default=0.5), float)
     assert_type(failsoft.flag_details("a", False, targeting_key="u"), FlagDetails)
+
+
+def test_a_declared_flag_has_the_type_of_its_default() -> None:
+    flag = failsoft.Flag("typed", default="blue", fail="off", owner="pay")
+
+    assert_type(flag, failsoft.Flag[str])
+    assert_type(flag(targeting_key="u"), str)
+    assert_type(flag.details(), FlagDetails)
+    assert_type(failsoft.Flag("typed.n", default=False)(), bool)
+
+
+def test_a_test_keeps_its_type_when_flags_are_set_for_it() -> None:
+    @override({"typed": "red"})
+    async def one(number: int) -> str:
+        return failsoft.flag("typed", "blue")
+
+    assert_type(one(7).close(), None)
+    with override({"typed": "green"}):
+        assert failsoft.flag("typed", "blue") == "green"
 
 
 def test_outside_of_a_request_there_is_no_current_one() -> None:

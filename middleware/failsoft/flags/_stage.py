@@ -77,10 +77,10 @@ class FlagStage:
                 failed("flags files", error)
 
     async def _look(self) -> bool:
-        files, in_code = self._files, len(IN_CODE)
+        has_files, in_code = bool(self.definitions.settings.files), len(IN_CODE)
         has_news = in_code != self._in_code
-        if self.definitions.settings.files and await asyncio.to_thread(files.look):
-            self.definitions = replace(self.definitions, files=files.layer)
-            has_news = True
         self._in_code = in_code
+        if has_files and await asyncio.to_thread(self._files.look):
+            self.definitions = replace(self.definitions, files=self._files.layer)
+            has_news = True
         return has_news
