@@ -15,7 +15,7 @@ from failsoft.ops.stale import span
 from failsoft.ops.text import safe
 from failsoft.ops.verbs import Verb, command_of
 
-__all__ = ["add_arguments", "main"]
+__all__ = ["add_arguments", "main", "picture"]
 
 _HEADS = ("FLAG", "STATE", "VARIANT", "N", "BAD", "RATE", "Z", "VERDICT")
 _WORDS = {"trip": "TRIP", "ok": "ok", "control": "(control)"}
@@ -52,13 +52,14 @@ async def _status(values: argparse.Namespace) -> int:
             if values.json:
                 answer({"ok": True, "env": session.view().env, "guards": plain(rows)})
             else:
-                print(_picture(rows, session.view().server_ms), flush=True)
+                print(picture(rows, session.view().server_ms), flush=True)
             if not values.watch:
                 return OK
             await asyncio.sleep(1.0)
 
 
-def _picture(rows: tuple[GuardRow, ...], now_ms: int) -> str:
+def picture(rows: tuple[GuardRow, ...], now_ms: int) -> str:
+    """Return the rows as a table, with a line for each that is not just watched."""
     if not rows:
         return "no flag has a guard (metadata x.guard.control)"
     lines = [_cells(row, arm) for row in rows for arm in row.arms]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 __all__ = ["Counts", "Exposures"]
@@ -40,6 +41,7 @@ class Exposures:
         return counts
 
 
+@cache  # the SDK warns of an instrument that is made again
 def _counter() -> Any:
     try:
         from opentelemetry.metrics import get_meter
