@@ -15,7 +15,7 @@ from failsoft.cli._session import add_store, store_url
 from failsoft.errors import StoreError
 from failsoft.ops.connect import DEFAULT_ENV, open_session
 from failsoft.ops.stale import span
-from failsoft.ops.views import FleetView
+from failsoft.ops.views import FleetView, NodeRow
 from failsoft.store.redis.store import RedisStore
 
 __all__ = ["add_arguments", "main"]
@@ -172,4 +172,18 @@ def _nodes(view: FleetView) -> list[Check]:
         for n in live
         if n.bad
     ]
-    return checks
+    return [*checks, *_files(live)]
+
+
+def _files(live: list[NodeRow]) -> list[Check]:
+    """Say which nodes would lose the last good controls with their host."""
+    texts = {
+        "temporary": "last-known-good file lies in a temporary folder and is lost "
+        "when its host restarts; set store.state_dir",
+        "none": "has no folder for its last-known-good file; set store.state_dir",
+    }
+    return [
+        Check("restart", "warn", f"{n.short} {n.node}: {texts[n.lastgood]}")
+        for n in live
+        if n.lastgood in texts
+    ]

@@ -139,4 +139,5 @@ class NodeBook:
             own_error=beat.own_error,
             source=beat.source,
             digest=beat.digest,
+            lastgood=beat.lastgood,
         )

@@ -164,6 +164,7 @@ class NodeRow(msgspec.Struct, frozen=True):
     own_error: str = ""
     source: str = ""  # where its controls came from: redis file offer bootstrap ...
     digest: str = ""  # of its whole control set; equal on one revision
+    lastgood: str = ""  # its last-known-good file: "" fine, temporary, none
     bad_headers: tuple[tuple[str, int], ...] = ()  # malformed trace headers by name
 
 

@@ -17,6 +17,16 @@ def test_nodes_that_hold_a_lost_history_are_not_called_in_order() -> None:
     assert "n1 rewound" in checks[0].text
 
 
+def test_a_node_whose_last_good_file_is_lost_with_its_host_is_told() -> None:
+    made = Fleet()
+    made.nodes = {"n1": beat("n1", lastgood="temporary"), "n2": beat("n2")}
+
+    (check,) = [c for c in _nodes(made.second()) if c.name == "restart"]
+
+    assert check.state == "warn"
+    assert check.text.startswith("w1 n1: last-known-good file lies in a temporary")
+
+
 def test_malformed_trace_headers_of_callers_are_told() -> None:
     made = Fleet()
     made.nodes = {"n1": beat("n1", bad_headers={"traceparent": 3})}
