@@ -24,6 +24,7 @@ from asgi.drive import get
 from asgi.eventually import eventually
 from failsoft import Failsoft, current
 from failsoft.events import Swapped, tell
+from failsoft.flags._definitions import IN_CODE
 from failsoft.openfeature import FailsoftProvider
 from failsoft.testing import FaultProxy
 from provider.world import put_flags
@@ -134,6 +135,20 @@ async def test_a_kill_passes_as_the_reason(guarded: Failsoft) -> None:
         "KILLED",
         None,
     )
+
+
+async def test_a_flag_that_refuses_gives_the_default_with_its_message(
+    guarded: Failsoft,
+) -> None:
+    provided()
+    refusing = failsoft.Flag("refusing", default=True, fail="refuse")
+    try:
+        details = api.get_client().get_boolean_details(refusing.key, True)
+    finally:
+        IN_CODE.pop("refusing")
+
+    assert (details.value, details.error_code) == (True, ErrorCode.GENERAL)
+    assert details.error_message == "flag refusing has no value: never seen"
 
 
 async def test_a_float_may_be_stored_as_a_whole_number(guarded: Failsoft) -> None:

@@ -16,7 +16,7 @@ import mmh3
 from failsoft.flags._hash import Heads, user_hash, user_heads, value_hash
 from failsoft.flags._model import Const, Items, Node, Op, Rule
 
-__all__ = ["fractional"]
+__all__ = ["fractional", "limits_of"]
 
 _MAX_WEIGHT = (1 << 31) - 1
 
@@ -50,7 +50,7 @@ def _by_user(op: Op, key: str, version: int, compiled: Callable[[Node], Rule]) -
     names = _constant_variants(op.args)
     if sums is None or names is None or heads is None:
         return _split(user_hash(version, key), op.args, compiled)
-    return _shorthand(heads, _limits(sums), names)
+    return _shorthand(heads, limits_of(sums), names)
 
 
 def _split(
@@ -61,9 +61,9 @@ def _split(
         return _dynamic(bucket, [_arm(arm, compiled) for arm in arms])
     names = _constant_variants(arms)
     if names is not None:
-        return _fixed(bucket, _limits(sums), names)
+        return _fixed(bucket, limits_of(sums), names)
     variants = [compiled(arm.items[0]) for arm in arms if isinstance(arm, Items)]
-    chosen = _fixed(bucket, _limits(sums), variants)
+    chosen = _fixed(bucket, limits_of(sums), variants)
 
     def pick(data: Any) -> Any:
         rule = chosen(data)
@@ -78,8 +78,8 @@ def _constant_variants(arms: Sequence[Node]) -> list[Any] | None:
     return constants if len(constants) == len(arms) else None
 
 
-def _limits(sums: tuple[int, ...]) -> tuple[int, ...]:
-    """Return for each arm the smallest hash beyond it.
+def limits_of(sums: tuple[int, ...]) -> tuple[int, ...]:
+    """Return for each arm the smallest hash beyond it; sums: of weights, the last W.
 
     (h * W) >> 32 < s  is  h < ceil(s * 2^32 / W): no multiplication is left for
     the evaluation.  Growing the first share never removes a user.

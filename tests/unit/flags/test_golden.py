@@ -7,14 +7,21 @@ Source: cbor2 5.9 (canonical) and mmh3 5.3, as openfeature-flagd-core 1.0 (v2) a
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
+from itertools import accumulate
 from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from failsoft.controls.records import Record
 from failsoft.flags import bucket_hash, compile_flags, evaluate
+from failsoft.flags._compile import compile_rule
+from failsoft.flags._fractional import limits_of
 from failsoft.flags._hash import value_hash
+from failsoft.flags._parse import parse_flag
 
 # Heads of CBOR texts change at 24, 256 and 65,536 bytes; (key, user, v2, v3).
 USERS = [
@@ -96,3 +103,62 @@ def served(key: str, version: int, arms: list[Any], user: str) -> str | None:
     record = Record("flag", key, 1, 0, 0, msgspec.json.encode(flag))
     state = compile_flags(1, {("flag", key): record}, {}, ())
     return evaluate(state, key, False, user).variant
+
+
+# --- short forms -------------------------------------------------------------
+
+
+@given(
+    st.lists(st.integers(0, (1 << 31) - 1), min_size=1, max_size=8),
+    st.integers(0, (1 << 32) - 1),
+    st.booleans(),
+)
+def test_limits_end_where_buckets_end(
+    weights: list[int], any_hash: int, at_an_edge: bool
+) -> None:
+    sums = tuple(accumulate(weights))
+    assume(0 < sums[-1] < 1 << 31)
+    limits = limits_of(sums)
+    edges = [h for limit in limits for h in (limit - 1, limit) if 0 <= h < 1 << 32]
+
+    for h in edges if at_an_edge else [any_hash]:
+        assert bisect_right(limits, h) == bisect_right(sums, (h * sums[-1]) >> 32)
+
+
+def rule_of(targeting: Any) -> Any:
+    flag = {"state": "ENABLED", "variants": {"on": True, "off": False}}
+    return compile_rule(
+        parse_flag("f", msgspec.json.encode({**flag, "targeting": targeting}))
+    )
+
+
+values: Any = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 99) | st.floats() | st.text(max_size=3),
+    lambda below: st.lists(below, max_size=3) | st.dictionaries(st.text(), below),
+    max_leaves=4,
+)
+
+
+@given(
+    values,
+    st.sampled_from(["", "de", "1", "0", "true", "null", "1,2", "[object Object]"]),
+)
+def test_a_short_form_does_what_the_long_one_does(value: Any, text: str) -> None:
+    short = rule_of({"if": [{"==": [{"var": "a"}, text]}, "on", "off"]})
+    long = rule_of({"if": [{"==": [text, {"var": ["a", None]}]}, "on", "off"]})
+    context = {"a": value}
+
+    assert short(context) == long(context)
+
+
+@given(st.none() | st.text() | st.integers(), st.integers(0, 100))
+def test_a_constant_rollout_does_what_a_computed_one_does(
+    user: Any, share: int
+) -> None:
+    arms = [["on", share], ["off", 101 - share]]
+    computed = [["on", {"+": [{"var": "zero"}, share]}], arms[1]]
+    context = {"targetingKey": user, "zero": 0}
+
+    assert rule_of({"fractional": arms})(context) == rule_of({"fractional": computed})(
+        context
+    )
