@@ -116,11 +116,13 @@ class Held:
         except ValueError:
             LOG.warning("%s/%s: its stored value has no readable header", *key)
             return
-        self.put(record)
+        self._put(key, record)
 
     def put(self, record: Record) -> None:
         """Hold a record, as the newest."""
-        key = (record.kind, record.name)
+        self._put((record.kind, record.name), record)
+
+    def _put(self, key: Key, record: Record) -> None:
         self.drop(key)
         self.records[key] = record
         self.total = (self.total + _hash(record)) & _ALL_64_BITS

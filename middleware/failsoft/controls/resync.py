@@ -65,6 +65,9 @@ async def read_controls(
     why = why_rewound(known, survey)
     under = good if why or always else None
     base = later_than(under, survey) if under else 0
+    # Keys are taken over from the set before: 10,000 new ones, kept, would have the
+    # collector walk the whole process in the middle of a read.
+    known_keys = {key: key for key in good.records} if good else {}
     stored = _begun(survey)
     for key, raw in (await store.small_kinds()).items():
         stored.take(key, raw)
@@ -72,7 +75,7 @@ async def read_controls(
         hasten({key: r for key, r in stored.records.items() if r.rev > base})
     async for found in store.flags():
         for key, raw in found.items():
-            stored.take(key, raw)
+            stored.take(known_keys.get(key, key), raw)
         await asyncio.sleep(0)
     start = _start_of(survey, is_laid=under is not None)
     gone = await _replay(store, stored, start, base)
