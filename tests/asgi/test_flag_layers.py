@@ -221,3 +221,24 @@ async def test_the_span_tells_of_a_flag_once_and_only_if_asked_to(
             },
         )
     ] * count
+
+
+async def test_a_request_keeps_64_flags_whatever_it_asks(guard: Any) -> None:
+    provider = TracerProvider()
+    guarded = await guard(
+        app(lambda: [flag(f"k{n}", False) for n in range(70)]),
+        flags={"span_events": True},
+    )
+
+    with provider.get_tracer("test").start_as_current_span("GET /") as span:
+        await get(guarded, "/")
+
+    assert len(getattr(span, "events", ())) == 64
+
+
+async def test_a_thread_of_a_test_sees_what_the_test_sets(
+    failsoft_flags: FlagsInTests,
+) -> None:
+    failsoft_flags.set("filed", True)
+
+    assert await asyncio.to_thread(flag, "filed", False) is True

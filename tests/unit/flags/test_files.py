@@ -37,6 +37,22 @@ def test_the_metadata_of_a_set_lies_below_that_of_its_flags() -> None:
     assert json.loads(file.flags["f"])["metadata"] == {"x.owner": "pay", "team": "a"}
 
 
+@pytest.mark.parametrize("found", [7, {**ON, "metadata": 7}])
+def test_metadata_of_a_set_does_not_hide_what_is_no_flag(found: Any) -> None:
+    file = read_document("a", text({"f": found}, metadata={"team": "a"}))
+
+    assert "must be an object" in join_files([file]).faults[0]
+
+
+def test_only_flags_that_changed_are_read_anew() -> None:
+    before = join_files([read_document("a", text({"f": ON, "g": ON}))])
+
+    after = join_files([read_document("a", text({"f": ON, "g": {}}))], before)
+
+    assert after.records["f"] is before.records["f"]
+    assert len(after.faults) == 1
+
+
 def test_blanks_make_no_newer_version() -> None:
     wide, narrow = text({"f": ON}), json.dumps({"flags": {"f": ON}}).encode()
 

@@ -167,6 +167,33 @@ def test_an_edit_over_another_version_of_the_file_says_so() -> None:
     assert told == ["", "overrides an older definition", ""]
 
 
+def test_a_flag_of_a_file_is_bad_until_its_evaluator_or_the_flag_itself_changes() -> (
+    None
+):
+    asking = {"f": doc("off", targeting={"if": [{"$ref": "nobody"}, "on"]})}
+    first = state_of(files=filed(asking))
+
+    def then(files: FileLayer) -> FlagState:
+        definitions = FlagDefinitions(FlagSettings(), files)
+        return compile_flags(8, {}, {}, (), first, definitions)
+
+    assert first.kept.bad == {"f": "flag:f: no evaluator nobody"}
+    assert then(filed(asking, {"nobody": {"==": [1, 1]}})).bad == ()
+    assert then(filed({})).bad == ()
+
+
+def test_operators_are_told_of_bad_edits_and_bad_files() -> None:
+    files = join_files(
+        [read_document("flags.json", b'{"flags": {"g": {"state": "odd"}}}')]
+    )
+    state = state_of(edit("f", {"state": "odd"}), files=files)
+
+    assert state.bad_targets() == (
+        "flag:f",
+        "flags.json line 1: flag:g state: 'odd' must be ENABLED or DISABLED",
+    )
+
+
 # --- fail policies -----------------------------------------------------------
 
 OFF = {"x.kill": "down"}
@@ -232,6 +259,12 @@ def test_code_wins_over_the_document_and_that_over_the_setting() -> None:
         None,
         (True, "STALE"),
     )
+
+
+def test_a_flag_without_default_variant_is_told_stale_too() -> None:
+    state = aged(state_of(edit("f", doc(None))), 4000)
+
+    assert story(state) == ("coded", "STALE")
 
 
 def test_a_flag_has_its_own_age_limit() -> None:
@@ -324,6 +357,8 @@ def test_without_a_runtime_code_gets_defaults_and_its_fail_policies() -> None:
 
 
 def test_all_faults_of_a_flag_are_named() -> None:
+    with pytest.raises(DefinitionError, match="the key must be text"):
+        Flag("", False)
     with pytest.raises(DefinitionError) as caught:
         Flag("f", [], fail="of", expires="soon")  # type: ignore[arg-type, type-var]
 
