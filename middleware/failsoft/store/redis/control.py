@@ -6,6 +6,7 @@ import asyncio
 import random
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from hashlib import sha1
 from importlib.resources import files
@@ -41,7 +42,7 @@ _HEARTBEAT_S = 15
 _NODES_KEPT_MS = 3_600_000
 _APPLY_TRIES = 3
 _LOAD_TRIES = 4
-_BLAME_ENTRIES = 500  # newest log entries searched for who caused a conflict
+_BLAME_ENTRIES = (20, 500)  # newest log entries searched for who caused a conflict
 
 
 @cache
@@ -196,10 +197,9 @@ class RedisControls:
         current = reply[4] or None
         revision, at_ms = parse_value(current)[:2] if current else (0, now_ms)
         actor, age_ms = "", now_ms - at_ms if current else None
-        for entry in await self.log(_BLAME_ENTRIES):
-            if (entry.kind, entry.name) == (change.kind, change.name):
-                actor, age_ms = entry.who, now_ms - int(entry.id.partition("-")[0])
-                break
+        entry = await self._newest(change.kind, change.name)
+        if entry is not None:
+            actor, age_ms = entry.who, now_ms - int(entry.id.partition("-")[0])
         return StoreConflict(
             f"{change.kind}/{change.name}",
             current=current,
@@ -208,6 +208,18 @@ class RedisControls:
             actor=actor,
             age_ms=None if age_ms is None else max(age_ms, 0),
         )
+
+    async def _newest(self, kind: str, name: str) -> Entry | None:
+        """Return the newest kept entry of a record: few are read, then more."""
+        for count in _BLAME_ENTRIES:
+            for _ in range(_APPLY_TRIES):
+                # The refusal is known: a lost reply must not make it "unreachable".
+                with suppress(StoreUnavailable):
+                    for entry in await self.log(count):
+                        if (entry.kind, entry.name) == (kind, name):
+                            return entry
+                    break
+        return None
 
     async def beat(self, node: str, heartbeat: bytes) -> Beat:
         """Say that `node` lives and read revision, epoch and the watch key."""
