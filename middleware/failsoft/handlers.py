@@ -15,7 +15,7 @@ from failsoft.errors import DefinitionError, FlagUnavailable
 from failsoft.flags import FlagDetails, FlagState, evaluate
 from failsoft.flags._definitions import IN_CODE
 from failsoft.flags._overlay import OVERLAYS
-from failsoft.pipeline import CURRENT, SETTLED, Exchange
+from failsoft.pipeline import CURRENT, SETTLED, Exchange, Plan
 from failsoft.problem import REFUSED
 from failsoft.runtime import Runtime, current_runtime
 from failsoft.settings import FAIL_POLICIES, FlagDeclaration
@@ -229,8 +229,18 @@ def _attributes(
     context: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Return what rules may read: the request's context, the call's, and ours."""
-    plan = exchange.plan if exchange is not None else None
-    ours = {
+    if exchange is None or runtime is None:
+        return {**(context or {}), "failsoft": _facts(None, runtime)}
+    ours = exchange.plan.facts
+    if ours is None or ours["node"] is not runtime.node:  # a fork has a new name
+        ours = exchange.plan.facts = _facts(exchange.plan, runtime)
+    if context:
+        return {**exchange.context, **context, "failsoft": ours}
+    return {**exchange.context, "failsoft": ours}
+
+
+def _facts(plan: Plan | None, runtime: Runtime | None) -> dict[str, str]:
+    return {
         "route": plan.key if plan is not None else "",
         "method": plan.method if plan is not None else "",
         "criticality": plan.criticality if plan is not None else "",
@@ -239,8 +249,6 @@ def _attributes(
         "env": runtime.settings.store.env if runtime is not None else "",
         "node": runtime.node if runtime is not None else "",
     }
-    own = exchange.context if exchange is not None else {}
-    return {**own, **(context or {}), "failsoft": ours}
 
 
 def _pinned(exchange: Exchange, runtime: Runtime, key: str) -> FlagState:

@@ -62,10 +62,20 @@ class Plan:
 
     key: `METHOD template`.  admit: hooks in order; the first Rejection answers.
     notices: response headers to add.  cell: this route's counters, kept across
-    plans, so that a swap loses no count.
+    plans, so that a swap loses no count.  facts: what rules of flags may read of
+    the route, made at first use.
     """
 
-    __slots__ = ("admit", "cell", "criticality", "key", "method", "notices", "template")
+    __slots__ = (
+        "admit",
+        "cell",
+        "criticality",
+        "facts",
+        "key",
+        "method",
+        "notices",
+        "template",
+    )
 
     def __init__(
         self,
@@ -81,6 +91,7 @@ class Plan:
         self.cell = cell
         self.admit = admit
         self.notices = notices
+        self.facts: dict[str, str] | None = None
 
 
 class Exchange:
