@@ -16,6 +16,7 @@ from failsoft.ops.command import (
     FlagPut,
     FlagRevert,
     GroupLift,
+    GuardApply,
     Kill,
     ModeEnter,
     ModeLeave,
@@ -249,6 +250,7 @@ ANSWERS: dict[type[Any], tuple[str, str, str]] = {
     FlagEdit: ("flag-edit", "25%", "30%"),
     FlagPut: ("flag-edit", "25%", "25% +1 rules"),
     FlagRevert: ("flag-revert", "25%", "off"),
+    GuardApply: ("guard-apply", "on", "KILLED"),
     GroupLift: ("group-lift", "2 on", "lifted"),
     Extend: ("extend", "11m", "1h"),
 }

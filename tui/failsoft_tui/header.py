@@ -9,7 +9,7 @@ from failsoft.ops.text import safe
 from failsoft.ops.views import FleetView, Identity, Notice
 from failsoft_tui.actions import Action
 from failsoft_tui.figures import ago, millis, percent, rate
-from failsoft_tui.paint import Line, join, justify, line_width
+from failsoft_tui.paint import Line, fit, join, justify, line_width, plain
 from failsoft_tui.rows import is_troubled
 
 __all__ = [
@@ -149,7 +149,10 @@ def notice_line(notices: Sequence[Notice], index: int, width: int) -> Line:
     left: Line = ((f"{mark}{safe(notice.text, 300)}{target}", style),)
     if len(notices) == 1:
         return left
-    where = f"{index % len(notices) + 1} of {len(notices)}  n next "
+    where = f" {index % len(notices) + 1} of {len(notices)}  n next "
+    room = width - len(where)
+    if line_width(left) >= room:  # `n` tells of the others: it must stay
+        left = ((fit(plain(left), room - 1), style),)
     return justify(left, ((where, "dim"),), width)
 
 

@@ -11,6 +11,7 @@ from failsoft.errors import Invalid
 from failsoft.ops.flagexplain import Explanation
 from failsoft.ops.flagforms import Form
 from failsoft.ops.flagsheet import FlagSheet
+from failsoft.ops.guard import GuardRow
 from failsoft.ops.history import ChangeRow
 from failsoft.ops.ruletext import outcome_line, rule_line
 from failsoft.ops.text import safe
@@ -23,6 +24,7 @@ __all__ = [
     "document_lines",
     "explained_lines",
     "flag_lines",
+    "guard_lines",
     "history_lines",
     "who_of",
 ]
@@ -59,7 +61,7 @@ def control_lines(row: ControlRow, now_ms: int) -> list[Line]:
     if row.kind != "flag":
         lines.append(_field("ends", ends))
     if row.lost:
-        text = "ONLY ON NODES: a rewound store lost it. Run: failsoft store rewound"
+        text = "ONLY ON NODES: a rewound store lost it; run failsoft store rewound"
         lines.append(_field("store", text, "bad"))
     return lines
 
@@ -147,6 +149,27 @@ def _use_lines(sheet: FlagSheet, now_ms: int) -> list[Line]:
     last = f"; last {_since(life.seen_ms, now_ms)}" if life.seen_ms else ""
     text = f"{counts} (3 days){last}" if counts else f"no evaluation in 3 days{last}"
     return [_field("used", text)]
+
+
+def guard_lines(guard: GuardRow) -> list[Line]:
+    """Return what a guard judges now: its state, and the figures of each variant."""
+    style = "" if guard.state == "watching" else "bad"
+    state = guard.state if guard.state == "watching" else guard.state.upper()
+    why = f": {safe(guard.why)}" if guard.why else ""
+    lines = [
+        _field("guard", f"{safe(state)}{why}", style),
+        _field("", f"serves {safe(guard.control)} after a trip; judges "
+               f"{guard.window_s:g} s, from {guard.least:,} requests an arm", "dim"),
+    ]  # fmt: skip
+    for arm in guard.arms:
+        share = "-" if arm.share is None else f"{arm.share:.1%}"
+        text = f"{safe(arm.variant, 30):<12} {arm.bad:,} of {arm.n:,} bad ({share})"
+        words = {"trip": "TRIP", "none": "no verdict"}.get(arm.verdict, arm.verdict)
+        style = "bad" if arm.verdict == "trip" else ""
+        lines.append(_field("", f"{text}  {words}  {safe(arm.text, 120)}", style))
+    if guard.state == "proposed":
+        lines.append(_field("", "A on Controls applies it", "key"))
+    return lines
 
 
 def document_lines(doc: bytes, text: str) -> list[Line]:

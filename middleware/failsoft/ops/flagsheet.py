@@ -76,7 +76,7 @@ def flag_sheet(
         doc=doc,
         form=read_form(doc) if doc else None,
         fault=fault,
-        older=edited and _is_older(metadata, below),
+        older=edited and _is_older(doc, below),
         bad_on=tuple(node.short for node in view.nodes if target in node.bad),
         life=next((life for life in lives if life.key == key), None),
         metadata=metadata,
@@ -100,9 +100,11 @@ def _kill_of(key: str, view: FleetView) -> ControlRow | None:
     return next((row for row in named if covers(row.target[5:], key)), None)
 
 
-def _is_older(metadata: Mapping[str, Any], below: FlagDef | None) -> bool:
-    over = metadata.get("x.over")
-    return bool(below and below.sha8 and over and over != below.sha8)
+def _is_older(doc: bytes, below: FlagDef | None) -> bool:
+    """Whether an edit was made over another version of the file; readable or not."""
+    if below is None or not below.sha8:
+        return False
+    return _over(doc) not in (None, below.sha8)
 
 
 def flag_notes(
@@ -120,10 +122,8 @@ def flag_notes(
     }
     below = {f"flag:{one.key}": one for one in definitions.flagdefs if one.sha8}
     for row in view.controls:
-        if row.kind == "flag" and row.rev and row.target in below:
-            over = _over(row.doc)
-            if over and over != below[row.target].sha8:
-                notes[row.target] = "OLDER"
+        if row.kind == "flag" and row.rev and _is_older(row.doc, below.get(row.target)):
+            notes[row.target] = "OLDER"
     notes.update((one.target, "PROPOSED") for one in view.proposals)
     bad = {name for node in view.nodes if node.state == "LIVE" for name in node.bad}
     notes.update((name, "BAD") for name in bad)

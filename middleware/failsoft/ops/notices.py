@@ -15,7 +15,7 @@ __all__ = ["notices"]
 _ENDING_MS = 300_000
 _MOST = 20
 _NAMED = 6
-_WHAT_TO_DO = "Run: failsoft store rewound"
+_WHAT_TO_DO = "run failsoft store rewound"
 
 
 def notices(
@@ -49,9 +49,8 @@ def _of_store(nodes: Iterable[NodeRow], observed: Observed) -> list[Notice]:
     ]
     if strangers:
         text = (
-            f"REWOUND: Redis lost its history (rev {observed.rev:,} now), "
-            f"{_names(strangers)} still enforce theirs; kills and edits work. "
-            f"{_WHAT_TO_DO}"
+            f"REWOUND: {_WHAT_TO_DO}; Redis is at rev {observed.rev:,}, "
+            f"{_names(strangers)} keep another history; kills and edits work"
         )
         return [Notice(2, text)]
     return _of_digests(live)

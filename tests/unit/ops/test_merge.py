@@ -337,8 +337,8 @@ def test_a_rewound_store_says_who_enforces_what_and_what_to_run() -> None:
     view = fleet.second()
 
     assert view.notices[0].text == (
-        "REWOUND: Redis lost its history (rev 1 now), w1 still enforce theirs; "
-        "kills and edits work. Run: failsoft store rewound"
+        "REWOUND: run failsoft store rewound; Redis is at rev 1, "
+        "w1 keep another history; kills and edits work"
     )
     assert [(r.target, r.lost) for r in view.controls if r.active] == [
         ("route:POST /pay", True)

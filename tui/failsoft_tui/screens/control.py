@@ -10,6 +10,7 @@ from textual.widget import Widget
 
 from failsoft.errors import FailsoftError
 from failsoft.ops.flagsheet import pretty
+from failsoft.ops.guard import GuardRow
 from failsoft.ops.history import ChangeRow
 from failsoft.ops.text import safe
 from failsoft.ops.views import ControlRow, FleetView
@@ -22,10 +23,13 @@ from failsoft_tui.sheet import (
     control_lines,
     document_lines,
     flag_lines,
+    guard_lines,
     history_lines,
 )
 
 __all__ = ["ControlScreen"]
+
+READ_S = 5.0
 
 
 class ControlScreen(FleetScreen):
@@ -42,10 +46,16 @@ class ControlScreen(FleetScreen):
         self._jump = at
         self._history_at = 0
         self._changes: tuple[ChangeRow, ...] | None = None
+        self._guard: GuardRow | None = None
         self._read_at = -1
         self._fault = ""
         self._reading: asyncio.Task[None] | None = None
         self.page = self.lines("page")
+
+    def on_mount(self) -> None:
+        """Read on while it is open: a guard judges every ten seconds."""
+        super().on_mount()
+        self.set_interval(READ_S, self._read)
 
     def body(self) -> Iterable[Widget]:
         """Return the page."""
@@ -69,10 +79,14 @@ class ControlScreen(FleetScreen):
 
     async def _read(self) -> None:
         operator = self.desk.operator
-        if operator is None:
+        if operator is None or self.desk.is_stale():
             return
         try:
             self._changes = await operator.history(self._row.target)
+            if self._row.kind == "flag":
+                guards = await operator.guards()
+                mine = (g for g in guards if f"flag:{g.flag}" == self._row.target)
+                self._guard = next(mine, None)
             self._fault = ""
         except FailsoftError as error:
             self._fault = safe(error, 300)
@@ -84,6 +98,7 @@ class ControlScreen(FleetScreen):
         if row.kind == "flag":
             sheet = self.desk.sheet(key)
             lines = flag_lines(sheet, now_ms)
+            lines += guard_lines(self._guard) if self._guard else []
             tail = document_lines(sheet.doc, pretty(sheet.doc))
         else:
             lines = control_lines(row, now_ms)
