@@ -57,13 +57,14 @@ class Running:
     def abandon(self) -> None:
         """Let go of it from another loop; it ends on its own, if it still can."""
         if self.loop.is_closed():
+            self.cut_copies()  # unread: nobody is left to read them
             return
         with contextlib.suppress(RuntimeError):  # closed just now
             for task in self.tasks:  # one of them is `keep`
                 self.loop.call_soon_threadsafe(task.cancel)
 
     def cut_copies(self) -> None:
-        """In a forked child: let go of the sockets that are the parent's."""
+        """Let go of sockets that this process will never use again."""
         if not self.store.local:
             self.store.server.cut_copies()
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -150,6 +154,37 @@ async def test_a_middleware_beside_it_is_a_node_of_its_own(redis_url: str) -> No
     await guarded.runtime.stop()
 
     assert len(found) == 2
+
+
+ON_CLOSED_LOOPS = """
+import asyncio, sys
+from chaos.forking import redis_sockets
+from failsoft import Failsoft
+async def app(*scope): pass
+url = sys.argv[1]
+port = int(url.rpartition(":")[2].partition("/")[0])
+guarded = Failsoft(app, redis_url=url, env="startup")
+for _ in range(3):
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(guarded.runtime.ensure())
+    loop.run_until_complete(asyncio.sleep(0.1))
+    open_here = len(redis_sockets(port))
+    loop.close()
+print(guarded.runtime.snapshot.state, open_here)
+"""
+
+
+def test_sockets_of_a_closed_loop_are_dropped(redis_url: str) -> None:
+    """Nobody ended what ran on it; asyncio complains of that, on stderr."""
+    done = subprocess.run(
+        [sys.executable, "-c", ON_CLOSED_LOOPS, redis_url],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+
+    state, count = done.stdout.split()
+    assert (state, int(count) <= 4) == ("live", True), done.stderr
 
 
 def test_a_kill_goes_on_from_loop_to_loop_while_the_store_is_away(

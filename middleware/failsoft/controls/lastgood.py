@@ -47,7 +47,7 @@ _FORMAT = 1
 _NAME = "control.lkg"
 _SEAL = b',"sha256":"'
 _LOCK_TRIES, _LOCK_PAUSE_S = 50, 0.02
-_KEPT_PIDS = 8
+_KEPT_FILES = 8  # of processes that are gone, where each has its own
 _EVERY_S = 5.0
 
 
@@ -201,16 +201,18 @@ def read_file(path: Path, env: str) -> Saved:
 class Shelf:
     """The folder that keeps an environment's file on this host.
 
-    is_temporary: it may be lost when the host restarts.
+    is_temporary: it may be lost when the host restarts.  has_locks: processes can
+    keep each other from writing; else each has a file of its own.
     """
 
     folder: Path
     is_temporary: bool = False
+    has_locks: bool = fcntl is not None
 
     @property
     def path(self) -> Path:
-        """The file this process writes; one for all of the host where locks exist."""
-        name = _NAME if fcntl is not None else f"control.{os.getpid()}.lkg"
+        """The file this process writes."""
+        name = _NAME if self.has_locks else f"control.{os.getpid()}.lkg"
         return self.folder / name
 
     def read(self, env: str) -> tuple[Saved | None, list[str]]:
@@ -228,7 +230,7 @@ class Shelf:
         return None, faults
 
     def _candidates(self) -> list[Path]:
-        if fcntl is not None:
+        if self.has_locks:
             return [self.path, _previous(self.path)]
         return sorted(self.folder.glob("control.*.lkg*"), key=_mtime, reverse=True)
 
@@ -255,8 +257,8 @@ class Shelf:
                 os.utime(self.path)
 
     def _forget_others(self) -> None:
-        if fcntl is None:
-            for path in self._candidates()[_KEPT_PIDS:]:
+        if not self.has_locks:
+            for path in self._candidates()[_KEPT_FILES:]:
                 path.unlink(missing_ok=True)
 
 

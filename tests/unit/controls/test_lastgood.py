@@ -116,6 +116,24 @@ def test_another_set_is_not_proven(tmp_path: Path) -> None:
     assert shelf.path.stat().st_mtime == 1
 
 
+def test_without_locks_the_newest_file_of_any_process_is_read(tmp_path: Path) -> None:
+    for pid in range(12):
+        other = tmp_path / f"control.{pid}.lkg"
+        other.write_bytes(encode_file(saved(rev=pid)))
+        os.utime(other, (pid, pid))
+    shelf = Shelf(tmp_path, has_locks=False)
+    before, _ = shelf.read("shop")
+
+    shelf.write(saved(rev=99))
+    after, _ = shelf.read("shop")
+
+    assert before is not None
+    assert after is not None
+    assert (before.held.rev, after.held.rev) == (11, 99)
+    assert shelf.path == tmp_path / f"control.{os.getpid()}.lkg"
+    assert len(list(tmp_path.iterdir())) == 8
+
+
 def test_nobody_writes_while_another_process_does(tmp_path: Path) -> None:
     shelf = Shelf(tmp_path)
     with open(tmp_path / "control.lkg.lock", "w") as lock:
