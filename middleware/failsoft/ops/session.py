@@ -12,11 +12,8 @@ from failsoft.ops.ack import follow
 from failsoft.ops.apply import Writer, check_confirm, new_code, new_op_id
 from failsoft.ops.arming import ARMED_MINUTES, Arming
 from failsoft.ops.command import Command
-from failsoft.ops.controlrows import attempt_row, log_row, target_of
+from failsoft.ops.controlrows import log_row, target_of
 from failsoft.ops.flagimport import FlagImport, calls_of, import_plan
-from failsoft.ops.flaglife import FlagLife, read_flag_life
-from failsoft.ops.guard import GuardRow, read_guards
-from failsoft.ops.history import ChangeRow, history_of
 from failsoft.ops.permission import (
     check_fresh,
     check_rate,
@@ -26,6 +23,7 @@ from failsoft.ops.permission import (
 from failsoft.ops.plans import Plan, action_of, plan_of
 from failsoft.ops.preview import preview_plan
 from failsoft.ops.reader import Reader
+from failsoft.ops.reads import Reads
 from failsoft.ops.sources.store import FleetStore
 from failsoft.ops.stale import age_s
 from failsoft.ops.tiers import Facts, tier_of
@@ -35,18 +33,14 @@ from failsoft.ops.views import (
     Applied,
     FleetView,
     Identity,
-    LogRow,
     Preview,
 )
-from failsoft.store.protocols import ControlSet, Entry
-from failsoft.telemetry import Definitions, Flight
+from failsoft.telemetry import Definitions
 
 __all__ = ["Session"]
 
-_PAGE = 500  # log entries a read
 
-
-class Session:
+class Session(Reads):
     """The real `Operator`; see its protocol for the calls.
 
     needs_arming: False for one-shot tools, which bring a reason with each write.
@@ -62,11 +56,10 @@ class Session:
         read_only: bool = False,
         needs_arming: bool = True,
     ) -> None:
+        super().__init__(store, reader)
         self.identity = identity
         self.role = role
         self.read_only = read_only
-        self.reader = reader
-        self._store = store
         self._writer = Writer(store, identity)
         self._arming = Arming(needed=needs_arming)
         self._writes: list[float] = []
@@ -252,50 +245,6 @@ class Session:
             self._arming.disarm()
             await self._writer.attempted("disarm", "session", reason)
 
-    async def log(self, count: int = 200) -> tuple[LogRow, ...]:
-        """Return the audit, newest first, refused attempts merged in."""
-        entries = await self._store.log(count)
-        rows = [log_row(entry) for entry in entries]
-        try:
-            attempts = await self._store.attempts(count)
-        except StoreRefused:  # a viewer sees the log alone
-            attempts = ()
-        rows += [attempt_row(id_, fields) for id_, fields in attempts]
-        rows.sort(key=lambda row: row.at_ms, reverse=True)
-        return tuple(rows[:count])
-
-    async def history(self, target: str, count: int = 50) -> tuple[ChangeRow, ...]:
-        """Return the changes of one control in the kept log, newest first."""
-        found: list[ChangeRow] = []
-        before = "+"
-        while len(found) < count:
-            entries = await self._store.log(_PAGE, before)
-            found += history_of(entries, target)
-            if len(entries) < _PAGE:
-                break
-            before = entries[-1].id
-        return tuple(found[:count])
-
-    async def flag_lives(self) -> tuple[FlagLife, ...]:
-        """Return how flags are used, stale ones first; one read."""
-        return await read_flag_life(self._store, self.view(), self.definitions)
-
-    async def controls(self) -> ControlSet:
-        """Return all controls as the store holds them at this moment."""
-        return await self._store.load()
-
-    async def entries(self, after: str = "0-0") -> AsyncIterator[Entry]:
-        """Yield the kept log after an entry's id, oldest first."""
-        while found := await self._store.after(after, _PAGE):
-            for entry in found:
-                yield entry
-            after = found[-1].id
-
-    async def newest_entry_id(self) -> str:
-        """Return the id of the log's newest entry, "0-0" without one."""
-        newest = await self._store.log(1)
-        return newest[0].id if newest else "0-0"
-
     def preview_import(self, name: str, found: FlagImport) -> Preview:
         """Dry-run an import; name: how the log and the preview call it."""
         return self._preview(import_plan(name, found))
@@ -322,14 +271,6 @@ class Session:
         except FailsoftError as error:
             await self._refused(plan.action, plan.target, reason, error)
             raise
-
-    async def guards(self) -> tuple[GuardRow, ...]:
-        """Return the guarded flags, those that tripped first; a read for each."""
-        return await read_guards(self._store, self.view(), self.definitions)
-
-    async def flight(self, flight_id: str) -> Flight | None:
-        """Return one kept example, None when it is not kept any more."""
-        return self.reader.merge.groups.find(flight_id)
 
     async def aclose(self) -> None:
         """Stop the reader and close connections; idempotent."""
