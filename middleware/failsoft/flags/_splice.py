@@ -149,9 +149,9 @@ def _added(text: bytes, name: str, value: bytes, known: list[Member], at: int) -
     if not known:
         place = _skip(text, at) + 1
         return text[:place] + new + text[place:]
-    # What stands between two names stands before the new one too: `, ` or a new line.
+    # What stands before a name stands before the new one too: a space, a new line.
     last = known[-1]
-    gap = text[known[-2].end : last.first] if len(known) > 1 else b","
+    gap = b"," + text[_skip(text, at) + 1 : known[0].first]
     colon = text[last.first : last.start].rpartition(b":")[2]
     new = msgspec.json.encode(name) + b":" + colon + value
     return text[: last.end] + gap + new + text[last.end :]

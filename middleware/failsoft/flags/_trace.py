@@ -15,6 +15,7 @@ from failsoft.flags._hash import user_hash, value_hash
 from failsoft.flags._model import Const, Flag, Items, Node, Op, RuleFault
 from failsoft.flags._moves import splits
 from failsoft.flags._ops import look_up, truthy
+from failsoft.flags._parse import MAX_WEIGHT
 
 __all__ = ["Bucket", "Trace", "buckets", "trace"]
 
@@ -129,9 +130,11 @@ class _Walk:
         try:
             weighed = tuple(self._arm(arm) for arm in arms)
         except (TypeError, ValueError, RuleFault):
-            return Bucket(op.path, version, "weights are no numbers", None)
+            return Bucket(op.path, version, "an arm is not [variant, weight]", None)
         total = sum(weight for _, weight in weighed)
-        if hashed is None or not total:
+        if hashed is not None and not 1 <= total <= MAX_WEIGHT:
+            return Bucket(op.path, version, f"weights add up to {total}", None)
+        if hashed is None:
             return Bucket(op.path, version, by, None)
         number = (hashed * total) >> 32
         sums = accumulate(weight for _, weight in weighed)
@@ -159,6 +162,8 @@ class _Walk:
 
     def _arm(self, arm: Node) -> tuple[str, int]:
         found = self._value(arm)
+        if not isinstance(found, list | tuple) or not 1 <= len(found) <= 2:
+            raise TypeError
         name, weight = found if len(found) == 2 else (found[0], 1)
         if type(weight) is not int:
             raise TypeError

@@ -71,7 +71,7 @@ def plan_import(
         *_puts("flag", documents, records, bad),
     ]
     if bad and not skip_invalid:
-        raise _all_bad(bad)
+        raise _all_bad(bad, len(bad) + len(file.flags.keys() - bad.keys()))
     _check_rebuckets(file, changes, records, stored, allowed=rebucket)
     gone = _missing(file, bad, records) if replace else []
     _check_counts(changes, records)
@@ -139,13 +139,13 @@ def _puts(
         yield change
 
 
-def _all_bad(bad: Mapping[str, str]) -> Invalid:
+def _all_bad(bad: Mapping[str, str], total: int) -> Invalid:
     shown = [*bad.values()][:_NAMED]
     more = [f"... and {len(bad) - _NAMED} more"] if len(bad) > _NAMED else []
     text = "\n".join([*shown, *more])
     return Invalid(
         "import",
-        f"{len(bad)} of the flags cannot be used, nothing is written; correct them, "
+        f"{len(bad)} of {total:,} flags cannot be used, nothing is written; correct it, "
         f"or say --skip-invalid\n{text}",
     )
 

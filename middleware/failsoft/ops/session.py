@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 import msgspec
 
@@ -144,6 +144,7 @@ class Session(Reads):
             plan = plan_of(command, self.view(), self.definitions)
             if preview is not None and plan.if_rev is not None:
                 plan = _as_seen(plan, preview)
+            plan = _with_seen(plan, self.reader.merge.entries)
             now = self._preview(plan)
             return await self._write(plan, now, reason, confirm, op_id)
         except FailsoftError as error:
@@ -276,6 +277,18 @@ class Session(Reads):
         """Stop the reader and close connections; idempotent."""
         await self.reader.aclose()
         await self._store.aclose()
+
+
+def _with_seen(plan: Plan, entries: Iterable[Entry]) -> Plan:
+    """Let a conflict tell what changed since the revision that the operator named."""
+    if plan.kind != "flag" or not plan.if_rev:
+        return plan
+    for entry in entries:
+        named = (entry.kind, entry.name, entry.rev) == ("flag", plan.name, plan.if_rev)
+        record = record_of(entry.kind, entry.name, entry.value) if named else None
+        if record is not None:
+            return msgspec.structs.replace(plan, was=record.json)
+    return plan
 
 
 def _as_seen(plan: Plan, shown: Preview) -> Plan:

@@ -1,0 +1,229 @@
+"""`failsoft flags ...` against a real server and nodes that beat and count."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from e2e.test_cli import cli
+from failsoft.cli import run as run_here
+from failsoft.store.redis.store import RedisStore
+from failsoft.testing import RedisServer, redis_server
+from unit.ops.fake_node import FakeNode
+
+ENV = "shop"
+KEY = "pay.new"
+
+
+class Said(msgspec.Struct):
+    """What one verb left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one object on stdout."""
+        return json.loads(self.out)
+
+
+Run = Callable[..., Said]
+
+
+async def live(url: str, stop: threading.Event) -> None:
+    store = RedisStore(url, ENV)
+    nodes = [FakeNode(store, name) for name in ("n1", "n2")]
+    await nodes[0].declare()
+    while not stop.is_set():
+        for node in nodes:
+            await node.beat()
+            await node.tick()  # often: a write waits for the first traffic
+        await asyncio.sleep(0.05)
+    await store.aclose()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    with redis_server(own=True) as running:
+        yield running
+
+
+@pytest.fixture
+def nodes(server: RedisServer) -> Iterator[None]:
+    server.ask("FLUSHALL")
+    stop = threading.Event()
+    thread = threading.Thread(target=lambda: asyncio.run(live(server.url, stop)))
+    thread.start()
+    yield
+    stop.set()
+    thread.join(10)
+
+
+@pytest.fixture
+def run(
+    server: RedisServer,
+    nodes: None,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Run:
+    """Run a verb in this process: its start costs more than most verbs."""
+    monkeypatch.setenv("FAILSOFT_REDIS_URL", server.url)
+    monkeypatch.setenv("FAILSOFT_ENV", ENV)
+
+    def said(*words: str) -> Said:
+        capsys.readouterr()
+        code = run_here(list(words))
+        return Said(code, *capsys.readouterr())
+
+    return said
+
+
+SURE = ("-m", "INC-311", "--confirm", ENV)
+
+
+def test_a_flag_is_created_ruled_rolled_out_explained_and_deleted(run: Run) -> None:
+    codes = [
+        run("flags", "create", KEY, "--owner", "pay", *SURE).code,
+        run("flags", "rule", "add", KEY, "if country in [DE] then on", *SURE).code,
+        run("flags", "rollout", KEY, "10", "--as", "ana", *SURE).code,
+    ]
+    explained = run("flags", "explain", KEY, "--context", "country=DE", "--json").json
+    bucket = run("flags", "bucket", KEY, "user-1").out
+    history = run("flags", "history", KEY, "--json").json["history"]
+    gone = run("flags", "delete", KEY, *SURE)
+
+    assert codes == [0, 0, 0]
+    assert (explained["explained"]["layer"], explained["explained"]["value"]) == (
+        "edit",
+        True,
+    )
+    assert "hash v3 of pay.new and 'user-1' = 2454701987, bucket 57 of 100" in bucket
+    assert history[0]["row"]["who"] == "ana?"
+    assert history[0]["diff"] == ["others default -> 10% on, 90% off"]
+    assert gone.code == 0
+
+
+def test_a_late_edit_hears_who_and_a_rebucket_is_refused(
+    run: Run, tmp_path: Path
+) -> None:
+    run("flags", "create", KEY, *SURE)
+    run("flags", "rollout", KEY, "10", "--as", "ana", *SURE)
+
+    late = run("flags", "rollout", KEY, "25", "--if-rev", "1", *SURE)
+    shown = json.loads(run("flags", "show", KEY, "--json").out)["flag"]["doc"]
+    arms = shown["targeting"]["fractional"]
+    turned = {**shown, "targeting": {"fractional": arms[::-1]}}
+    path = tmp_path / "turned.json"
+    path.write_text(json.dumps(turned))
+    refused = run("flags", "edit", KEY, "--from", str(path), *SURE)
+    meant = run("flags", "edit", KEY, "--from", str(path), "--rebucket", *SURE)
+
+    assert late.code == 4
+    assert "was changed by ana?" in late.err
+    assert "(rev 2, you saw 1): others default -> 10% on, 90% off" in late.err
+    assert refused.code == 2
+    assert "order of variants on, off -> off, on" in refused.err
+    assert "synthetic ids" in refused.err
+    assert meant.code == 0
+
+
+def test_a_file_goes_in_whole_and_comes_out_byte_for_byte(
+    run: Run, tmp_path: Path
+) -> None:
+    flags = {
+        f"team.flag-{number}": '{"state": "ENABLED",  "variants":{"on":true}}'
+        for number in range(1_200)
+    }
+    body = ",\n".join(f'"{key}": {text}' for key, text in flags.items())
+    good, bad = tmp_path / "good.json", tmp_path / "bad.json"
+    good.write_text(f'{{"flags": {{{body}}}}}')
+    bad.write_text(f'{{"flags": {{{body},\n"bad": {{"state": "ENABLD"}}}}}}')
+
+    refused = run("flags", "import", "flagd", str(bad), *SURE)
+    empty = run("flags", "export", "flagd")
+    done = run("flags", "import", "flagd", str(good), *SURE)
+    again = run("flags", "import", "flagd", str(good), *SURE)
+    out = run("flags", "export", "flagd").out
+
+    assert refused.code == 2
+    assert "1 of 1,201 flags cannot be used, nothing is written" in refused.err
+    assert "line 1201: flag:bad state: 'ENABLD' must be ENABLED" in refused.err
+    assert json.loads(empty.out)["flags"] == {}
+    assert (done.code, again.code) == (0, 0)
+    assert "1,000 of 1,200 changes are written" in done.err
+    assert "nothing to write" in again.out
+    assert all(f'"{key}": {text}' in out for key, text in flags.items())
+
+
+def test_what_the_shell_hands_over_may_be_anything(
+    run: Run, server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path / "deep.json"
+    targeting = '{"!":[' * 2_000 + "1" + "]}" * 2_000
+    head = '"state":"ENABLED","variants":{"on":true,"off":false}'
+    deep.write_text(f'{{"flags":{{"deep":{{{head},"targeting":{targeting}}}}}}}')
+    run("flags", "create", KEY, *SURE)
+    run("flags", "rollout", KEY, "10", *SURE)
+
+    surrogate = cli(server.url, "flags", "bucket", KEY, "\udcff")
+    nested = run("flags", "import", "flagd", str(deep), *SURE)
+    editor = tmp_path / "editor.sh"
+    editor.write_text("#!/bin/sh\nsed -i s/ENABLED/DISABLD/ $1\n")
+    editor.chmod(0o755)
+    monkeypatch.setenv("EDITOR", str(editor))
+    typo = run("flags", "edit", KEY, *SURE)
+
+    assert surrogate.code == 0
+    assert "is text that UTF-8 cannot hold; the split gives null" in surrogate.out
+    assert (nested.code, "flag:deep: is nested too deep" in nested.err) == (2, True)
+    assert typo.code == 2
+    assert "state: 'DISABLD' must be ENABLED or DISABLED" in typo.err
+    kept = Path(typo.err.rsplit("kept in ", 1)[1].strip())
+    assert "DISABLD" in kept.read_text()
+    kept.unlink()
+
+
+def test_the_whole_log_is_exported_and_goes_on_after_an_id(run: Run) -> None:
+    run("flags", "create", KEY, *SURE)
+    run("flags", "on", KEY, *SURE)
+
+    first, second = map(json.loads, run("log", "export").out.splitlines())
+    rest = run("log", "export", "--after", first["id"]).out.splitlines()
+
+    assert (first["rev"], second["rev"]) == (1, 2)
+    assert second["was"] == first["value"]
+    assert (second["who"], second["why"]) == (first["who"], "INC-311")
+    assert [json.loads(line) for line in rest] == [second]
+
+
+def test_an_edit_is_promoted_into_a_file(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "flags.json"
+    file.write_text('{\n  "flags": {\n  }\n}\n')
+    run("flags", "create", KEY, *SURE)
+
+    done = run("flags", "promote", KEY, "--file", str(file))
+    lint = run("flags", "lint", str(file))
+    diff = run("flags", "diff", KEY, "--file", str(file))
+
+    assert (done.code, lint.code) == (0, 0)
+    assert "flags revert pay.new" in done.out
+    assert json.loads(file.read_text())["flags"][KEY]["metadata"] == {"x.hash": 3}
+    assert "only spacing" in diff.out
+
+
+def test_stale_flags_are_listed(run: Run) -> None:
+    run("flags", "create", KEY, "--expires", "2020-01-31", *SURE)
+
+    found = run("flags", "stale", "--json").json["stale"]
+
+    assert [(one["key"], one["stale"][0]["kind"]) for one in found] == [
+        (KEY, "expired")
+    ]
