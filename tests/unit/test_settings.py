@@ -108,6 +108,18 @@ def test_named_entries_of_two_sources_are_joined(tmp_path: Path) -> None:
     assert set(settings.flags.declare) == {"a", "b"}
 
 
+def test_paths_of_the_store_start_from_the_settings_file(tmp_path: Path) -> None:
+    toml = '[store]\nstate_dir = "state"\nbootstrap = "/etc/controls.lkg"\n'
+    environ = {"HOME": str(tmp_path), "FAILSOFT_STORE_STATE_DIR": "/var/lib/shop"}
+
+    by_file = load(toml, cwd=tmp_path).store
+    by_variable = load(toml, environ, tmp_path).store
+
+    assert by_file.state_dir == str(tmp_path / "state")
+    assert by_variable.state_dir == "/var/lib/shop"
+    assert by_file.bootstrap == "/etc/controls.lkg"
+
+
 def test_variables_of_other_parts_are_left_alone() -> None:
     others = "CONFIG APP CONTEXT TUI_CONFIG NO_APT REQUIRE_REDIS TEST_REDIS_URL DEMO_X"
     environ = {f"FAILSOFT_{name}": "" for name in others.split()} | {"HOME": "/"}
