@@ -12,7 +12,7 @@ from failsoft.ops.ack import follow
 from failsoft.ops.apply import Writer, check_confirm, new_code, new_op_id
 from failsoft.ops.arming import ARMED_MINUTES, Arming
 from failsoft.ops.command import Command
-from failsoft.ops.controlrows import log_row, target_of
+from failsoft.ops.controlrows import log_row, record_of, target_of
 from failsoft.ops.flagimport import FlagImport, calls_of, import_plan
 from failsoft.ops.permission import (
     check_fresh,
@@ -35,6 +35,7 @@ from failsoft.ops.views import (
     Identity,
     Preview,
 )
+from failsoft.store.protocols import Entry
 from failsoft.telemetry import Definitions
 
 __all__ = ["Session"]
