@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import logging
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
@@ -309,4 +310,5 @@ if __name__ == "__main__":
     words.add_argument("--resyncs", type=int, default=83)
     words.add_argument("--only", default="", choices=["", "stall", "edits", "cases"])
     said = words.parse_args()
+    logging.disable(logging.WARNING)
     asyncio.run(main(said.only, said.flags, said.resyncs))

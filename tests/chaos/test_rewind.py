@@ -31,9 +31,11 @@ async def test_an_emptied_store_gets_every_flag_back_byte_for_byte(
 ) -> None:
     with own_redis() as server:
         async with fleet(server.url, tmp_path) as nodes:
-            await write(nodes.writer, [*MANY, kill("route:POST /pay")])
+            broken = Change("flag", "broken", "put", json=b'{"state": ')
+            await write(nodes.writer, [*MANY, broken, kill("route:POST /pay")])
             before = await documents(nodes.writer)
             await until(nodes.hold_just(before))
+            await until(lambda: "broken" in nodes.nodes[0].flags.bad)
 
             restart(server)
             await until(nodes.all_are("rewound"))
@@ -45,13 +47,13 @@ async def test_an_emptied_store_gets_every_flag_back_byte_for_byte(
             await until(nodes.all_are("live"))
 
             after = await documents(nodes.writer)
-    assert view.why == "its history is another one: epoch " + view.store.epoch[:8]
+    assert view.why == "another history, epoch " + view.store.epoch[:8]
     assert [(o.nodes, o.records, o.diff.missing) for o in view.offers] == [
-        (2, 1201, 1201)
+        (2, 1202, 1202)
     ]
     assert {k: after[k] for k in before} == before
     assert after.keys() - before.keys() == {("kill", "route:GET /new")}
-    assert applied.revision > 1201
+    assert applied.revision > 1202
     assert nodes.values() == [after, after]
 
 
@@ -79,7 +81,7 @@ async def test_an_old_dump_is_not_taken_for_news(
             await until(nodes.all_are("live"))
 
             after = await documents(nodes.writer)
-    assert view.why == "it is at rev 4, rev 6 was known"
+    assert view.why == "at rev 4, rev 6 was known"
     assert view.offers[0].diff.names == (
         "- flag/new",
         "~ flag/edited",
@@ -111,7 +113,7 @@ async def test_a_history_that_has_overtaken_ours_is_met_after_the_cut(
 
 
 async def test_records_taken_by_something_else_are_a_rewind(
-    own_redis: OwnRedis, tmp_path: Path
+    own_redis: OwnRedis, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with own_redis() as server, FaultProxy(server.url) as proxy:
         async with fleet(server.url, tmp_path, nodes=0) as nodes:
@@ -122,11 +124,10 @@ async def test_records_taken_by_something_else_are_a_rewind(
             proxy.cut()
             await until(nodes.all_are("rewound"))
 
-            view = await nodes.seen()
             assert len(nodes.values()[0]) == 3
             await nodes.accept()
             await until(nodes.all_are("live"))
-    assert view.why == "it holds 0 records of kind flag, 2 were written"
+    assert "0 records of kind flag, 2 were written" in caplog.text
     assert nodes.values() == [{("kill", "k"): b'{"who":"ana","why":"x"}'}]
 
 
@@ -220,26 +221,6 @@ async def test_a_trimmed_log_costs_a_node_that_was_away_one_full_read(
             view = await nodes.desk.rewound()
     assert nodes.states == ["live", "live"]
     assert (view.why, view.offers) == ("", ())
-
-
-async def test_one_bad_flag_among_many_costs_nobody_the_others(
-    own_redis: OwnRedis, tmp_path: Path
-) -> None:
-    with own_redis() as server:
-        async with fleet(server.url, tmp_path, nodes=1) as nodes:
-            broken = Change("flag", "broken", "put", json=b'{"state": ')
-            await write(nodes.writer, [*MANY, broken])
-            node = nodes.nodes[0]
-            await until(lambda: "broken" in node.flags.bad)
-
-            restart(server)
-            await until(nodes.all_are("rewound"))
-            await nodes.restore()
-            await until(nodes.all_are("live"))
-            after = await documents(nodes.writer)
-    assert node.flags.bad == ("broken",)
-    assert after["flag", "broken"] == b'{"state": '
-    assert len(after) == 1201
 
 
 async def test_a_store_that_comes_back_whole_is_no_rewind(

@@ -234,7 +234,7 @@ async def test_a_held_set_is_laid_under_what_was_written_since(
 
     read = await read_controls(store, good)
 
-    assert read.why == "it is at rev 4, rev 9 was known"
+    assert read.why == "at rev 4, rev 9 was known"
     found = {name: r.json for (_, name), r in read.held.records.items()}
     assert found == {"a": b"2", "lost": b"{}"}
     assert isinstance(read.stored, Held)

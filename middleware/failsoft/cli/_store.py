@@ -133,7 +133,8 @@ async def _rewound(values: argparse.Namespace) -> int:
     store = view.store
     held = sum(node.state == "rewound" for node in store.nodes)
     if view.why:
-        print(f"REWOUND: {safe(view.why)}; {held} of {len(store.nodes)} nodes hold on")
+        nodes = f"{held} of {len(store.nodes)} nodes hold on to what they had"
+        print(f"REWOUND ({safe(view.why)}): {nodes}")
     else:
         print(f"not rewound: {len(store.nodes)} nodes go on from what Redis holds")
     print(_status_text(store))

@@ -28,11 +28,11 @@ def why_rewound(known: Mark, survey: Survey) -> str:
     if survey.epoch not in ("", known.epoch) and known.epoch in survey.lineage:
         return _why_uncounted(survey)
     if not survey.epoch:
-        return f"it is empty, rev {known.rev:,} was known"
+        return f"empty, rev {known.rev:,} was known"
     if survey.epoch != known.epoch:
-        return f"its history is another one: epoch {survey.epoch[:8]}"
+        return f"another history, epoch {survey.epoch[:8]}"
     if survey.rev < known.rev:
-        return f"it is at rev {survey.rev:,}, rev {known.rev:,} was known"
+        return f"at rev {survey.rev:,}, rev {known.rev:,} was known"
     return _why_overtaken(known, survey) or _why_uncounted(survey)
 
 
@@ -44,14 +44,14 @@ def _why_overtaken(known: Mark, survey: Survey) -> str:
     same_op = not known.op_id or known.op_id == proof.op_id
     if proof.id == known.last_id and proof.rev == known.rev and same_op:
         return ""
-    return f"its log does not hold the write at rev {known.rev:,} any more"
+    return f"the write at rev {known.rev:,} is not in its log"
 
 
 def _why_uncounted(survey: Survey) -> str:
     for kind in KINDS:
         held, counted = survey.held.get(kind, 0), survey.counted.get(kind, 0)
         if held != counted:
-            return f"it holds {held:,} records of kind {kind}, {counted:,} were written"
+            return f"{held:,} records of kind {kind}, {counted:,} were written"
     return ""
 
 

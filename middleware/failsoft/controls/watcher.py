@@ -133,6 +133,8 @@ class Watcher:
         self._loads = 0
         self._again = _Again(self.elapsed, self.beat_s)
         self._loading = asyncio.Lock()
+        self._wanted = asyncio.Event()  # a full read
+        self._wanted_since = 0
         self._nudge = asyncio.Event()  # the beat goes out now
         self._rearm = asyncio.Event()  # the timer looks again
         self._synced = asyncio.Event()
@@ -143,7 +145,12 @@ class Watcher:
         """Start watching on the running loop; no effect when already started."""
         if not self._tasks:
             self._publish()  # a last good set is in force at once
-            steps = {"push": self._push, "beat": self._beat, "mind": self._mind}
+            steps = {
+                "push": self._push,
+                "beat": self._beat,
+                "load": self._load_when_wanted,
+                "mind": self._mind,
+            }
             self._tasks = [
                 asyncio.create_task(self._forever(name, step), name=f"failsoft-{name}")
                 for name, step in steps.items()
@@ -193,17 +200,14 @@ class Watcher:
                 pauses.failures = 0
                 continue
             except StoreError as error:
-                self._note(error)
+                # Once an outage: the loops meet the same fault several times a second.
+                if not self.fault:
+                    LOG.warning("%s", error)
+                self.fault = str(error)
             except Exception:
                 if minute.is_over():
                     LOG.exception("%s failed; it goes on", name)
             await asyncio.sleep(pauses.next_s())
-
-    def _note(self, error: StoreError) -> None:
-        # Once an outage: two loops meet the same fault several times a second.
-        if not self.fault:
-            LOG.warning("%s", error)
-        self.fault = str(error)
 
     async def _push(self) -> None:
         if self._standing.held is None or not self.is_synced:
@@ -263,21 +267,34 @@ class Watcher:
         is_behind = beat.epoch == known[0] and beat.rev < known[1]
         is_other = not self.is_synced or is_behind
         if held is None or is_other or beat.epoch != held.epoch:
-            await self._load()
+            self._want()
         elif beat.rev <= held.rev:
             self._prove()
         else:
             await self._catch_up(beat.rev)
 
     async def _catch_up(self, rev: int) -> None:
+        """Read what the push channel did not bring; leave it alone if it brings."""
+        known = self._standing.known
         await asyncio.sleep(_PUSH_GRACE_S)
         held = self._standing.held
-        if held is None or held.rev >= rev:
+        if held is None or held.rev >= rev or self._standing.known != known:
             return
-        await self._take(await self.store.after(held.last_id))
-        if self._standing.known[1] < rev:
-            await self._load()
+        entries = await self.store.after(held.last_id)
+        if not entries or held.fold(entries) == "gap":
+            self._want()
+        self._publish()
         await self.store.renew_push()
+
+    def _want(self) -> None:
+        """Have everything read soon; a beat that waited for it would seem silent."""
+        self._wanted_since = self._loads
+        self._wanted.set()
+
+    async def _load_when_wanted(self) -> None:
+        await self._wanted.wait()
+        self._wanted.clear()
+        await self._load(since=self._wanted_since)
 
     async def _take(self, entries: Sequence[Entry]) -> bool:
         """Apply what the log brought; False if a full read is still to be made."""
@@ -298,9 +315,19 @@ class Watcher:
         """
         await self._load(good)
 
-    async def _load(self, offered: Held | None = None) -> bool:
-        """Read everything, unless another loop has done so meanwhile; False if not."""
-        loads = self._loads
+    async def _load(
+        self, offered: Held | None = None, since: int | None = None
+    ) -> bool:
+        """Read everything, unless another loop has done so meanwhile; False if not.
+
+        since: the count of reads when this one was wanted, now unless said.
+        """
+        loads = self._loads if since is None else since
+
+        def hasten(found: Mapping[Key, Record]) -> None:
+            self._standing.hasten(found)
+            self._publish()
+
         async with self._loading:
             if self._loads != loads and offered is None:
                 return True
@@ -308,9 +335,7 @@ class Watcher:
                 return False
             good = offered or self._standing.good
             try:
-                read = await read_controls(
-                    self.store, good, self._hasten, now=self.elapsed
-                )
+                read = await read_controls(self.store, good, hasten, self.elapsed)
             except Gap:
                 self._again.put_off()
                 return False
@@ -322,15 +347,11 @@ class Watcher:
             self._adopt(read, good)
         return True
 
-    def _hasten(self, found: Mapping[Key, Record]) -> None:
-        self._standing.hasten(found)
-        self._publish()
-
     def _adopt(self, read: Read, good: Held | None) -> None:
         """Take a full read; of another history only on top of the last good set."""
         if read.why and self.rewind == "hold":
             if self._standing.origin is None:
-                LOG.warning("the store was rewound, %s; what was held stays", read.why)
+                LOG.warning("the store was rewound (%s); what was held stays", read.why)
             self._standing.lay(read.held, over=good)
         else:
             self._standing.adopt(read.stored, always=bool(read.why))

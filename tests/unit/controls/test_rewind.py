@@ -36,20 +36,20 @@ def of(*records: Record, **fields: object) -> Held:
         (survey(3), ""),
         (survey(9), ""),
         (survey(9, proof=None), ""),
-        (survey(0, ""), "it is empty, rev 3 was known"),
-        (survey(7, "e2"), "its history is another one: epoch e2"),
-        (survey(2), "it is at rev 2, rev 3 was known"),
+        (survey(0, ""), "empty, rev 3 was known"),
+        (survey(7, "e2"), "another history, epoch e2"),
+        (survey(2), "at rev 2, rev 3 was known"),
         (
             survey(7, proof=Spot("29-0", 2, "op2")),
-            "its log does not hold the write at rev 3 any more",
+            "the write at rev 3 is not in its log",
         ),
         (
             survey(7, proof=Spot("30-0", 3, "other")),
-            "its log does not hold the write at rev 3 any more",
+            "the write at rev 3 is not in its log",
         ),
         (
             survey(7, counted={"flag": 40}),
-            "it holds 0 records of kind flag, 40 were written",
+            "0 records of kind flag, 40 were written",
         ),
     ],
 )
