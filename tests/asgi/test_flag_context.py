@@ -13,7 +13,7 @@ from starlette.routing import Route
 from asgi.controls import put
 from asgi.drive import get
 from failsoft import current, flag, flag_details
-from failsoft.controls.records import FlagDoc
+from flagdoc import FlagDoc
 
 pytestmark = pytest.mark.anyio
 

@@ -21,10 +21,10 @@ from asgi.controls import put
 from asgi.drive import get
 from asgi.eventually import eventually
 from failsoft import Flag, flag, flag_details
-from failsoft.controls.records import FlagDoc
 from failsoft.flags._definitions import IN_CODE
 from failsoft.telemetry import FlagDef, decode_definitions, decode_heartbeat
 from failsoft.testing import FlagsInTests, override
+from flagdoc import FlagDoc
 
 pytestmark = pytest.mark.anyio
 

@@ -14,9 +14,9 @@ import failsoft
 from asgi.conftest import Guard
 from asgi.controls import kill, put
 from asgi.drive import get
-from failsoft.controls.records import FlagDoc
 from failsoft.flags._exposure import Exposures
 from failsoft.store.memory import MemoryStore
+from flagdoc import FlagDoc
 
 pytestmark = pytest.mark.anyio
 

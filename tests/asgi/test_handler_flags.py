@@ -16,7 +16,7 @@ from asgi.controls import put
 from asgi.drive import get
 from asgi.eventually import eventually
 from failsoft import current, flag, flag_details
-from failsoft.controls.records import FlagDoc
+from flagdoc import FlagDoc
 
 pytestmark = pytest.mark.anyio
 

@@ -31,9 +31,10 @@ import failsoft
 from asgi.drive import get
 from asgi.eventually import eventually
 from failsoft import Failsoft
-from failsoft.controls.records import FlagDoc, KillDoc
+from failsoft.controls.records import KillDoc
 from failsoft.store.protocols import Call, Change
 from failsoft.testing import FaultProxy, RedisServer, redis_server
+from flagdoc import FlagDoc
 
 ENV = "cold"
 ON = msgspec.json.encode(

@@ -22,11 +22,12 @@ from asgi.eventually import eventually
 from asgi.lifespan import started
 from failsoft import Failsoft
 from failsoft.controls.lastgood import Shelf
-from failsoft.controls.records import FlagDoc, KillDoc
+from failsoft.controls.records import KillDoc
 from failsoft.errors import StoreUnavailable
 from failsoft.store.redis.store import RedisStore
 from failsoft.telemetry import decode_heartbeat
 from failsoft.testing import FaultProxy, RedisServer
+from flagdoc import FlagDoc
 
 pytestmark = pytest.mark.anyio
 

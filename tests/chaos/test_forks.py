@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from failsoft.controls.records import FlagDoc
 from failsoft.store.protocols import Call, Change
 from failsoft.store.redis.store import RedisStore
+from flagdoc import FlagDoc
 
 FORKING = Path(__file__).parent / "forking.py"
 

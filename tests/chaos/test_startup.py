@@ -23,11 +23,12 @@ import failsoft
 from asgi.drive import get
 from asgi.eventually import eventually
 from failsoft import Failsoft
-from failsoft.controls.records import FlagDoc, KillDoc
+from failsoft.controls.records import KillDoc
 from failsoft.errors import StoreUnavailable
 from failsoft.runtime import current_runtime
 from failsoft.store.protocols import Call, Change
 from failsoft.store.redis.store import RedisStore
+from flagdoc import FlagDoc
 
 ENV = "startup"
 AWAY = "redis://127.0.0.1:1/0"

@@ -14,7 +14,6 @@ from failsoft.store.protocols import KINDS, parse_value
 
 __all__ = [
     "KINDS",
-    "FlagDoc",
     "KillDoc",
     "ModeDoc",
     "Record",
@@ -52,20 +51,9 @@ class ModeDoc(msgspec.Struct, frozen=True, omit_defaults=True):
     since_ms: int = 0
 
 
-class FlagDoc(msgspec.Struct, frozen=True):
-    """An edit of a flag: one flagd flag (`state variants defaultVariant targeting`)."""
-
-    state: str = "ENABLED"
-    variants: dict[str, Any] = {}
-    defaultVariant: str | None = None
-    targeting: dict[str, Any] = {}
-    metadata: dict[str, Any] = {}
-
-
 DOCS: dict[str, type[msgspec.Struct]] = {
     "kill": KillDoc,
     "mode": ModeDoc,
-    "flag": FlagDoc,
 }
 
 

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from failsoft.controls.records import FlagDoc, KillDoc, Record
+from failsoft.controls.records import KillDoc, Record
 from failsoft.flags import FlagState, bucket_hash, compile_flags, evaluate
+from flagdoc import FlagDoc
 
 # Source: open-feature/flagd, the values its documentation of hash v2 and v3 gives.
 GOLDEN = [

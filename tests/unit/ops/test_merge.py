@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from failsoft.controls.records import FlagDoc, KillDoc, ModeDoc
+from failsoft.controls.records import KillDoc, ModeDoc
 from failsoft.ops.controlrows import control_rows
 from failsoft.ops.views import FleetView, RouteRow
 from failsoft.store.protocols import Entry
 from failsoft.telemetry import Definitions, FlagDef, Flight, Frame, RouteTick
+from flagdoc import FlagDoc
 from unit.ops.merged import EPOCH, T0, Fleet, beat, stored
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from failsoft.controls.records import FlagDoc, KillDoc, ModeDoc
+from failsoft.controls.records import KillDoc, ModeDoc
 from failsoft.errors import Invalid, TargetGone
 from failsoft.ops.command import (
     Command,
@@ -23,6 +23,7 @@ from failsoft.ops.plans import action_of, plan_of
 from failsoft.ops.preview import preview
 from failsoft.ops.views import Preview
 from failsoft.telemetry import RouteTick
+from flagdoc import FlagDoc
 from unit.ops.merged import T0, Fleet, beat, stored
 
 HOUR_MS = 3_600_000
