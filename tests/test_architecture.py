@@ -169,6 +169,7 @@ PLANTED_IMPORTS = {
     "Operators' tools reach no web framework": ("ops/planted.py", "starlette"),
     "Pure unless listed": ("controls/planted.py", "time"),
     "Only store.redis talks to Redis": ("ops/sources/planted.py", "redis"),
+    "Only the provider knows OpenFeature": ("routes/planted.py", "openfeature"),
     "Nothing inside imports the root": ("store/planted.py", "failsoft"),
     "The terminal UI knows ops only": ("failsoft_tui/planted.py", "failsoft.store"),
     "No cycles": ("store/planted.py", "failsoft.controls.planted"),
