@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+
+import msgspec
 
 from failsoft.errors import Invalid
 from failsoft.ops.command import Kill
+from failsoft.ops.views import FleetView
+from failsoft.telemetry import Definitions
 
-__all__ = ["check_kill"]
+__all__ = ["check_kill", "variant_warnings"]
 
 _PUBLIC_MOST = 200
 _ROUTE = re.compile(r"([A-Z*?]+) (/|\*|\?).*", re.DOTALL)
@@ -27,6 +32,26 @@ def check_kill(command: Kill, kind: str, name: str) -> None:
         raise Invalid("variant", f"is for flag: targets, {command.target} has none")
     if command.public is not None and kind == "flag":
         raise Invalid("public", "is for route: and tag: targets: a flag answers nobody")
+
+
+def variant_warnings(
+    variant: str | None, keys: Iterable[str], view: FleetView, definitions: Definitions
+) -> tuple[str, ...]:
+    """Return which of the flags have no such variant, as far as documents say."""
+    if variant is None:
+        return ()
+    docs = {flag.key: flag.doc.encode() for flag in definitions.flagdefs}
+    docs |= {r.target[5:]: r.doc for r in view.controls if r.kind == "flag" and r.doc}
+    lacking = [key for key in keys if _lacks(docs.get(key, b""), variant)]
+    shown = ", ".join(lacking[:3]) + (" ..." if len(lacking) > 3 else "")
+    return (f"no variant {variant} in {shown}: x.kill, else off",) if lacking else ()
+
+
+def _lacks(doc: bytes, variant: str) -> bool:
+    try:
+        return bool(doc) and variant not in msgspec.json.decode(doc)["variants"]
+    except (msgspec.DecodeError, TypeError, LookupError):
+        return False  # what cannot be read is told elsewhere
 
 
 def _check_route(target: str, name: str) -> None:

@@ -108,6 +108,9 @@ def _of_controls(controls: Iterable[ControlRow], now_ms: int) -> list[Notice]:
                 f"EXPIRING in {left}: {row.kind} {row.target} by {row.by} (T extends)"
             )
             found.append(Notice(1, text))
+        if row.active and row.kind != "flag" and not row.until_ms and row.by != WHO:
+            text = f"{row.kind} {row.target} by {row.by} has no end"
+            found.append(Notice(0, text, row.target))
         if row.active and row.kind == "kill" and row.by == WHO:
             text = f"guard killed {row.target}: {row.why}"
             found.append(Notice(2, text, row.target))

@@ -28,7 +28,7 @@ from failsoft.ops.command import (
 from failsoft.ops.controlrows import covered_routes
 from failsoft.ops.flagplans import FLAG_PLANNERS
 from failsoft.ops.guard import plan_guard
-from failsoft.ops.killfields import check_kill
+from failsoft.ops.killfields import check_kill, variant_warnings
 from failsoft.ops.modeparams import enter_mode
 from failsoft.ops.plan import Plan, known_flags, nearest_targets, row_of, split_kind
 from failsoft.ops.stale import span
@@ -124,7 +124,8 @@ def _since_ms(row: ControlRow | None, view: FleetView) -> int:
 
 def _kill_answer(command: Kill, kind: str) -> str:
     if kind == "flag":
-        return f"variant {command.variant or 'off'} instead of the flag's value"
+        what = f"variant {command.variant}" if command.variant else "x.kill, else off,"
+        return f"{what} instead of the flag's value"
     public = f' "{command.public}"' if command.public else ""
     retry = f", Retry-After {command.retry_after}" if command.retry_after else ""
     return f"{command.status}{retry}, problem+json{public}"
@@ -143,7 +144,10 @@ def _check_kill_target(
 ) -> tuple[str, ...]:
     if kind == "flag":
         known = known_flags(view, definitions)
-        found = any(covers(name, flag) for flag in known)
+        hit = [flag for flag in known if covers(name, flag)]
+        if hit:
+            return variant_warnings(command.variant, hit, view, definitions)
+        found = False
     elif kind == "tag":
         known = tuple({tag for _, _, tags in definitions.routes for tag in tags})
         found = name in known

@@ -14,6 +14,7 @@ from failsoft.ops.sources.source import Batch
 from failsoft.ops.verbs import parse_line
 from failsoft.ops.views import Link
 from failsoft.telemetry import Flight, RouteTick, encode
+from flagdoc import FlagDoc
 from unit.ops.merged import DEFINITIONS, T0, Fleet, beat, stored
 
 HOUR_MS = 3_600_000
@@ -97,6 +98,27 @@ def test_a_kill_set_again_keeps_the_start_of_one_that_never_said_it() -> None:
 
     doc = msgspec.json.decode(plan.change("bob", "mine").json, type=KillDoc)
     assert doc.since_ms == T0
+
+
+def test_a_kill_without_an_end_is_named_in_every_status() -> None:
+    made = fleet(stored(4, 0, KillDoc("ana", "x")))
+
+    view = made.second()
+
+    assert "kill route:POST /pay by ana has no end" in [n.text for n in view.notices]
+
+
+def test_a_variant_that_the_flag_has_not_is_told() -> None:
+    made = fleet()
+    doc = FlagDoc(variants={"on": True, "off": False}, defaultVariant="on")
+    made.controls = {("flag", "new"): stored(2, 0, doc)}
+    view = made.second()
+
+    good = plan_of(Kill("flag:n*", variant="off"), view, DEFINITIONS)
+    bad = plan_of(Kill("flag:n*", variant="control"), view, DEFINITIONS)
+
+    assert good.warnings == ()
+    assert bad.warnings[0].startswith("no variant control in new")
 
 
 def test_lifting_compares_with_the_revision_that_was_named() -> None:
