@@ -79,6 +79,15 @@ def test_the_most_literal_kill_decides_the_answer() -> None:
     assert found.status == 410
 
 
+def test_a_kill_that_just_ended_uncovers_the_wider_one_beneath_it() -> None:
+    ended = kill("route:POST /checkout", until_ms=NOW_MS - 1, status=410)
+
+    found = answer(plan_of(CHECKOUT, ended, kill("route:* *", status=503)))
+
+    assert found is not None
+    assert found.status == 503
+
+
 @pytest.mark.parametrize("status", [-5, 0, 100, 200, 204, 304, 600, 99_999])
 def test_a_kill_whose_status_is_no_refusal_refuses_with_503(status: int) -> None:
     found = answer(plan_of(CHECKOUT, kill("tag:pay", status=status)))
