@@ -86,8 +86,7 @@ def compile_plan(
     for record, doc in acting.kills:
         if _covers_route(record.name, route):
             hooks.append(kill_hook(doc, record.until_ms, now_ms))
-            if not record.until_ms:
-                break  # no request gets beyond it; one that ends uncovers the next
+            break
     modes = () if _is_spared(route, acting.never) else acting.modes
     covering = [m for m in modes if _in_scope(m.routes, route)]
     hooks += _mode_hooks(covering, route, now_ms, dice)
