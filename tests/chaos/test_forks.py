@@ -65,4 +65,4 @@ def test_forked_children_follow_the_store_and_leave_the_parent_alone(
     assert all(one["own"] >= 2 for one in followed)
     assert len({one["node"] for one in followed}) == 5
     assert after["same"] is True
-    assert worst_s < 1
+    assert worst_s < 2  # the start of a node is in it
