@@ -42,6 +42,9 @@ def _head(name: str, rows: list[ControlRow]) -> ControlRow:
     kinds = Counter(row.kind for row in rows)
     ends = [row.until_ms for row in rows if row.until_ms]
     newest = max(rows, key=lambda row: row.at_ms)
+    count = ", ".join(f"{n} {kind}{'s' * (n > 1)}" for kind, n in kinds.items())
+    # Named here, too: a filter that finds a member finds its head.
+    names = ", ".join(row.target for row in rows)
     return ControlRow(
         target=f"group:{name}",
         kind="group",
@@ -52,7 +55,7 @@ def _head(name: str, rows: list[ControlRow]) -> ControlRow:
         until_ms=min(ends, default=0),
         by=", ".join(dict.fromkeys(row.by for row in rows)),
         at_ms=newest.at_ms,
-        why=", ".join(f"{n} {kind}{'s' * (n > 1)}" for kind, n in kinds.items()),
+        why=f"{count}: {names}",
         rev=0,
         active=True,
         group=name,
