@@ -329,7 +329,7 @@ class Failsoft:
                 exchange.plan.cell.leave(status, duration_us, exchange.sent_bytes)
             else:
                 self._fail(exchange, status or 500, duration_us)
-            if exchange.flags is not None:
+            if exchange.flags is not None and rejection is None:
                 guard, state = self.runtime.guard, self.runtime.flags
                 guard.settle(exchange.flags, state, status or 500, duration_us)
         except Exception as error:  # noqa: BLE001 - border: the answer is out
