@@ -238,6 +238,7 @@ async def case(title: str, lose: Lose, flags: int) -> None:
     print(f"\n{title}")
     with redis_server(own=True) as server, tempfile.TemporaryDirectory() as folder:
         async with fleet(server.url, Path(folder)) as nodes:
+            await nodes.session.aclose()  # operators look from processes of their own
             await write(nodes.writer, [flag(f"f{n}", n) for n in range(flags)])
             await until(lambda: all(len(held) == flags for held in nodes.values()))
             nodes.count, nodes.before = flags, await documents(nodes.writer)  # type: ignore[attr-defined]

@@ -232,9 +232,10 @@ class Watcher:
         """After a lost connection: read all again if the history is another one.
 
         It may have grown beyond what is held here, so that revisions alone do not tell.
+        While rewound: another one than the log is followed in.
         """
-        good = self._standing.good
-        known = good.mark() if good else Mark()
+        held = self._standing.held
+        known = held.mark() if held else Mark()
         if why_rewound(known, await self.store.survey(known.last_id)):
             await self._load()
         self._doubtful = False
