@@ -37,7 +37,7 @@ from failsoft.ops.command import Command, FlagPut
 from failsoft.ops.flagdocs import new_document
 from failsoft.ops.flagforms import Form, put_form, read_form
 from failsoft.ops.flagimport import FlagImport, plan_import
-from failsoft.ops.flagpromote import promoted
+from failsoft.ops.flagpromote import check_version, promoted
 from failsoft.ops.flagsheet import flag_sheet, pretty
 from failsoft.ops.plan import known_flags, nearest_targets
 from failsoft.ops.ruletext import parse_rule
@@ -313,6 +313,8 @@ async def _promote(values: argparse.Namespace) -> int:
         json = sheet.doc
     path, text = await asyncio.to_thread(_flags_file, values.file, key)
     new = promoted(text, str(path), key, json)
+    if new != text and not values.force:
+        check_version(text, str(path), key, json)
     if not values.dry_run and new != text:
         await asyncio.to_thread(_replace_file, path, new)
     word = "would be written" if values.dry_run else "is written"

@@ -183,5 +183,5 @@ def _names(node: Node) -> list[str]:
 
 
 def _shown(value: Any) -> str:
-    text = f"{value!a}" if isinstance(value, str) else str(value)
+    text = "absent" if value is None else f"{value!a}"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

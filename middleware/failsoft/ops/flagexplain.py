@@ -13,7 +13,7 @@ import msgspec
 
 from failsoft.controls.records import KillDoc
 from failsoft.controls.targets import covers, literal_weight
-from failsoft.errors import FlagError, TargetGone
+from failsoft.errors import FlagError, Invalid, TargetGone
 from failsoft.flags._compile import ASK
 from failsoft.flags._model import Flag
 from failsoft.flags._parse import parse_flag
@@ -45,7 +45,10 @@ class Explanation(msgspec.Struct, frozen=True):
 
 
 def context_of(values: Mapping[str, Any], targeting_key: str | None) -> dict[str, Any]:
-    """Return a context: `user.tier` leads to `{"user": {"tier": ...}}`."""
+    """Return a context: `user.tier` leads to `{"user": {"tier": ...}}`.
+
+    Raises Invalid where a path leads through another one's value.
+    """
     data: dict[str, Any] = {}
     for path, value in values.items():
         *above, last = path.split(".")
@@ -53,9 +56,9 @@ def context_of(values: Mapping[str, Any], targeting_key: str | None) -> dict[str
         for name in above:
             inner = inner.setdefault(name, {})
             if not isinstance(inner, dict):
-                break
-        if isinstance(inner, dict):
-            inner[last] = value
+                message = f"{name} of {path} is a value already"
+                raise Invalid("--context", message)
+        inner[last] = value
     if targeting_key is not None:
         data["targetingKey"] = targeting_key
     return data

@@ -145,8 +145,8 @@ def _all_bad(bad: Mapping[str, str], total: int) -> Invalid:
     text = "\n".join([*shown, *more])
     return Invalid(
         "import",
-        f"{len(bad)} of {total:,} flags cannot be used, nothing is written; correct it, "
-        f"or say --skip-invalid\n{text}",
+        f"{len(bad)} of {total:,} flags cannot be used, nothing is written; correct "
+        f"it, or say --skip-invalid\n{text}",
     )
 
 

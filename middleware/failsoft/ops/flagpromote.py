@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
-from failsoft.errors import Invalid
+from failsoft.errors import FlagError, Invalid
+from failsoft.flags._files import read_document, sha8
 from failsoft.flags._splice import elements, members, replaced
+from failsoft.ops.flagforms import diff_words
 
-__all__ = ["promoted"]
+__all__ = ["check_version", "promoted"]
 
 
 def promoted(file: bytes, name: str, key: str, json: bytes) -> bytes:
@@ -57,3 +61,24 @@ def _in_array(file: bytes, at: int, key: str, document: bytes) -> bytes:
     if last is None:
         return file[: at + 1] + named + file[at + 1 :]
     return file[:last] + b",\n    " + named + file[last:]
+
+
+def check_version(file: bytes, name: str, key: str, json: bytes) -> None:
+    """Raise Invalid, with the difference, when the file moved on since the edit."""
+    try:
+        held = read_document(name, file).flags.get(key)
+    except FlagError as error:
+        raise Invalid(name, str(error)) from None
+    found = msgspec.json.decode(json, type=_Document).metadata.get("x.over")
+    if held is None or found in (None, sha8(held)):
+        return
+    words = "; ".join(diff_words(held, _own(json))[:5])
+    raise Invalid(
+        f"flag:{key}",
+        f"overrides an older definition: the edit was made over {found}, {name} has "
+        f"{sha8(held)} ({words}); revert the edit, or --force",
+    )
+
+
+class _Document(msgspec.Struct):
+    metadata: dict[str, Any] = {}

@@ -121,7 +121,11 @@ _WRITES: tuple[Verb, ...] = (
     Verb(
         "flags promote",
         "write the edit into a flags file, for a commit",
-        (_KEY, Word("--file", "the flags file", required=False)),
+        (
+            _KEY,
+            Word("--file", "the flags file", required=False),
+            Word("--force", "although the file moved on", "switch", False),
+        ),
         "operator",
     ),
 )

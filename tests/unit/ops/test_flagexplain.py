@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from failsoft.errors import Invalid, TargetGone
+from failsoft.flags._files import sha8
 from failsoft.flags.importers.flagd import read_flagd
 from failsoft.ops.flagexplain import Explanation, context_of, explain, flag_buckets
 from failsoft.ops.flagexport import export_flagd
 from failsoft.ops.flaglint import lint_file, lint_store
-from failsoft.ops.flagpromote import promoted
+from failsoft.ops.flagpromote import check_version, promoted
 from failsoft.telemetry import FlagDef, ModeDef
 from unit.ops.flagviews import (
     definitions_of,
@@ -78,6 +79,11 @@ def test_the_rule_that_holds_is_named_with_what_it_read() -> None:
 
     assert (found.variant, found.reason) == ("on", "TARGETING_MATCH")
     assert found.lines[-1] == "rule 1: targeting.if[0].== (user.tier = 'gold') holds"
+
+
+def test_a_context_path_through_a_value_is_refused() -> None:
+    with pytest.raises(Invalid, match=r"user of user\.tier is a value"):
+        context_of({"user": 1, "user.tier": "gold"}, None)
 
 
 def test_prerequisites_are_explained_by_the_same_layers() -> None:
@@ -205,6 +211,19 @@ def test_promoting_touches_one_flag_of_the_file(file: bytes, expected: bytes) ->
     edit = document(metadata={"x.over": "00000000"})
 
     assert promoted(file, "f.json", "a", edit) == expected
+
+
+def test_a_file_that_moved_on_is_not_overwritten() -> None:
+    file = b'{"flags":{"a": ' + document() + b"}}"
+    knew = document(metadata={"x.over": sha8(document())})
+    older = document(defaultVariant="on", metadata={"x.over": "00000000"})
+
+    check_version(file, "f.json", "a", knew)
+    check_version(b'{"flags":{}}', "f.json", "a", older)
+    with pytest.raises(Invalid, match="overrides an older definition") as caught:
+        check_version(file, "f.json", "a", older)
+
+    assert "default off -> on" in str(caught.value)
 
 
 def test_promoting_into_an_indented_file_indents() -> None:
