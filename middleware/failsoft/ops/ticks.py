@@ -73,6 +73,15 @@ class Span:
         self._entered = [part for part in now if id(part) not in ids_before]
         self._left = [part for part in before if id(part) not in ids]
 
+    def __eq__(self, other: object) -> bool:
+        """Whether both answer the same, as views of one history do."""
+        if not isinstance(other, Span):
+            return NotImplemented
+        mine = (self.now, self.minute, self._latest)
+        return mine == (other.now, other.minute, other._latest)
+
+    __hash__ = None  # type: ignore[assignment]
+
     def of(self, key: str, *, few: bool) -> Late:
         """Return the figures of a route; O(ticks of the window) the first time."""
         late = self._known.get(key)
