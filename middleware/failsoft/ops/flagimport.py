@@ -72,7 +72,8 @@ def plan_import(
     ]
     if bad and not skip_invalid:
         raise _all_bad(bad, len(bad) + len(file.flags.keys() - bad.keys()))
-    _check_rebuckets(file, changes, records, stored, allowed=rebucket)
+    if not rebucket:
+        _check_rebuckets(file, changes, records)
     gone = _missing(file, bad, records) if replace else []
     _check_counts(changes, records)
     added = sum(change.if_rev == 0 for change in changes)
@@ -151,25 +152,19 @@ def _all_bad(bad: Mapping[str, str], total: int) -> Invalid:
 
 
 def _check_rebuckets(
-    file: FlagdFile,
-    changes: Iterable[Change],
-    records: _Records,
-    stored: ControlSet,
-    *,
-    allowed: bool,
+    file: FlagdFile, changes: Iterable[Change], records: _Records
 ) -> None:
-    evaluators = {n: r.json for (kind, n), r in records.items() if kind == "evaluator"}
+    """Raise Invalid when users of a flag in the store would be rebucketed."""
+    before = {n: r.json for (kind, n), r in records.items() if kind == "evaluator"}
+    after = before | file.evaluators
     found: list[str] = []
-    for change in changes:
-        known = records.get((change.kind, change.name))
-        if change.kind != "flag" or known is None or allowed:
-            continue
-        before = _parse(known, evaluators)
-        after = parse_flag(change.name, change.json, file.evaluators or evaluators)
-        why = rebuckets(before, after) if before else ""
-        if before and why:
-            share = f"{moved(before, after):.1%}" if len(found) < _NAMED else "some"
-            found.append(f"flag:{change.name}: {why}: {share} of {IDS:,} synthetic ids")
+    for name, json in _touched(changes, records):
+        old = _parse(name, records["flag", name].json, before)
+        new = _parse(name, json, after)
+        why = rebuckets(old, new) if old and new else ""
+        if old and new and why:
+            share = f"{moved(old, new):.1%}" if len(found) < _NAMED else "some"
+            found.append(f"flag:{name}: {why}: {share} of {IDS:,} synthetic ids")
     if found:
         text = "\n".join(found[:_NAMED])
         raise Invalid(
@@ -179,9 +174,24 @@ def _check_rebuckets(
         )
 
 
-def _parse(record: Record, evaluators: Mapping[str, bytes]) -> Flag | None:
+def _touched(
+    changes: Iterable[Change], records: _Records
+) -> Iterator[tuple[str, bytes]]:
+    """Yield stored flags that change, by themselves or by an evaluator they use."""
+    documents = {c.name: c.json for c in changes if c.kind == "flag"}
+    by_evaluator = any(change.kind == "evaluator" for change in changes)
+    for (kind, name), record in records.items():
+        if kind != "flag":
+            continue
+        if name in documents:
+            yield name, documents[name]
+        elif by_evaluator and b'"$ref"' in record.json:
+            yield name, record.json
+
+
+def _parse(name: str, json: bytes, evaluators: Mapping[str, bytes]) -> Flag | None:
     try:
-        return parse_flag(record.name, record.json, evaluators)
+        return parse_flag(name, json, evaluators)
     except FlagError:
         return None
 

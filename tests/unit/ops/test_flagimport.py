@@ -84,6 +84,16 @@ def test_an_import_that_rebuckets_is_refused_unless_it_is_meant() -> None:
     assert plan_import(file_of(a=turned), stored, rebucket=True).changed == 1
 
 
+def test_an_evaluator_that_rebuckets_its_users_is_refused_too() -> None:
+    user = document(targeting={"$ref": "half"}, metadata={"x.hash": 3})
+    half = b'{"fractional":[["on",1],["off",1]]}'
+    stored = stored_set(**{"flag/a": user, "evaluator/half": half})
+    turned = b'{"fractional":[["off",1],["on",1]]}'
+
+    with pytest.raises(Invalid, match="flag:a: order of variants on, off -> off, on"):
+        plan_import(read_flagd(write_flagd({}, {"half": turned})), stored)
+
+
 @pytest.mark.anyio
 async def test_an_import_that_broke_goes_on_where_it_was() -> None:
     store = MemoryStore("shop")
