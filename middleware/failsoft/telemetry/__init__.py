@@ -24,7 +24,6 @@ from failsoft.telemetry._wire import (
     decode_flight,
     decode_heartbeat,
     decode_hist,
-    decode_tick,
     encode,
     read_tick,
 )
@@ -48,7 +47,6 @@ __all__ = [
     "decode_flight",
     "decode_heartbeat",
     "decode_hist",
-    "decode_tick",
     "encode",
     "merge_into",
     "percentile_us",

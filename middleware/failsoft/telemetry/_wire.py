@@ -25,7 +25,6 @@ __all__ = [
     "decode_flight",
     "decode_heartbeat",
     "decode_hist",
-    "decode_tick",
     "encode",
     "read_tick",
 ]
@@ -222,7 +221,6 @@ class Flight(msgspec.Struct, frozen=True, omit_defaults=True):
 
 encode = msgspec.msgpack.Encoder().encode
 decode_heartbeat = msgspec.msgpack.Decoder(Heartbeat).decode
-decode_tick = msgspec.msgpack.Decoder(Tick).decode
 read_tick = msgspec.msgpack.Decoder(ReadTick).decode
 decode_hist = msgspec.msgpack.Decoder(dict[int, int]).decode
 decode_flight = msgspec.msgpack.Decoder(Flight).decode

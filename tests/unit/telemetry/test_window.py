@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import msgspec
+
 from failsoft.telemetry import RouteCell, RouteTick, Tick, Window
-from failsoft.telemetry._wire import decode_tick, encode
+from failsoft.telemetry._wire import encode
 
 
 def answered(cell: RouteCell, status: int, times: int = 1) -> None:
@@ -125,5 +127,5 @@ def test_a_tick_survives_the_wire() -> None:
     cell.refuse("shed")
     tick, _ = window.flush("n1", 1000, 2.5)
 
-    assert decode_tick(encode(tick)) == tick
+    assert msgspec.msgpack.decode(encode(tick), type=Tick) == tick
     assert isinstance(tick, Tick)
