@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
+from failsoft.controls.resync import read_controls
 from failsoft.errors import DefinitionError, StoreRefused
 from failsoft.store.protocols import Call, Change, TickBatch
 from failsoft.store.redis.acl import ROLES, Role, acl_line, acl_rules
@@ -18,6 +19,8 @@ Login = Callable[[Role], Awaitable[RedisStore]]
 
 pytestmark = pytest.mark.anyio
 
+RESTORED = Change("flag", "f", "restore", json=b"{}")
+RESTORE = Call("back", "ana", "a test", (RESTORED,), base=10)
 KILL = Call("op", "ana", "a test", (Change("kill", "x", "put", json=b"{}"),))
 
 
@@ -85,6 +88,50 @@ async def test_a_node_may_not_write_controls_by_hand(login: Login) -> None:
     ):
         with pytest.raises(StoreRefused):
             await node.server.ask("trying", *words)
+
+
+async def test_a_node_resyncs_and_offers_and_may_not_accept(login: Login) -> None:
+    await (await login("operator")).apply(KILL)
+    node = await login("app")
+
+    held = (await read_controls(node, None)).held
+    await node.offer("abcd", b"a set")
+    await node.beat("n1", b"beat")
+
+    assert (held.rev, list(held.records)) == (1, [("kill", "x")])
+    assert await node.keep_offer("abcd")
+    assert await node.offered("abcd") == b"a set"
+    assert dict(await node.peers()) == {"n1": b"beat"}
+    for refused in (Call("a", "n1", "a test", (), accept=()), RESTORE):
+        with pytest.raises(StoreRefused, match="lacks the right"):
+            await node.apply(refused)
+
+
+async def test_a_viewer_sees_what_nodes_offer_and_offers_nothing(login: Login) -> None:
+    await (await login("app")).offer("abcd", b"a set")
+    viewer = await login("viewer")
+
+    held = (await read_controls(viewer, None)).held
+
+    assert held.rev == 0
+    assert dict(await viewer.offers()) == {"abcd": 5}
+    assert await viewer.offered("abcd") == b"a set"
+    for attempt in (viewer.offer("ef", b"x"), viewer.apply(RESTORE)):
+        with pytest.raises(StoreRefused):
+            await attempt
+
+
+@pytest.mark.parametrize("role", ["operator", "automation"])
+async def test_who_may_write_controls_restores_and_accepts(
+    login: Login, role: Role
+) -> None:
+    store = await login(role)
+
+    await store.apply(RESTORE)
+    answer = await store.apply(Call("a", "ana", "a test", (), accept=("e1",)))
+
+    assert answer.revision == 12
+    assert (await store.survey("0-0")).epoch == answer.epoch
 
 
 async def test_a_node_reports_what_it_does(login: Login) -> None:
