@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import pytest
 
 from failsoft.controls.watcher import ControlState, Watcher
 from failsoft.store.memory import MemoryStore
-from failsoft.store.protocols import Call, Change
+from failsoft.store.protocols import Call, Change, Entry
 
 pytestmark = pytest.mark.anyio
 
@@ -115,6 +116,52 @@ async def test_a_failing_listener_does_not_end_the_watch(
     await watcher.stop()
 
     assert "controls at revision 1 were not taken" in caplog.text
+
+
+async def test_a_listener_that_always_fails_is_told_once_a_minute(
+    store: MemoryStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: ControlState) -> None:
+        raise ValueError("cannot compile")
+
+    watcher = Watcher(store, node_id="n1", heartbeat=lambda: b"", on_change=fail)
+    watcher.start()
+    await watcher.first_sync(1.0)
+    for name in "xyz":
+        await store.apply(call(name))
+    await turns_true(lambda: watcher.current.rev == 3)
+    await watcher.stop()
+
+    assert caplog.text.count("were not taken") == 1
+
+
+async def test_a_read_that_the_log_outran_is_made_again(told: Told) -> None:
+    class Hasty(MemoryStore):
+        misses = 7
+
+        async def after(self, last_id: str, count: int = 500) -> Sequence[Entry]:
+            if not self.misses:
+                return await super().after(last_id, count)
+            self.misses -= 1
+            await self.apply(call(f"a{self.misses}"))
+            await self.apply(call(f"b{self.misses}"))
+            return (await super().after(last_id, count))[1:]
+
+    store = Hasty("test")
+    watcher = Watcher(
+        store,
+        node_id="n1",
+        heartbeat=lambda: b"",
+        on_change=told,
+        beat_s=0.01,
+        elapsed=lambda: time.monotonic() * 50,
+    )
+    watcher.start()
+
+    assert await watcher.first_sync(5.0)
+    await told.until_rev(14)
+    assert store.misses == 0
+    await watcher.stop()
 
 
 async def test_a_stopped_node_has_left(watcher: Watcher, store: MemoryStore) -> None:
