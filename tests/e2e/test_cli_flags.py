@@ -57,6 +57,15 @@ def server() -> Iterator[RedisServer]:
 
 
 @pytest.fixture
+def one_flag(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """As `run`, in an empty folder, with the flag `pay.new` in the store."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "f.json").write_text('{"flags": {}}')
+    run("flags", "create", KEY, *SURE)
+    return run
+
+
+@pytest.fixture
 def nodes(server: RedisServer) -> Iterator[None]:
     server.ask("FLUSHALL")
     stop = threading.Event()
@@ -227,3 +236,84 @@ def test_stale_flags_are_listed(run: Run) -> None:
     assert [(one["key"], one["stale"][0]["kind"]) for one in found] == [
         (KEY, "expired")
     ]
+
+
+def test_a_flag_is_shown_compared_linted_and_exported(run: Run, tmp_path: Path) -> None:
+    run("flags", "create", KEY, "--desc", "new prices", *SURE)
+    run("flags", "rule", "add", KEY, "if tier == gold then on", *SURE)
+    run("flags", "rule", "add", KEY, "if tier == tin then 50% on, 50% off", "1", *SURE)
+    run("flags", "rule", "move", KEY, "2", "1", *SURE)
+    run("flags", "rule", "rm", KEY, "2", *SURE)
+    run("kill", f"flag:{KEY}", *SURE)
+
+    shown = run("flags", "show", KEY).out
+    revisions = run("flags", "diff", KEY, "2", "3").out
+    since = run("flags", "diff", KEY, "3").out
+    history = run("flags", "history", KEY).out
+    lint = run("flags", "lint", "--json").json["findings"]
+    file = tmp_path / "out.json"
+    out = run("flags", "export", "flagd", "--effective", "--out", str(file))
+    declared = run("flags", "show", "shop.theme").out
+
+    assert "rule 1    if tier == gold then on" in shown
+    assert "note      KILLED by flag:pay.new: INC-311" in shown
+    assert "rule 1 new: if tier == tin then 50% on, 50% off" in revisions
+    assert "rule 1 gone: if tier == tin" in since
+    assert "flag-edit: rules -> rules  INC-311" in history
+    assert [one["text"] for one in lint] == [f"flag:{KEY} metadata: no x.owner"]
+    assert (out.code, KEY in file.read_text()) == (0, True)
+    assert "shop.theme" in declared
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("explain pay.nwe", "flag:pay.nwe: matches nothing; nearest: flag:pay.new"),
+        ("explain pay.new --context tier", "must be KEY=VALUE"),
+        ("diff pay.new 7", "7 is no change of this flag; kept are 1"),
+        ("diff pay.new --file gone.json", "gone.json: cannot be read"),
+        ("export unleash", "did you mean flagd?"),
+        ("export flagd --edits --effective", "exclude each other"),
+        ("export flagd --out /nowhere/x.json", "No such file"),
+        ("create other --variants [1] -m why", "--variants: Expected `object`"),
+        ("create other --variants {} -m why", "--variants: has none"),
+        (
+            "create other --default x -m why",
+            "defaultVariant: 'x' is not one of on, off",
+        ),
+        ("rule ad pay.new x -m why", "'ad' must be one of add, rm, move"),
+        ("rule rm pay.new 1 -m why", "there is no rule yet"),
+        ("rule move pay.new 1 -m why", "needs the number the rule gets"),
+        ("rule add pay.old x -m why", "--force writes it anyway"),
+        ("edit pay.new --from gone.json -m why", "--from: gone.json: No such file"),
+        ("import unleash f.json -m why", "did you mean flagd?"),
+        ("import flagd f.json --hash 1 -m why", "--hash: 1 must be 2 or 3"),
+        ("import flagd f.json --merge --replace -m why", "exclude each other"),
+        ("import flagd gone.json -m why", "gone.json: cannot be read"),
+        ("promote pay.nwe --file f.json", "nearest: flag:pay.new"),
+        ("promote shop.theme --file f.json", "has no edit to promote"),
+        ("promote pay.new --file gone.json", "gone.json: No such file"),
+        ("promote pay.new", "say which flags file is meant: flags.files is not set"),
+        ("set pay.new -m why", "--default: names the variant"),
+        ("on pay.new", "-m: a reason is needed"),
+    ],
+)
+def test_bad_input_says_where_what_and_the_nearest(
+    one_flag: Run, words: str, said: str
+) -> None:
+    done = one_flag("flags", *words.split())
+
+    assert (done.code, said in done.err) == (2, True), done.err
+
+
+def test_an_editor_that_fails_or_changes_nothing_writes_nothing(
+    one_flag: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = []
+    for editor in ("false", "true", "no-such-editor"):
+        monkeypatch.setenv("EDITOR", editor)
+        said.append(one_flag("flags", "edit", KEY, *SURE).err)
+
+    assert "ended with 1; nothing done" in said[0]
+    assert "was not changed; nothing to write" in said[1]
+    assert "cannot run" in said[2]

@@ -133,3 +133,36 @@ def test_what_fits_no_form_is_edited_as_text(targeting: str) -> None:
     assert read_form(json) is None
     with pytest.raises(ValueError, match="edit it as text"):
         write_form(json, Form(True, "on", ("on", "off")))
+
+
+@pytest.mark.parametrize(
+    "json",
+    [
+        b"{",
+        b"{}",
+        b'{"state":"ON","variants":{}}',
+        b'{"state":"ENABLED","variants":[]}',
+        b'{"state":"ENABLED","variants":{},"defaultVariant":1}',
+        b'{"state":"ENABLED","variants":{},"targeting":{"if":[1]}}',
+        b'{"state":"ENABLED","variants":{},"targeting":{"if":[{"==":[1,2]},"on"]}}',
+        b'{"state":"ENABLED","variants":{},"targeting":{"fractional":[]}}',
+        b'{"state":"ENABLED","variants":{},"targeting":{"fractional":[{"var":"a"}]}}',
+        b'{"state":"ENABLED","variants":{},"targeting":{"fractional":[["a",1.5]]}}',
+        b'{"state":"ENABLED","variants":{},"targeting":'
+        b'{"if":[{"sem_ver":[{"var":"v"},"==","1"]},"on"]}}',
+        b'{"state":"ENABLED","variants":{},"targeting":'
+        b'{"if":[{"!":{"==":[{"var":"v"},1]}},"on"]}}',
+    ],
+)
+def test_documents_that_are_none_have_no_form(json: bytes) -> None:
+    assert read_form(json) is None
+
+
+def test_state_and_default_are_changed_where_they_stand() -> None:
+    form = read_form(RULED)
+    assert form is not None
+
+    json = write_form(RULED, msgspec.structs.replace(form, enabled=False, default="on"))
+
+    expected = RULED.replace(b'"ENABLED"', b'"DISABLED"')
+    assert json == expected.replace(b'"defaultVariant":"off"', b'"defaultVariant":"on"')

@@ -235,3 +235,44 @@ def test_promoting_into_an_indented_file_indents() -> None:
     assert read_flagd(made).parsed["a"].default == "off"
     with pytest.raises(Invalid, match="has no flags"):
         promoted(b"{}", "f.json", "a", document())
+
+
+def test_lint_tells_habits_and_what_nodes_cannot_enforce() -> None:
+    metadata = {"x.owner": "pay"}
+    records = {
+        "flag/a": document(state="DISABLED", metadata=metadata),
+        "flag/b": document(defaultVariant=None, metadata=metadata),
+        "flag/c": document(targeting=split_of(("on", 1)), metadata=metadata),
+        "flag/d": document(targeting={"$flag": ["gone", "on"]}, metadata=metadata),
+    }
+
+    found = [one.text for one in lint_store(view_of(records), "2026-01-01")]
+
+    assert [text.partition(" ")[0] for text in found] == [
+        "flag:a",
+        "flag:b",
+        "flag:c",
+        "flag:d:",
+    ]
+    assert "absent means 3, for ever" in found[2]
+    assert "its prerequisite gone is not here" in found[3]
+
+
+def test_a_chain_of_nine_prerequisites_is_an_error() -> None:
+    records = {
+        f"flag/f{n}": document(
+            targeting={"if": [{"$flag": [f"f{n + 1}", "on"]}, "on"]},
+            metadata={"x.owner": "pay"},
+        )
+        for n in range(10)
+    }
+
+    found = [one.text for one in lint_store(view_of(records), "2026-01-01")]
+
+    assert found[0] == "flag:f0: more than 8 prerequisites in a row"
+
+
+def test_an_effective_export_has_coded_booleans() -> None:
+    found = export_flagd(stored_set(), definitions_of(CODED), lossy=False)
+
+    assert read_flagd(found.file).parsed["a"].default == "on"
