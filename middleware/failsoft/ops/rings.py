@@ -156,13 +156,12 @@ class _Column:
         self.shape = shape
         self.lost = lost
         self.n = list(map(_calls_of, routes))
-        self.rare: list[tuple[Ring, Counts]] = []
-        errors: dict[str, int] = {}
-        for ring, route in zip(shape.rings, routes, strict=True):
-            if route.errors or route.gone or route.refused:
-                self.rare.append((ring, _rare(route)))
-                if route.errors:
-                    errors[ring.key] = route.errors
+        self.rare = [
+            (ring, _rare(route))
+            for ring, route in zip(shape.rings, routes, strict=True)
+            if route.errors or route.gone or route.refused
+        ]
+        errors = {r.key: counts.errors for r, counts in self.rare if counts.errors}
         self.sums = Counts()
         for _, counts in self.rare:
             self.sums.add(counts)
@@ -178,19 +177,22 @@ class _Column:
 
     def enter(self, second: int) -> None:
         """Count into 10 s and 60 s."""
-        lost = int(self.lost)
         for ring, n in zip(self.shape.rings, self.n, strict=True):
             ring.now.n += n
             ring.minute.n += n
             if ring.seen < second:
                 ring.seen = second
-            ring.lost += lost
+        self._count_lost(1)
         for ring, counts in self.rare:
             ring.now.add(counts)
             ring.minute.add(counts)
             if counts.errors:
                 at = ring.errors_at
                 at[second] = at.get(second, 0) + counts.errors
+
+    def _count_lost(self, sign: int) -> None:
+        for ring in self.shape.rings if self.lost else ():
+            ring.lost += sign
 
     def leave(self, phase: int, second: int) -> None:
         """Move on: out of 10 s (1), out of 60 s (2), out of the past (3)."""
@@ -201,11 +203,10 @@ class _Column:
             for ring, counts in self.rare:
                 ring.now.add(counts, -1)
         elif phase == 2:
-            lost = int(self.lost)
             for ring, n in pairs:
                 ring.minute.n -= n
                 ring.past_n += n
-                ring.lost -= lost
+            self._count_lost(-1)
             for ring, counts in self.rare:
                 ring.minute.add(counts, -1)
                 ring.past_errors += counts.errors
