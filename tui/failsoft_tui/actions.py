@@ -158,7 +158,7 @@ ACTIONS = (
         "-5: rollout down",
         write=True,
         rank=13,
-        run="step(-5)",
+        run="roll('-5')",
     ),
     Action(
         "controls.more",
@@ -167,7 +167,7 @@ ACTIONS = (
         "+5: rollout up",
         write=True,
         rank=14,
-        run="step(5)",
+        run="roll('+5')",
     ),
     Action(
         "controls.down",
@@ -176,7 +176,7 @@ ACTIONS = (
         "step: rollout down to 75 50 25 10 5 1 0",
         write=True,
         rank=45,
-        run="leap(-1)",
+        run="roll('down')",
     ),
     Action(
         "controls.up",
@@ -185,7 +185,7 @@ ACTIONS = (
         "step: rollout up to 1 5 10 25 50 75 100",
         write=True,
         rank=46,
-        run="leap(1)",
+        run="roll('up')",
     ),
     Action(
         "controls.percent",
@@ -253,13 +253,17 @@ ACTIONS = (
     Action("preview.ends", "t", "t", "next end: 5m 15m 1h 4h"),
     Action("preview.reason", "r", "r", "write a reason of its own"),
     Action("preview.group", "g", "g", "group: the incident it belongs to"),
-    Action("preview.less", "left_square_bracket", "[", "rollout -5", run="step(-5)"),
-    Action("preview.more", "right_square_bracket", "]", "rollout +5", run="step(5)"),
+    Action("preview.less", "left_square_bracket", "[", "rollout -5", run="roll('-5')"),
+    Action("preview.more", "right_square_bracket", "]", "rollout +5", run="roll('+5')"),
     Action(
-        "preview.down", "left_curly_bracket", "{", "rollout a step down", run="leap(-1)"
+        "preview.down",
+        "left_curly_bracket",
+        "{",
+        "rollout a step down",
+        run="roll('down')",
     ),
     Action(
-        "preview.up", "right_curly_bracket", "}", "rollout a step up", run="leap(1)"
+        "preview.up", "right_curly_bracket", "}", "rollout a step up", run="roll('up')"
     ),
     Action("preview.cancel", "escape", "esc", "cancel"),
     Action("form.up", "up", "up", "line up", run="go('up')"),

@@ -19,7 +19,6 @@ from failsoft.ops.text import safe
 from failsoft.ops.views import AckState, Applied
 from failsoft_tui.acks import ack_line
 from failsoft_tui.actions import ACTIONS, bindings
-from failsoft_tui.alarms import alarms
 from failsoft_tui.desk import Desk
 from failsoft_tui.dialogs.ask import AskDialog
 from failsoft_tui.dialogs.page import PageDialog
@@ -101,7 +100,6 @@ class FailsoftApp(App[int]):
         self._link = LiveLink(self.desk, factory, self.show)
         self._tasks: set[asyncio.Task[None]] = set()
         self._before = "overview"
-        self._alarms: frozenset[str] = frozenset()
         self.add_mode("overview", lambda: OverviewScreen(self.desk))
         self.add_mode("controls", lambda: ControlsScreen(self.desk))
         self.add_mode("nodes", lambda: NodesScreen(self.desk))
@@ -160,17 +158,8 @@ class FailsoftApp(App[int]):
         """Paint what time alone changes."""
         for screen in self._fleet_screens()[-1:]:
             screen.tick()
-        self._ring()
-
-    def _ring(self) -> None:
-        """Ring the terminal's bell for what is new and cannot wait."""
-        desk = self.desk
-        if not desk.has_data():
-            return
-        now = alarms(desk.newest, desk.now_ms(), stale=desk.is_stale())
-        if now - self._alarms:
+        if self.desk.rings():
             self.bell()
-        self._alarms = now
 
     # -- writes ----------------------------------------------------------------
 
@@ -229,7 +218,9 @@ class FailsoftApp(App[int]):
     def action_help(self) -> None:
         """List the live keys of this screen."""
         live = {b.binding.id for b in self.screen.active_bindings.values()}
-        lines: list[Line] = [((" Keys of this screen; capitals write", "bold"),)]
+        lines: list[Line] = [
+            ((" Keys of this screen; capitals write; up and down scroll", "bold"),)
+        ]
         for action in sorted(ACTIONS, key=lambda action: action.where == "app"):
             if action.id in live:
                 style = "kill" if action.write else "key"

@@ -14,6 +14,7 @@ from failsoft.ops.flagsheet import FlagSheet, flag_notes, flag_sheet
 from failsoft.ops.operator import Operator
 from failsoft.ops.stale import STALE_S, age_s, link_word, span
 from failsoft.ops.views import FleetView, Link, Notice
+from failsoft_tui.alarms import alarms
 from failsoft_tui.figures import clock_text
 from failsoft_tui.header import Session
 from failsoft_tui.paint import Line
@@ -43,6 +44,7 @@ class Desk:
         self._notes: tuple[object, Mapping[str, str]] = ((), {})
         self.tries = 0
         self.cause = ""
+        self._alarms: frozenset[str] = frozenset()
         self._status: Line = ()
         self._status_until = 0.0
 
@@ -127,6 +129,14 @@ class Desk:
             text = f"STALE {span(self.age())}{why}; writes are refused, never queued"
             own = (Notice(2, text),)
         return (*own, *self.newest.notices)
+
+    def rings(self) -> bool:
+        """Whether something new cannot wait; true once for each."""
+        if not self.has_data():
+            return False
+        now = alarms(self.newest, self.now_ms(), stale=self.is_stale())
+        new, self._alarms = now - self._alarms, now
+        return bool(new)
 
     # -- the operator ----------------------------------------------------------
 

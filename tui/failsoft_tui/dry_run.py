@@ -9,7 +9,7 @@ from failsoft.ops.views import Preview
 from failsoft_tui.figures import rate, span
 from failsoft_tui.paint import Line, justify
 
-__all__ = ["document_lines", "dry_run_lines", "is_edit", "wrapped"]
+__all__ = ["document_lines", "dry_run_lines", "wrapped"]
 
 _LABEL = 14
 _VERBS = {"kill": "would refuse", "unkill": "serves again"}
@@ -35,13 +35,13 @@ def _share(preview: Preview) -> str:
     return f"{100 * preview.share:.1f}% of traffic"
 
 
-def is_edit(preview: Preview) -> bool:
-    """Whether a flag's document is written, so that no request is refused."""
-    return preview.target.startswith("flag:") and "kill" not in preview.action
+def _is_of_flag(preview: Preview) -> bool:
+    """Whether a flag is edited or killed, so that no request is refused."""
+    return preview.target.startswith("flag:")
 
 
 def _covers(preview: Preview, width: int) -> list[Line]:
-    if is_edit(preview):
+    if _is_of_flag(preview):
         text = f"{rate(preview.rps)} times/s (at most {_share(preview)})"
         return wrapped("evaluated", text, width, "bold")
     count = len(preview.routes)
@@ -58,7 +58,7 @@ def _nodes(preview: Preview, width: int) -> list[Line]:
     can, known = preview.nodes_can
     text = f"{can} of {known} nodes can enforce it"
     style = "" if can == known else "warn"
-    if is_edit(preview):
+    if _is_of_flag(preview):
         return wrapped("nodes", text, width, style)
     finish = f"{preview.in_flight} requests finish, none are cut; "
     return wrapped("in flight", finish + text, width, style)

@@ -9,11 +9,12 @@ from typing import Protocol
 import msgspec
 
 from failsoft.ops.command import Command, Extend, FlagEdit, Kill, ModeEnter
+from failsoft.ops.flagforms import next_step
 from failsoft.ops.operator import Operator
 from failsoft.ops.views import Applied, Preview
 from failsoft_tui.groups import ticket_of
 
-__all__ = ["ENDS", "CommandPlan", "Plan", "UndoPlan", "in_group"]
+__all__ = ["ENDS", "CommandPlan", "Plan", "UndoPlan", "in_group", "mover"]
 
 ENDS = (("5m", 300.0), ("15m", 900.0), ("1h", 3600.0), ("4h", 14_400.0))
 
@@ -23,6 +24,13 @@ def in_group(command: Command, reason: str) -> Command:
     if not isinstance(command, Kill | ModeEnter) or command.group is not None:
         return command
     return msgspec.structs.replace(command, group=ticket_of(reason))
+
+
+def mover(by: str) -> Callable[[float], float]:
+    """Return what moves a rollout: `up` or `down` to the next step, or points."""
+    if by in ("up", "down"):
+        return lambda rollout: next_step(rollout, 1 if by == "up" else -1)
+    return lambda rollout: rollout + float(by)
 
 
 class Plan(Protocol):

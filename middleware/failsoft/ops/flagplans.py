@@ -168,7 +168,8 @@ def _warnings(
     if name not in known_flags(view, definitions):
         found.append("no release declares this flag")
     if moves is not None:
-        found.append(f"{moves:.1%} of {IDS:,} synthetic ids change variant")
+        bare = " (ids without attributes)" if flag.reads - {"targetingKey"} else ""
+        found.append(f"{moves:.1%} of {IDS:,} synthetic ids change variant{bare}")
     if flag.dangling:
         found.append(f"no evaluator {', '.join(sorted(flag.dangling))}")
     if not flag.enabled:

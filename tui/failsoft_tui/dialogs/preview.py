@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import ClassVar
 
 from textual import events, on
@@ -13,7 +12,6 @@ from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from failsoft.errors import FailsoftError
-from failsoft.ops.flagforms import next_step
 from failsoft.ops.text import safe
 from failsoft.ops.views import Applied
 from failsoft_tui.actions import bindings
@@ -21,7 +19,7 @@ from failsoft_tui.confirmation import Confirmation
 from failsoft_tui.desk import Desk
 from failsoft_tui.dry_run import dry_run_lines
 from failsoft_tui.paint import Line
-from failsoft_tui.plans import ENDS, Plan
+from failsoft_tui.plans import ENDS, Plan, mover
 from failsoft_tui.widgets.lines import Lines
 
 __all__ = ["PreviewDialog"]
@@ -126,16 +124,9 @@ class PreviewDialog(ModalScreen[Applied | None]):
             self._end = name
             self._replace(changed)
 
-    def action_step(self, points: int) -> None:
-        """Move the rollout by points of percent."""
-        self._roll(lambda rollout: rollout + points)
-
-    def action_leap(self, direction: int) -> None:
-        """Move the rollout to the next step, up or down."""
-        self._roll(lambda rollout: next_step(rollout, direction))
-
-    def _roll(self, move: Callable[[float], float]) -> None:
-        changed = self._plan.rolled(move)
+    def action_roll(self, by: str) -> None:
+        """Move the rollout, see `mover`."""
+        changed = self._plan.rolled(mover(by))
         if changed is not None:
             self._replace(changed)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from failsoft.errors import FailsoftError
 from failsoft.ops.command import FlagEdit, GuardApply
 from failsoft.ops.flagexplain import context_of, explain
-from failsoft.ops.flagforms import Form, diff_words, next_step, put_form
+from failsoft.ops.flagforms import Form, diff_words, put_form
 from failsoft.ops.flagsheet import FlagSheet, pretty
 from failsoft.ops.text import safe
 from failsoft.ops.views import ControlRow
@@ -16,7 +16,7 @@ from failsoft_tui.dialogs.form import FormDialog
 from failsoft_tui.dialogs.page import PageDialog
 from failsoft_tui.dialogs.pick import PickDialog
 from failsoft_tui.paint import Line
-from failsoft_tui.plans import CommandPlan, Plan
+from failsoft_tui.plans import CommandPlan, Plan, mover
 from failsoft_tui.screens.listing import ListScreen
 from failsoft_tui.sheet import document_lines, explained_lines, who_of
 
@@ -50,21 +50,14 @@ class FlagKeys(ListScreen):
 
     # -- rollout ---------------------------------------------------------------
 
-    def action_step(self, points: int) -> None:
-        """Preview a rollout moved by points of percent."""
-        self._roll(lambda rollout: rollout + points)
-
-    def action_leap(self, direction: int) -> None:
-        """Preview a rollout moved to the next step, up or down."""
-        self._roll(lambda rollout: next_step(rollout, direction))
-
-    def _roll(self, move: Callable[[float], float]) -> None:
+    def action_roll(self, by: str) -> None:
+        """Preview a rollout moved by points or to the next step, see `mover`."""
         row = self.row_of("rollout", "flag")
         if row is not None and row.rollout is None:
             self.refuse(f"{safe(row.target)} has no percentage; E edits its rules")
         elif row is not None:
             assert row.rollout is not None
-            rollout = min(100.0, max(0.0, move(row.rollout)))
+            rollout = min(100.0, max(0.0, mover(by)(row.rollout)))
             self.command(FlagEdit(target=row.target, rollout=rollout))
 
     def action_percent(self) -> None:
