@@ -175,7 +175,8 @@ async def edits(server: RedisServer, flags: int, resyncs: int) -> None:
     await store.aclose()
     print(
         f"{resyncs} full reads of some {flags:,} flags under {rate:,.0f} edits and "
-        f"deletions a second: {again} begun again, {gaps} gaps, {equal} of {resyncs} byte-equal to Redis"
+        f"deletions a second: {again} begun again, {gaps} gaps, {equal} of {resyncs} "
+        "byte-equal to Redis"
     )
 
 
