@@ -156,6 +156,8 @@ def _target(row: ControlRow) -> Piece:
 
 
 def _note(row: ControlRow, notes: Mapping[str, str]) -> Piece:
+    if row.lost:
+        return "ON NODES", "bad"
     word = notes.get(row.target, "") if row.kind == "flag" else ""
     return (word, "bad" if word == "BAD" else "warn") if word else ("-", "dim")
 
