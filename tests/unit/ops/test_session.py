@@ -237,9 +237,7 @@ async def test_a_conflict_over_an_end_alone_shows_both_ends(
     await view_with(session, lambda v: v.revision == first.revision)
 
     with pytest.raises(StoreConflict) as caught:
-        await session.apply(
-            Unkill("route:POST /checkout"), reason="over", preview=seen
-        )
+        await session.apply(Unkill("route:POST /checkout"), reason="over", preview=seen)
     with pytest.raises(StoreConflict) as late:
         await session.undo(session.reader.merge.entries[0].op_id, reason="over")
 
