@@ -28,7 +28,7 @@ def changed_flags(
         evaluators |= _differing(old.evaluators, new.evaluators)
     if before.records is not after.records:
         evaluators |= _add_edited(found, before, after, seen)
-    ready = after.kept.ready.values() if evaluators else ()
+    ready = tuple(after.kept.ready.values()) if evaluators else ()
     found.update(r.flag.key for r in ready if r.flag.refs & evaluators)
     return _with_users(found, after)
 
@@ -59,7 +59,7 @@ def _add_edited(
 def _with_users(found: set[str], after: FlagState) -> set[str]:
     """Add the flags that ask for a changed one, and those that ask for them."""
     ready = after.kept.ready
-    asking = [ready[name].flag for name in after.kept.asking if name in ready]
+    asking = [ready[name].flag for name in tuple(after.kept.asking) if name in ready]
     size = -1
     while size != len(found):
         size = len(found)

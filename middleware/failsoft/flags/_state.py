@@ -101,7 +101,7 @@ class FlagState:
     def bad_targets(self) -> tuple[str, ...]:
         """Return what a heartbeat tells: keys of bad edits, faults of files."""
         faults = (fault[:200] for fault in self.definitions.files.faults)
-        return (*(f"flag:{key}" for key in self.kept.bad), *faults)
+        return (*(f"flag:{key}" for key in self.bad), *faults)
 
 
 def compile_flags(
@@ -218,11 +218,16 @@ def _queue_users(state: FlagState) -> None:
 
 def _forget(state: FlagState) -> None:
     """Drop what is kept of flags that are gone."""
-    kept = state.kept
-    kept.asking = {name for name in kept.asking if ("flag", name) in state.records}
-    for held in (kept.ready, kept.good, kept.bad, kept.unchecked):
-        for name in [n for n in held if ("flag", n) not in state.records]:
-            held.pop(name, None)
+    kept, files = state.kept, state.definitions.files.records
+    # Threads that evaluate add names meanwhile: `tuple` is one step to them.
+    for name in tuple(kept.good):
+        if ("flag", name) not in state.records:
+            del kept.good[name]
+    for held in (kept.ready, kept.bad, kept.unchecked):
+        for name in tuple(held):
+            if ("flag", name) not in state.records and name not in files:
+                held.pop(name, None)
+    kept.asking.intersection_update(tuple(kept.ready))
 
 
 def check_flags(state: FlagState, count: int) -> bool:

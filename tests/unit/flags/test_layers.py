@@ -390,3 +390,51 @@ def test_a_lone_surrogate_is_a_key_like_any_other(key: str) -> None:
 
     assert evaluate(state, "f", True, key).value is False
     assert story(state, key) == ("coded", "DEFAULT")
+
+
+class Interrupted(dict[Any, Any]):
+    """Controls; whenever they are asked for a key, a thread evaluates another flag."""
+
+    thread: Any = None
+
+    def __contains__(self, key: object) -> bool:
+        if self.thread is not None:
+            self.thread()
+        return super().__contains__(key)
+
+
+def test_flags_that_threads_ask_for_meanwhile_hold_no_change_up() -> None:
+    asking = {"if": [{"$flag": ["base", "on"]}, "on", "off"]}
+    records = [edit(f"f{n}", doc("off", targeting=asking)) for n in range(60)]
+    before = state_of(*records, edit("gone", doc()))
+    evaluate(before, "f0", False, None)
+    others = iter(range(1, 60))
+    after = Interrupted({("flag", record.name): record for record in records})
+    after.thread = lambda: evaluate(before, f"f{next(others, 0)}", False, None)
+
+    state = compile_flags(8, after, {}, (), before, before.definitions)
+
+    assert (story(before, "f1", True), state.revision) == (
+        (False, "TARGETING_MATCH"),
+        8,
+    )
+
+
+def test_a_control_that_ends_leaves_the_flags_of_files_as_known() -> None:
+    asking = {"if": [{"$flag": ["base", "on"]}, "on", "off"]}
+    files = filed(
+        {
+            "asks": doc("off", targeting=asking),
+            "bad": doc("on", targeting={"if": [{"$ref": "nowhere"}, "on"]}),
+        }
+    )
+    base = edit("base", doc("on"))
+    before = state_of(kill("flag:other"), base, files=files)
+    evaluate(before, "asks", False, None)
+
+    after = compile_flags(
+        8, {("flag", "base"): base}, {}, (), before, before.definitions
+    )
+
+    assert (before.bad, after.bad) == (("bad",), ("bad",))
+    assert after.kept.asking == {"asks"}
