@@ -43,8 +43,7 @@ class RouteTable:
         """
         root = self._root_path or scope.get("root_path", "")
         path = scope["path"]
-        found = self._trie.find(method, _below(root, path) if root else path, scope)
-        return found if found > 0 else 0
+        return self._trie.find(method, _below(root, path) if root else path, scope)
 
 
 def _below(root: str, path: str) -> str:

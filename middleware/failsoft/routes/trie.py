@@ -152,7 +152,7 @@ class Trie:
         self._root.freeze()
 
     def find(self, method: str, path: str, scope: Mapping[str, Any]) -> int:
-        """Return the plan's index for method and path, -1 without a full match.
+        """Return the plan's index for method and path, 0 without a full match.
 
         Walks literals and `{name}`s; anything else is left to `_find_hard`.
         """
@@ -168,7 +168,7 @@ class Trie:
                     # trailing newline; without this `%0A` would slip past a kill.
                     if path.endswith("\n"):
                         return self._find_hard(method, path[:-1], scope)
-                    return -1
+                    return 0
             elif node.any_text is not None:
                 return self._find_hard(method, path, scope)
             node = child
@@ -183,9 +183,9 @@ class Trie:
             entries.sort(key=_by_order)
         for entry in entries:
             plan = _plan_of(entry, method, scope)
-            if plan >= 0:
+            if plan:
                 return plan
-        return -1
+        return 0
 
     def _matching(self, path: str) -> list[Entry]:
         found: list[Entry] = []
@@ -211,9 +211,9 @@ class Trie:
 
 
 def _plan_of(entry: Entry, method: str, scope: Mapping[str, Any]) -> int:
-    plan = entry.plans.get(method, -1)
-    if plan < 0 and method != WEBSOCKET:
-        plan = entry.plans.get("*", -1)
-    if plan >= 0 and entry.guard is not None and not entry.guard(scope):
-        return -1
+    plan = entry.plans.get(method, 0)
+    if not plan and method != WEBSOCKET:
+        plan = entry.plans.get("*", 0)
+    if plan and entry.guard is not None and not entry.guard(scope):
+        return 0
     return plan
