@@ -115,6 +115,7 @@ class Failsoft:
             rejection = unavailable(exchange, error)
             if rejection is None:
                 _note_end(exchange, error)
+                await release(exchange, send)
                 raise
             exchange.rejection = rejection
             await answer_http(exchange, rejection, self._sender(exchange, send))
@@ -304,10 +305,15 @@ class Failsoft:
             if exchange.rejection is None:
                 await self.app(scope, receive, forward)
             else:
-                await answer_websocket(exchange, exchange.rejection, receive, forward)
+                await receive()  # the server expects `websocket.connect` to be taken
+                await answer_websocket(exchange, exchange.rejection, forward)
         except BaseException as error:
-            _note_end(exchange, error)
-            raise
+            rejection = unavailable(exchange, error)
+            if rejection is None:
+                _note_end(exchange, error)
+                raise
+            exchange.rejection = rejection
+            await answer_websocket(exchange, rejection, forward)
         finally:
             CURRENT.reset(token)
             self._settle(exchange)

@@ -91,13 +91,9 @@ async def answer_http(exchange: Exchange, rejection: Rejection, send: _Send) -> 
 
 
 async def answer_websocket(
-    exchange: Exchange,
-    rejection: Rejection,
-    receive: Callable[[], Awaitable[Any]],
-    send: _Send,
+    exchange: Exchange, rejection: Rejection, send: _Send
 ) -> None:
     """Refuse a handshake: denial response where the server can, else close 1013."""
-    await receive()  # the server expects `websocket.connect` to be taken first
     if not _can_deny(exchange.scope):
         await send({"type": "websocket.close", "code": _CLOSE_TRY_AGAIN})
         return

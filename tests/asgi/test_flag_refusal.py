@@ -9,9 +9,10 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
-from asgi.drive import Answer, get
+from asgi.drive import Answer, drive, get, http_scope
 from failsoft import Failsoft, flag
 from failsoft.errors import FlagUnavailable
 
@@ -64,17 +65,53 @@ async def after_start(request: Request) -> Response:
     return StreamingResponse(parts())
 
 
-HANDLERS = [ask, in_group, in_crowd, caught, caught_in_stream, after_start]
-ROUTES = [Route(f"/{handler.__name__}", handler) for handler in HANDLERS]
+async def caught_then_broken(request: Request) -> Response:
+    try:
+        return ask(request)
+    except FlagUnavailable:
+        raise ValueError("another") from None
+
+
+async def before_accept(websocket: WebSocket) -> None:
+    flag("signed", False)
+
+
+async def after_accept(websocket: WebSocket) -> None:
+    await websocket.accept()
+    flag("signed", False)
+
+
+HANDLERS = [
+    ask,
+    in_group,
+    in_crowd,
+    caught,
+    caught_in_stream,
+    caught_then_broken,
+    after_start,
+]
+SOCKETS = [before_accept, after_accept]
+ROUTES = [
+    *(Route(f"/{handler.__name__}", handler) for handler in HANDLERS),
+    *(WebSocketRoute(f"/{handler.__name__}", handler) for handler in SOCKETS),
+]
+
+
+async def apologize(request: Request, error: Exception) -> Response:
+    return PlainTextResponse("sorry", 500)
+
+
+HANDLED: Any = {Exception: apologize}
 
 
 def inside() -> Any:
     middleware = [Middleware(Failsoft, flags=DECLARED)]
-    return Starlette(routes=ROUTES, middleware=middleware)
+    return Starlette(routes=ROUTES, middleware=middleware, exception_handlers=HANDLED)
 
 
 def outside() -> Any:
-    return Failsoft(Starlette(routes=ROUTES), flags=DECLARED)
+    within = Starlette(routes=ROUTES, exception_handlers=HANDLED)
+    return Failsoft(within, flags=DECLARED)
 
 
 @pytest.fixture(params=[inside, outside])
@@ -110,10 +147,35 @@ async def test_an_answer_of_the_handler_s_own_goes_out_whole(
     assert (answer.status, answer.body, answer.raised) == (500, b"mine", None)
 
 
-async def test_one_of_several_errors_is_an_error(app: Any) -> None:
-    answer = await get(app, "/in_crowd")
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [("/in_crowd", ExceptionGroup), ("/caught_then_broken", ValueError)],
+)
+async def test_another_error_gets_the_application_s_answer(
+    app: Any, path: str, error: type[Exception]
+) -> None:
+    answer = await get(app, path)
 
-    assert isinstance(answer.raised, ExceptionGroup)
+    assert (answer.status, answer.body) == (500, b"sorry")
+    assert isinstance(answer.raised, error)
+
+
+def handshake(path: str, **more: Any) -> dict[str, Any]:
+    scope = http_scope("GET", path, scheme="ws", **more)
+    return {**scope, "type": "websocket", "subprotocols": []}
+
+
+async def test_a_websocket_is_refused_before_it_is_accepted(app: Any) -> None:
+    able = handshake("/before_accept", extensions={"websocket.http.response": {}})
+    denied = await drive(app, able, [{"type": "websocket.connect"}])
+    closed = await drive(app, handshake("/before_accept"), [])
+    begun = await drive(
+        app, handshake("/after_accept"), [{"type": "websocket.connect"}]
+    )
+
+    assert (denied.status, denied.headers["retry-after"]) == (503, "5")
+    assert closed.messages == [{"type": "websocket.close", "code": 1013}]
+    assert isinstance(begun.raised, FlagUnavailable)
 
 
 async def test_an_answer_that_has_begun_is_not_replaced(app: Any) -> None:
