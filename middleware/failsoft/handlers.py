@@ -18,7 +18,7 @@ from failsoft.flags._overlay import OVERLAYS
 from failsoft.pipeline import CURRENT, SETTLED, Exchange, Plan
 from failsoft.problem import REFUSED
 from failsoft.runtime import Runtime, current_runtime
-from failsoft.settings import FAIL_POLICIES, FlagDeclaration
+from failsoft.settings import FAIL_POLICIES, FlagDeclaration, is_date, is_flag_key
 
 __all__ = ["Flag", "current", "flag", "flag_details"]
 
@@ -119,17 +119,17 @@ class Flag(Generic[_T]):
 
     def _faults(self) -> list[str]:
         found = []
-        if not isinstance(self.key, str) or not self.key:
-            found.append("the key must be text")
+        if not isinstance(self.key, str) or not is_flag_key(self.key):
+            found.append("the key must be text of 1 to 200 characters, without blanks")
         if not isinstance(self.default, bool | int | float | str | dict):
             found.append("the default must be a boolean, number, text or dict")
         if self.fail is not None and self.fail not in FAIL_POLICIES:
             found.append(
                 f"fail = {self.fail!r} must be one of {', '.join(FAIL_POLICIES)}"
             )
-        try:
-            date.fromisoformat(self.expires or "2027-01-31")
-        except ValueError:
+        if not isinstance(self.owner, str):
+            found.append(f"owner = {self.owner!r} must be text")
+        if self.expires and not is_date(self.expires):
             found.append(f'expires = {self.expires!r} is no date; write "2027-01-31"')
         return found
 

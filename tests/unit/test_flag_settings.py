@@ -67,6 +67,7 @@ def test_a_declaration_says_default_policy_owner_and_end(tmp_path: Path) -> None
         ('undeclared = "deny"', "must be one of count, refuse"),
         ('files = "flags.json"', 'must be a list; write ["flags.json"]'),
         ('declare.k = { default = 1, fail = "no" }', "must be one of last_known"),
+        ('declare."a b" = { default = 1 }', 'declare."a b" is no key of a flag'),
         ('file = ["a"]', "flags.file is not known; did you mean files?"),
     ],
 )

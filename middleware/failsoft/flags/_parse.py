@@ -17,7 +17,7 @@ from failsoft.flags._guard import read_guard
 from failsoft.flags._hash import HASH_VERSIONS
 from failsoft.flags._model import Const, Flag, Items, Node, Op
 from failsoft.flags._ops import EAGER
-from failsoft.settings import is_date
+from failsoft.settings import FAIL_POLICIES, is_date
 
 __all__ = ["MAX_DEPTH", "MAX_NODES", "OPERATORS", "decode", "parse_flag"]
 
@@ -36,7 +36,6 @@ _NOT_HERE = {"log": "evaluation writes no logs; put its argument in its place"}
 _OWN_FIELDS = ("state", "variants", "defaultVariant", "targeting", "metadata")
 # The last two are flagd's own notes on where a flag came from.
 _FIELDS = (*_OWN_FIELDS, "source", "selector")
-_FAIL_POLICIES = ("last_known", "default", "off", "refuse")
 _KINDS = ("release", "experiment", "ops", "permission")
 
 
@@ -155,7 +154,7 @@ def _metadata(found: Any, variants: Mapping[str, Any], where: str) -> dict[str, 
         )
     for name, allowed in (
         ("x.kill", tuple(variants)),
-        ("x.fail", _FAIL_POLICIES),
+        ("x.fail", FAIL_POLICIES),
         ("x.kind", _KINDS),
     ):
         if name in found and found[name] not in allowed:

@@ -6,7 +6,7 @@ unit in the file and the environment (`"250ms" "30s" "5m" "7d"`), seconds or suc
 text in Python.
 """
 
-from failsoft.settings._readers import is_date, mask_url, parse_span_s
+from failsoft.settings._readers import is_date, is_flag_key, mask_url, parse_span_s
 from failsoft.settings._sources import load_settings
 from failsoft.settings._values import (
     CRITICALITIES,
@@ -39,6 +39,7 @@ __all__ = [
     "TelemetrySettings",
     "TracingSettings",
     "is_date",
+    "is_flag_key",
     "load_settings",
     "mask_url",
     "parse_span_s",

@@ -11,6 +11,7 @@ from failsoft.settings._readers import (
     Reader,
     Span,
     check_glob,
+    is_flag_key,
     one_of,
     read_body,
     read_bool,
@@ -52,6 +53,9 @@ def _read_declaration(raw: object, at: At) -> FlagDeclaration:
         "owner": read_text,
         "expires": read_date,
     }
+    if not is_flag_key(at.key):
+        todo = "write its key without blanks, in at most 200 characters"
+        raise Fault("is no key of a flag", todo, shown=False)
     found = read_fields(raw, at, readers)
     _require(raw, default="false")
     return FlagDeclaration(found.pop("default", None), **found)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["is_date", "mask_text", "mask_url", "parse_span_s"]
+__all__ = ["is_date", "is_flag_key", "mask_text", "mask_url", "parse_span_s"]
 
 _UNREADABLE = "(not shown: quote / and # in its password as %2F and %23)"
 
@@ -266,6 +266,11 @@ def is_date(text: str) -> bool:
     except tomllib.TOMLDecodeError:
         return False
     return re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text) is not None
+
+
+def is_flag_key(text: str) -> bool:
+    """Whether a control may name a flag so: 1 to 200 characters that can be seen."""
+    return 1 <= len(text) <= 200 and text.isprintable() and " " not in text
 
 
 def read_tags(raw: object, at: At) -> tuple[str, ...]:

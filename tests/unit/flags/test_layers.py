@@ -357,15 +357,19 @@ def test_without_a_runtime_code_gets_defaults_and_its_fail_policies() -> None:
 
 
 def test_all_faults_of_a_flag_are_named() -> None:
-    with pytest.raises(DefinitionError, match="the key must be text"):
-        Flag("", False)
+    for key in ("", "two words", "line\nbreak", "lone\ud800", "k" * 201, 7):
+        with pytest.raises(DefinitionError, match="the key must be text"):
+            Flag(key, False)  # type: ignore[arg-type]
+    with pytest.raises(DefinitionError, match="20270131' is no date; write \"2027-"):
+        Flag("f", False, expires="20270131")
     with pytest.raises(DefinitionError) as caught:
-        Flag("f", [], fail="of", expires="soon")  # type: ignore[arg-type, type-var]
+        Flag("f", [], fail="of", owner=5, expires="soon")  # type: ignore[arg-type, type-var]
 
     assert caught.value.findings == [
         "failsoft.Flag('f'): the default must be a boolean, number, text or dict",
         "failsoft.Flag('f'): fail = 'of' must be one of last_known, default, off, "
         "refuse",
+        "failsoft.Flag('f'): owner = 5 must be text",
         "failsoft.Flag('f'): expires = 'soon' is no date; write \"2027-01-31\"",
     ]
 
