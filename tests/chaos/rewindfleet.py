@@ -105,6 +105,15 @@ class Fleet:
     ) -> Callable[[], bool]:
         return lambda: all(held == expected for held in self.values())
 
+    async def see_kill(self, name: str) -> None:
+        """Have one set, and wait until all nodes enforce it."""
+        sent = call(kill(name))
+        for _ in range(200):
+            with suppress(StoreError):  # the server may just have been restarted
+                await self.writer.apply(sent)
+                break
+        await until(self.hold(("kill", name)))
+
     async def seen(self) -> RewindView:
         """Return what `store rewound` shows once the nodes have offered."""
         await self.offer()

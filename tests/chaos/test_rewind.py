@@ -57,6 +57,37 @@ async def test_an_emptied_store_gets_every_flag_back_byte_for_byte(
     assert nodes.values() == [after, after]
 
 
+async def test_what_was_written_between_two_losses_outlives_the_second(
+    own_redis: OwnRedis, tmp_path: Path
+) -> None:
+    first, second = ("kill", "route:POST /one"), ("kill", "route:POST /two")
+    with own_redis() as server:
+        async with fleet(server.url, tmp_path) as nodes:
+            await write(nodes.writer, [flag("a"), kill(first[1])])
+            await until(nodes.hold(first))
+            assert server.ask("SAVE") == "OK"
+            dump = (server.folder / "dump.rdb").read_bytes()
+            server.ask("FLUSHALL")
+            await until(nodes.all_are("rewound"))
+            await nodes.writer.apply(call(kill(second[1])))
+            await until(nodes.hold(second))
+
+            # All that was there before is back, but for the second kill.
+            (server.folder / "dump.rdb").write_bytes(dump)
+            restart(server)
+            await nodes.see_kill("route:GET /3")
+            assert all({first, second} <= held.keys() for held in nodes.values())
+            server.ask("FLUSHALL")
+            await nodes.see_kill("route:GET /4")
+            assert all({first, second} <= held.keys() for held in nodes.values())
+            await nodes.restore()
+            await until(nodes.all_are("live"))
+            after = await documents(nodes.writer)
+
+    assert {("flag", "a"), first, second} < after.keys()
+    assert nodes.values() == [after, after]
+
+
 async def test_an_old_dump_is_not_taken_for_news(
     own_redis: OwnRedis, tmp_path: Path
 ) -> None:

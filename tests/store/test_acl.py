@@ -164,7 +164,6 @@ async def test_a_viewer_writes_nothing_else(login: Login) -> None:
 
     for attempt in (
         viewer.apply(KILL),
-        viewer.beat("n1", b""),
         viewer.write(TickBatch("n1", b"tick")),
         viewer.attempt({"what": "kill"}),
         viewer.server.ask("trying", "SET", viewer.keys.meta, "1"),
@@ -172,6 +171,7 @@ async def test_a_viewer_writes_nothing_else(login: Login) -> None:
     ):
         with pytest.raises(StoreRefused):
             await attempt
+    assert "lacks the right" in (await viewer.beat("n1", b"")).refused
 
 
 @pytest.mark.parametrize(

@@ -17,11 +17,12 @@ from typing import Literal
 from failsoft.controls.records import Record, parse_record
 from failsoft.store.protocols import KINDS, ControlSet, Entry
 
-__all__ = ["Held", "Key", "Mark", "hold"]
+__all__ = ["Held", "Key", "Mark", "Outcome", "hold"]
 
 LOG = logging.getLogger("failsoft.controls")
 
 Key = tuple[str, str]  # kind, name
+Outcome = Literal["same", "changed", "gap"]
 
 _ALL_64_BITS = (1 << 64) - 1
 
@@ -68,7 +69,7 @@ class Held:
         """Return where in the history this set stands."""
         return Mark(self.rev, self.epoch, self.last_id, self.op_id)
 
-    def fold(self, entries: Iterable[Entry]) -> Literal["same", "changed", "gap"]:
+    def fold(self, entries: Iterable[Entry]) -> Outcome:
         """Apply log entries, oldest first.
 
         "gap": an entry does not follow; what came before it is applied, and a

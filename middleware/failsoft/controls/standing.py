@@ -6,11 +6,12 @@ kept until the store's history goes on from it, or replaces it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from failsoft.controls.held import Held, Key
+from failsoft.controls.held import Held, Key, Outcome
 from failsoft.controls.records import Record
+from failsoft.store.protocols import Entry
 
 __all__ = ["Standing"]
 
@@ -56,10 +57,23 @@ class Standing:
         self._ahead = {k: r for k, r in found.items() if k[0] in _AT_ONCE}
         self._viewed = (None, 0)
 
+    def fold(self, entries: Sequence[Entry]) -> Outcome:
+        """Apply log entries to what is held; see `Held.fold`."""
+        outcome = self.held.fold(entries) if self.held else "same"
+        if outcome != "gap":
+            # What a broken read was ahead with: the log knows better by now.
+            for entry in entries:
+                self._ahead.pop((entry.kind, entry.name), None)
+        return outcome
+
     def lay(self, held: Held, *, over: Held | None) -> None:
-        """Take a set that was laid over the last good one, which is kept."""
+        """Take a set that was laid over the last good one, which is kept.
+
+        Not if the push channel was quicker than the read of it.
+        """
         self._forget_view()
-        self.origin, self.held = over, held
+        if over is not self.origin or not self.is_ahead_of(held.epoch, held.rev):
+            self.origin, self.held = over, held
 
     def adopt(self, stored: Held, *, always: bool = False) -> None:
         """Take what the store holds.
@@ -70,20 +84,25 @@ class Standing:
         if always or self.origin or not self.is_ahead_of(stored.epoch, stored.rev):
             self.origin, self.held = None, stored
 
+    def look_again(self) -> None:
+        """Judge anew what has ended: store time was set, maybe back."""
+        self._viewed = (None, 0)
+
     def _forget_view(self) -> None:
         self._ahead, self._viewed = {}, (None, 0)
 
     def kept(self) -> Held | None:
         """Return a copy of what is in force, under the place of the last good set.
 
-        Whoever begins with it meets a rewound store as this node does.
+        Whoever begins with it meets a rewound store as this node does.  One revision
+        further if it holds more: no history that the store may return to has that.
         """
         held, named = self.held, self.good
         if held is None or named is None:
             return None
         return replace(
             held.copy(),
-            rev=named.rev,
+            rev=named.rev + (held.total != named.total),
             epoch=named.epoch,
             last_id=named.last_id,
             op_id=named.op_id,

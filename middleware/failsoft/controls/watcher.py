@@ -128,6 +128,7 @@ class Watcher:
         self._standing = Standing(self.good)
         self._doubtful = False  # another server may have answered since
         self._watched = False
+        self._unheard = ""  # why the newest heartbeat was not kept
         self._sweeper = _Sweeper(self, self._standing)
         self._untaken = _Minute(self.elapsed)
         self._loads = 0
@@ -247,8 +248,12 @@ class Watcher:
         beat = await self.store.beat(self.node_id, self.heartbeat())
         if self.clock.observe(sent, self.elapsed(), beat.now_ms):
             LOG.warning("store time jumped by more than a second")
+            self._standing.look_again()
             self._rearm.set()
         self._watched = beat.watched
+        if beat.refused and not self._unheard:
+            LOG.warning("operators do not see this node: %s", beat.refused)
+        self._unheard = beat.refused
         await self._compare(beat, known)
         self._publish()
         await self._rest(sent)
@@ -282,7 +287,7 @@ class Watcher:
         if held is None or held.rev >= rev or self._standing.known != known:
             return
         entries = await self.store.after(held.last_id)
-        if not entries or held.fold(entries) == "gap":
+        if not entries or self._standing.fold(entries) == "gap":
             self._want()
         self._publish()
         await self.store.renew_push()
@@ -299,10 +304,7 @@ class Watcher:
 
     async def _take(self, entries: Sequence[Entry]) -> bool:
         """Apply what the log brought; False if a full read is still to be made."""
-        held = self._standing.held
-        if held is None or not entries:
-            return True
-        outcome = held.fold(entries)
+        outcome = self._standing.fold(entries)
         if outcome == "gap":
             return await self._load()
         if outcome == "changed":
@@ -334,7 +336,7 @@ class Watcher:
                 return True
             if self._again.wait_s():
                 return False
-            good = offered or self._standing.good
+            good = offered or await self._good()
             try:
                 read = await read_controls(self.store, good, hasten, self.elapsed)
             except Gap:
@@ -347,6 +349,18 @@ class Watcher:
                 self.good_from = "offer"
             self._adopt(read, good)
         return True
+
+    async def _good(self) -> Held | None:
+        """Return the last good set; all that is in force if the store is rewound again.
+
+        What was written after the first time is lost there, too.
+        """
+        standing = self._standing
+        if standing.origin is not None and standing.held is not None:
+            known = standing.held.mark()
+            if why_rewound(known, await self.store.survey(known.last_id)):
+                return standing.kept()
+        return standing.good
 
     def _adopt(self, read: Read, good: Held | None) -> None:
         """Take a full read; of another history only on top of the last good set."""

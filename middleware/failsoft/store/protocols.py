@@ -163,12 +163,17 @@ class Survey:
 
 @dataclass(frozen=True, slots=True)
 class Beat:
-    """The store's answer to a heartbeat."""
+    """The store's answer to a heartbeat.
+
+    watched: somebody reads ticks.  refused: why the heartbeat itself was not kept,
+    as by a full store; what was read with it holds all the same.
+    """
 
     now_ms: int
     rev: int
     epoch: str
-    watched: bool  # somebody reads ticks
+    watched: bool
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,13 +232,16 @@ class RedisControls:
         pipe.zadd(self.keys.nodes, {node: now_ms})
         pipe.zremrangebyscore(self.keys.nodes, "-inf", now_ms - _NODES_KEPT_MS)
         what = "sending a heartbeat"
-        replies = self.server.checked(await self.server.run(pipe, what), what)
-        time, (rev, epoch), watch = replies[:3]
+        replies = await self.server.run(pipe, what)
+        time, (rev, epoch), watch = self.server.checked(replies[:3], what)
+        refusals = [reply for reply in replies[3:] if isinstance(reply, Exception)]
+        refused = str(self.server.translate(refusals[0], what)) if refusals else ""
         return Beat(
             now_ms=self.server.saw_time(time),
             rev=number_of(rev),
             epoch=text_of(epoch),
             watched=watch is not None,
+            refused=refused,
         )
 
     async def leave(self, node: str) -> None:
