@@ -147,6 +147,20 @@ async def test_a_full_server_is_refused_as_out_of_memory(own_redis: OwnRedis) ->
             assert (await store.load()).rev == 0
 
 
+async def test_a_full_server_still_takes_kills(own_redis: OwnRedis) -> None:
+    ends = Change("kill", "x", "put", until="+60000", json=b"{}")
+    with own_redis() as server:
+        async with opened(server.url) as store:
+            await store.apply(kill("first"))
+            server.ask("CONFIG", "SET", "maxmemory", "1")
+
+            answer = await store.apply(Call("k", "ana", "a test", (ends,)))
+            beat = await store.beat("n1", b"beat")
+
+    assert answer.revision == beat.rev == 2
+    assert "is out of memory: sending a heartbeat" in beat.refused
+
+
 async def test_a_restarted_server_needs_the_script_again(own_redis: OwnRedis) -> None:
     with own_redis(persist=True) as server:
         async with opened(server.url) as store:

@@ -147,6 +147,9 @@ end
 local function write(c)
   local member = kind_of[c.h] .. '/' .. c.name
   local value
+  -- First of all: a full server lets go on what begins with a removal, and controls
+  -- are needed most when observations have filled it.
+  redis.call('ZREM', due, member)
   if c.op == 'del' then
     redis.call('HDEL', KEYS[FIRST_HASH + c.h], c.name)
   else
@@ -156,11 +159,7 @@ local function write(c)
       return stored
     end
   end
-  if value and c.ends ~= '0' then
-    redis.call('ZADD', due, c.ends, member)
-  else
-    redis.call('ZREM', due, member)
-  end
+  if value and c.ends ~= '0' then redis.call('ZADD', due, c.ends, member) end
   -- Deleting what is absent changes nothing and is not logged.
   if value or c.was then
     record(c.h, c.name, c.op, value, c.was, actor, reason, via, op_id)
