@@ -55,6 +55,7 @@ class _Process:
         self._epoch = ""
         self._lineage: tuple[str, ...] = ()
         self._ids = itertools.count(1)
+        self._id_ms = 0
         self._nodes: dict[str, tuple[int, bytes]] = {}
         self._watched_until_ms = 0
 
@@ -62,7 +63,9 @@ class _Process:
         return int(self._now() * 1000)
 
     def _next_id(self) -> str:
-        return f"{self._now_ms()}-{next(self._ids)}"
+        # Never back with the clock, as in a stream: readers ask for what came after.
+        self._id_ms = max(self._id_ms, self._now_ms())
+        return f"{self._id_ms}-{next(self._ids)}"
 
 
 class _Controls(_Process):

@@ -164,6 +164,23 @@ async def test_a_read_that_the_log_outran_is_made_again(told: Told) -> None:
     await watcher.stop()
 
 
+async def test_a_clock_set_back_holds_up_no_kill(told: Told) -> None:
+    instants = [1_800_000_000.0]
+    store = MemoryStore("test", lambda: instants[-1])
+    one = Watcher(store, node_id="n1", heartbeat=lambda: b"", on_change=told)
+    one.start()
+    await store.apply(call("before"))
+    await told.until_rev(1)
+
+    instants.append(instants[0] - 3600)
+    await store.apply(call("after"))
+    state = await told.until_rev(2)
+    await one.stop()
+
+    assert state.state == "local"
+    assert list(state.records) == [("kill", "before"), ("kill", "after")]
+
+
 async def test_a_stopped_node_has_left(watcher: Watcher, store: MemoryStore) -> None:
     await watcher.first_sync(1.0)
     await store.beat("n1", b"seen")
