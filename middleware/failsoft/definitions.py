@@ -77,6 +77,10 @@ class Publisher:
             flagdefs=flags,
             kill_default_s=self.settings.kill.default_ttl_s,
             kill_most_s=self.settings.kill.max_ttl_s,
+            evaluators=tuple(
+                (name, json.decode())
+                for name, json in sorted(self.files.evaluators.items())
+            ),
         )
         self._blob = encode(definitions)
         self.digest = hashlib.sha256(self._blob).hexdigest()[:8]

@@ -95,6 +95,20 @@ async def test_a_file_is_served_from_the_first_request_and_followed(
     assert flag("filed", True) is False
 
 
+async def test_operators_read_the_evaluators_of_a_file(guard: Any, path: Path) -> None:
+    rule = {**ON, "targeting": {"if": [{"$ref": "dach"}, "on"]}}
+    dach = {"in": [{"var": "country"}, ["DE"]]}
+    write(path, {"flags": {"filed": rule}, "$evaluators": {"dach": dach}})
+    guarded = await guard(app(), flags={"files": [str(path)]})
+
+    await published(guarded, "filed")
+    runtime = guarded.runtime
+    blob = await runtime.store.definitions(runtime.definitions.digest)
+
+    ((name, text),) = decode_definitions(blob).evaluators
+    assert (name, json.loads(text)) == ("dach", dach)
+
+
 async def test_an_edit_wins_over_a_file_and_tells_of_a_newer_one(
     guard: Any, path: Path
 ) -> None:

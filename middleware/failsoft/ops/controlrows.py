@@ -55,11 +55,17 @@ def record_of(kind: str, name: str, raw: bytes | None) -> Record | None:
         return None
 
 
-def evaluators_of(records: Mapping[tuple[str, str], bytes]) -> dict[str, bytes]:
-    """Return the evaluators among the records: name -> JSON."""
-    raws = {n: raw for (kind, n), raw in records.items() if kind == "evaluator"}
-    found = (record_of("evaluator", name, raw) for name, raw in raws.items())
-    return {record.name: record.json for record in found if record is not None}
+def evaluators_of(
+    records: Mapping[tuple[str, str], bytes], definitions: Definitions
+) -> dict[str, bytes]:
+    """Return name -> JSON as nodes resolve it: a record wins over a flags file."""
+    found = {name: json.encode() for name, json in definitions.evaluators}
+    for kind, name in records:
+        if kind == "evaluator":
+            record = record_of(kind, name, records[kind, name])
+            if record is not None:
+                found[name] = record.json
+    return found
 
 
 def state_text(kind: str, record: Record | None) -> tuple[str, float | None]:

@@ -34,6 +34,8 @@ def export_flagd(
     """
     documents = dict(_declared(definitions)) if definitions is not None else {}
     evaluators: dict[str, bytes] = {}
+    if definitions is not None:
+        evaluators = {name: json.encode() for name, json in definitions.evaluators}
     for (kind, name), raw in stored.records.items():
         if kind in ("flag", "evaluator"):
             into = documents if kind == "flag" else evaluators

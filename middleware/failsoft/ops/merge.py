@@ -196,7 +196,7 @@ class FleetMerge:
         self._dirty = False
         self._routes_known = len(self.rings.rings)
         records = self._records()
-        self._evaluators = evaluators_of(records)
+        self._evaluators = evaluators_of(records, self.definitions)
         lost = records.keys() - self._stored.records.keys()
         self._controls = control_rows(
             records, self.entries, self.definitions, now_ms, lost
@@ -368,6 +368,7 @@ def _joined(parts: list[Definitions]) -> Definitions:
     flags = {key: (key, coded) for p in parts for key, coded in p.flags}
     modes = {mode.name: mode for p in parts for mode in p.modes}
     known = {flag.key: flag for p in parts for flag in p.flagdefs}
+    shared = {name: (name, json) for p in parts for name, json in p.evaluators}
     return Definitions(
         tuple(routes.values()),
         tuple(flags.values()),
@@ -375,4 +376,5 @@ def _joined(parts: list[Definitions]) -> Definitions:
         tuple(known.values()),
         kill_default_s=min(part.kill_default_s for part in parts),
         kill_most_s=min(part.kill_most_s for part in parts),
+        evaluators=tuple(shared.values()),
     )

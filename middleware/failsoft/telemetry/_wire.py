@@ -108,6 +108,7 @@ class Definitions(msgspec.Struct, frozen=True):
     flagdefs: tuple[FlagDef, ...] = ()
     kill_default_s: float = 3600.0  # how long a kill lasts unless said
     kill_most_s: float = 30 * 86_400.0
+    evaluators: tuple[tuple[str, str], ...] = ()  # of flags files: name, JSON
 
 
 class RouteTick(msgspec.Struct, frozen=True, array_like=True):

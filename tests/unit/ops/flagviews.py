@@ -58,7 +58,7 @@ def view_of(
         received=0.0,
         server_ms=T0,
         controls=control_rows(stored.records, (), definitions or Definitions(), T0),
-        evaluators=evaluators_of(stored.records),
+        evaluators=evaluators_of(stored.records, definitions or Definitions()),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from failsoft.errors import Invalid, TargetGone
@@ -139,6 +140,24 @@ def test_an_export_keeps_bytes_and_effective_adds_what_is_declared() -> None:
     assert read_flagd(edits.file).flags == {"b": odd}
     assert read_flagd(whole.file).flags == {"b": odd, "a": document()}
     assert read_flagd(whole.file).evaluators == {"e": b"true"}
+
+
+def test_evaluators_of_flags_files_are_known_until_the_store_has_one() -> None:
+    ruled = document(targeting={"if": [{"$ref": "dach"}, "on"]})
+    in_file = b'{"in":[{"var":"country"},["DE"]]}'
+    release = msgspec.structs.replace(
+        definitions_of(FlagDef("a", "file", "false", doc=ruled.decode())),
+        evaluators=(("dach", in_file.decode()),),
+    )
+
+    filed = explain("a", {"country": "DE"}, view_of({}, release), release)
+    edit = {"flag/a": ruled, "evaluator/dach": b"false"}
+    edited = explain("a", {"country": "DE"}, view_of(edit, release), release)
+    whole = export_flagd(stored_set(), release, lossy=False)
+
+    assert (filed.value, filed.error) == (True, "")
+    assert edited.value is False
+    assert read_flagd(whole.file).evaluators == {"dach": in_file}
 
 
 def test_an_export_refuses_what_flagd_has_not_and_warns_of_the_hash() -> None:
