@@ -201,7 +201,11 @@ class _Overridden(_Served):
                 raise FlagUnavailable(f"variant {name!r} is not one of {known}")
             return variants[name], name
         if callable(value):
-            value = value(data)
+            try:
+                value = value(data)
+            except Exception as error:  # noqa: BLE001 - border: tests, who must see it
+                what = f"the override {value!r} raised {error!r}"
+                raise FlagUnavailable(what) from error
         names = [
             n for n, v in variants.items() if type(v) is type(value) and v == value
         ]

@@ -43,31 +43,33 @@ class _Frames:
 
     def __init__(self) -> None:
         self._frames: list[_Frame] = []
-        self._made: tuple[FlagState, FlagState] | None = None
+        self._version = object()  # what was made for another one is void
+        self._made: tuple[FlagState, object, FlagState] | None = None
 
     def enter(self, frame: _Frame) -> None:
         self._frames = [*self._frames, frame]
-        self._made = None
+        self.changed()
         OVERLAYS[:] = [self]
 
     def leave(self, frame: _Frame) -> None:
         self._frames = [held for held in self._frames if held is not frame]
-        self._made = None
+        self.changed()
         if not self._frames:
             OVERLAYS.clear()
 
     def changed(self) -> None:
-        self._made = None
+        self._version = object()
 
     @property
     def age_s(self) -> float:
-        return max(frame.age_s for frame in self._frames)
+        # A thread of the application may still be asking when the test ends.
+        return max((frame.age_s for frame in self._frames), default=0.0)
 
     def over(self, state: FlagState) -> FlagState:
-        made = self._made
-        if made is None or made[0] is not state:
-            made = self._made = (state, self._lay_over(state))
-        return made[1]
+        made, version = self._made, self._version
+        if made is None or made[0] is not state or made[1] is not version:
+            made = self._made = (state, version, self._lay_over(state))
+        return made[2]
 
     def _lay_over(self, state: FlagState) -> FlagState:
         values: dict[str, Override] = {}
@@ -170,6 +172,13 @@ class _Overriding:
         _FRAMES.leave(self._entered.pop())
 
     def __call__(self, test: _Test) -> _Test:
+        if (
+            inspect.isclass(test)
+            or inspect.isgeneratorfunction(test)
+            or inspect.isasyncgenfunction(test)
+        ):
+            todo = "use `with override(..)` in it, or the fixture failsoft_flags"
+            raise TypeError(f"override decorates functions, not {test!r}; {todo}")
         if inspect.iscoroutinefunction(test):
 
             @functools.wraps(test)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Iterator
+
 import pytest
 
 import failsoft
 from failsoft.errors import FlagUnavailable
+from failsoft.flags import FlagState
+from failsoft.flags._overlay import OVERLAYS
 from failsoft.testing import FlagsInTests, flag_matrix, override
 
 NEW = failsoft.Flag("testing.new", default=False)
@@ -131,6 +135,50 @@ def test_a_value_or_a_variant_is_needed(
 def test_only_flags_are_killed(failsoft_flags: FlagsInTests) -> None:
     with pytest.raises(ValueError, match="must be flag:KEY"):
         failsoft_flags.kill("route:GET /x")
+
+
+def test_what_is_no_function_is_not_decorated() -> None:
+    class TestMany:
+        pass
+
+    def fixture() -> Iterator[None]:
+        yield
+
+    async def async_fixture() -> AsyncIterator[None]:
+        yield
+
+    for one in (TestMany, fixture, async_fixture):
+        with pytest.raises(TypeError, match="use `with override"):
+            override({"a": True})(one)
+
+
+def test_a_callable_that_raises_is_told(failsoft_flags: FlagsInTests) -> None:
+    failsoft_flags.set("testing.new", lambda context: context["tier"] == "gold")
+
+    with pytest.raises(FlagUnavailable, match="KeyError"):
+        NEW()
+
+
+def test_what_a_test_sets_while_a_thread_asks_is_not_lost(
+    failsoft_flags: FlagsInTests,
+) -> None:
+    class Age(float):
+        def __lt__(self, other: float) -> bool:  # the last step of laying frames over
+            failsoft_flags.set("a", "new")
+            return False
+
+    overlay, state = OVERLAYS[-1], FlagState(age_s=Age())
+    failsoft_flags.set("a", "old")
+    overlay.over(state)
+
+    assert overlay.over(state).overrides["a"].value == "new"
+
+
+def test_a_thread_may_still_ask_when_the_test_ends() -> None:
+    with override({"a": True}):
+        overlay = OVERLAYS[-1]
+
+    assert overlay.age_s == 0.0
 
 
 @flag_matrix("a", "b")
