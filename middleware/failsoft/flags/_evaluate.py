@@ -203,7 +203,7 @@ class _Overridden(_Served):
         if callable(value):
             try:
                 value = value(data)
-            except Exception as error:  # noqa: BLE001 - border: tests, who must see it
+            except Exception as error:
                 what = f"the override {value!r} raised {error!r}"
                 raise FlagUnavailable(what) from error
         names = [
