@@ -1,7 +1,8 @@
 """What a node goes on with: after a fork, on another loop, after a restart.
 
-Order of truth at a start: the store, what this process or its parent held, the
-last-known-good file, the bootstrap file, definitions, the coded default.
+Order of truth at a start: the store, what this process or its parent held or the
+last-known-good file, whichever is newer, the bootstrap file, definitions, the coded
+default.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from failsoft import clock
 from failsoft.controls.clock import StoreClock
 from failsoft.controls.lastgood import Keeper, Saved, Shelf, find_shelf, read_file
 from failsoft.controls.watcher import Watcher
@@ -31,16 +33,17 @@ class Good:
     """A set of controls to begin with.
 
     source: inherited file bootstrap.  wall_offset_ms: store time minus wall time.
+    proven_at: `clock.elapsed` when it was the store's.
     """
 
     held: Held
     source: str
     wall_offset_ms: float
-    age_s: float
+    proven_at: float
 
-    def restore(self, clock: StoreClock) -> None:
+    def restore(self, store_clock: StoreClock) -> None:
         """Let a clock go on from this set's."""
-        clock.restore(self.wall_offset_ms, self.age_s)
+        store_clock.restore(self.wall_offset_ms, clock.elapsed() - self.proven_at)
 
 
 class Lifetime:
@@ -58,10 +61,11 @@ class Lifetime:
 
     def inherit(self, watcher: Watcher) -> None:
         """Take what a watcher holds, before it ends or is left behind."""
-        held, clock = watcher.kept(), watcher.clock
+        held, told = watcher.kept(), watcher.clock
         if held is not None:
             source = "inherited" if watcher.is_synced else watcher.good_from
-            self._inherited = Good(held, source, clock.wall_offset_ms, clock.age_s())
+            proven_at = clock.elapsed() - told.age_s()
+            self._inherited = Good(held, source, told.wall_offset_ms, proven_at)
 
     def begin(self) -> Good | None:
         """Return the best set there is without the store; reads files, blocks."""
@@ -70,7 +74,7 @@ class Lifetime:
         if not self._has_looked:
             self._has_looked = True
             self._find_shelf()
-        return self._inherited or self._from_file() or self._from_bootstrap()
+        return _newer(self._inherited, self._from_file()) or self._from_bootstrap()
 
     def keeper(
         self, watcher: Watcher, failed: Callable[[str, BaseException], None]
@@ -116,4 +120,15 @@ class Lifetime:
 
 
 def _good(saved: Saved, source: str) -> Good:
-    return Good(saved.held, source, saved.wall_offset_ms, saved.age_s)
+    proven_at = clock.elapsed() - saved.age_s
+    return Good(saved.held, source, saved.wall_offset_ms, proven_at)
+
+
+def _newer(ours: Good | None, file: Good | None) -> Good | None:
+    """Return the newer set: others write the file while a forked child sleeps."""
+    if ours is None or file is None or ours.held.digest == file.held.digest:
+        return ours or file
+    if ours.held.epoch == file.held.epoch:
+        return max(ours, file, key=lambda good: (good.held.rev, good.proven_at))
+    is_later = not ours.held.rev or ours.held.epoch in file.held.lineage
+    return file if is_later else ours

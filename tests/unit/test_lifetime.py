@@ -7,10 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from failsoft import clock
 from failsoft.controls.held import Held
 from failsoft.controls.lastgood import Saved, Shelf, encode_file
+from failsoft.controls.records import Record
+from failsoft.controls.watcher import Watcher
 from failsoft.lifetime import Lifetime
 from failsoft.settings import StoreSettings
+from failsoft.store.memory import MemoryStore
 
 
 def settings(folder: Path, bootstrap: str = "") -> StoreSettings:
@@ -40,6 +44,48 @@ def test_the_file_comes_before_the_bootstrap_file(tmp_path: Path) -> None:
     assert (first.source, first.held.rev) == ("bootstrap", 0)
     assert (second.source, second.held.rev) == ("file", 9)
     assert second.wall_offset_ms == 7.0
+
+
+def held(rev: int, epoch: str = "e1", *, kill: str = "", old: str = "") -> Held:
+    made = Held(rev, epoch, f"{rev}-1", lineage=(old,) if old else ())
+    made.put(Record("kill", kill, rev, 1, 0, b"{}"))
+    return made
+
+
+@pytest.mark.parametrize(
+    ("ours", "lying", "source"),
+    [
+        (held(4), held(5, kill="a"), "file"),
+        (held(5), held(4, kill="a"), "inherited"),
+        (held(5), held(5), "inherited"),
+        (held(5), held(1, "e2", kill="a", old="e1"), "file"),
+        (held(5), held(9, "e2", kill="a"), "inherited"),
+        (Held(), held(1, kill="a"), "file"),
+    ],
+)
+def test_a_child_that_slept_begins_with_what_others_wrote_meanwhile(
+    tmp_path: Path, ours: Held, lying: Held, source: str
+) -> None:
+    life = Lifetime(settings(tmp_path))
+    life.begin()
+    parent = Watcher(
+        MemoryStore("shop"),
+        node_id="n1",
+        heartbeat=lambda: b"",
+        on_change=lambda _: None,
+        good=ours,
+        good_from="inherited",
+    )
+    parent.clock.restore(0, age_s=60)
+    life.inherit(parent)
+    Shelf(tmp_path / "shop").write(Saved("shop", lying, clock.unix() - 30))
+
+    good = life.begin()
+
+    assert good is not None
+    assert good.source == source
+    if source == "inherited":
+        assert 60 <= clock.elapsed() - good.proven_at < 70
 
 
 def test_a_file_that_cannot_be_used_is_named(
