@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -168,8 +169,9 @@ def _ask(
     exchange = CURRENT.get()
     runtime: Runtime | None = exchange.runtime if exchange else current_runtime()
     try:
-        if exchange is not None:
-            targeting_key = targeting_key or exchange.targeting_key
+        # Not `or`: 0 may be somebody's number.
+        if exchange is not None and (targeting_key is None or targeting_key == ""):
+            targeting_key = exchange.targeting_key
         if targeting_key is not None and type(targeting_key) is not str:
             targeting_key = str(targeting_key)  # numbers, UUIDs
         attributes = partial(_attributes, exchange, runtime, context)
@@ -252,16 +254,19 @@ def _facts(plan: Plan | None, runtime: Runtime | None) -> dict[str, str]:
 
 
 def _pinned(exchange: Exchange, runtime: Runtime, key: str) -> FlagState:
-    """A request keeps its snapshot, but a kill set meanwhile goes through.
+    """A request keeps its snapshot, but kills are those that hold now.
 
     A task that outlives its request is pinned no longer.
     """
     newest = runtime.flags
-    if exchange.phase == SETTLED:
-        return newest
     pinned: FlagState = exchange.snapshot.flags
-    if newest is not pinned and any(covers(glob, key) for glob, _ in newest.kills):
+    if newest is pinned or exchange.phase == SETTLED:
         return newest
+    if any(covers(glob, key) for glob, _ in newest.kills):
+        return newest
+    if newest.kills is not pinned.kills:  # one ended, or holds a prerequisite
+        pinned = dataclasses.replace(pinned, kills=newest.kills, evaluators={})
+        exchange.snapshot = dataclasses.replace(exchange.snapshot, flags=pinned)
     return pinned
 
 
