@@ -93,6 +93,7 @@ class FailsoftProvider(AbstractProvider):
         them), ProviderFatalError where the node refused to start without.
         """
         self._has_news.clear()
+        self._state, self._flags = "cold", None  # what it was before a shutdown is over
         if self._end is None:
             self._end = listen(self._on_swap)
         self._look()
@@ -125,7 +126,8 @@ class FailsoftProvider(AbstractProvider):
             self._on_swap(Swapped(runtime, runtime.snapshot.state, runtime.flags))
 
     def _on_swap(self, event: Swapped) -> None:
-        if event.runtime is not current_runtime():
+        # None: the one that ended tells so.
+        if current_runtime() not in (event.runtime, None):
             return
         before, self._flags, self._state = self._flags, event.flags, event.state
         self._has_news.set()

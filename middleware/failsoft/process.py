@@ -11,6 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+from failsoft.events import Swapped, tell
 from failsoft.pipeline import CURRENT
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def resign(runtime: Runtime, wait_s: float) -> None:
     global _current
     if _current is runtime:
         _current = None
+        tell(Swapped(runtime, "cold", runtime.flags))
     runtime.end_alone(wait_s)
 
 

@@ -293,6 +293,28 @@ def test_a_script_that_started_failsoft_has_a_ready_provider() -> None:
         failsoft.stop()
 
 
+def test_a_node_that_ended_takes_its_providers_along() -> None:
+    failsoft.start()
+    provider = FailsoftProvider(wait_s=0.01)
+    api.set_provider_and_wait(provider)
+    status = api.get_client().get_provider_status
+    try:
+        failsoft.stop()
+        ended = status()
+        api.shutdown()
+        with pytest.raises(ProviderNotReadyError):
+            api.set_provider_and_wait(provider)
+        again = status()
+        failsoft.start()
+        begun = status()
+    finally:
+        api.shutdown()
+        failsoft.stop()
+
+    assert (ended, again) == (ProviderStatus.ERROR, ProviderStatus.ERROR)
+    assert begun is ProviderStatus.READY
+
+
 def test_without_a_started_node_the_default_is_served() -> None:
     failsoft.start()
     failsoft.stop()
