@@ -241,6 +241,8 @@ class Shelf:
         nothing was written.  Raises OSError.
         """
         path = self.path
+        if not self.is_temporary:  # there, it may be somebody else's by now
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _locked(path):
             lying = _lying(path, saved.env)
             if lying is not None and not (always or _is_newer(saved.held, lying)):
@@ -249,12 +251,18 @@ class Shelf:
         self._forget_others()
         return True
 
-    def prove(self, epoch: str, rev: int) -> None:
-        """Note that the set in the file is current now; no effect on another set."""
-        with contextlib.suppress(OSError, ValueError):
+    def prove(self, epoch: str, rev: int) -> bool:
+        """Note that the set in the file is current now; no effect on another set.
+
+        False when there is no file.
+        """
+        try:
             lying = _read_header(self.path)
             if (lying.epoch, lying.rev) == (epoch, rev):
                 os.utime(self.path)
+        except (OSError, ValueError):
+            return False
+        return True
 
     def _forget_others(self) -> None:
         if not self.has_locks:
@@ -317,7 +325,9 @@ def _locked(path: Path) -> Iterator[None]:
 
 
 def _replace(path: Path, content: bytes, *, keep: bool) -> None:
-    fresh = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    # One name for all processes, which the lock keeps apart: whoever is killed, or
+    # fills the disk, leaves one behind and no more.
+    fresh = path.with_name(f"{path.name}.tmp")
     file = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with open(file, "wb") as out:
         out.write(content)
@@ -336,7 +346,7 @@ def _replace(path: Path, content: bytes, *, keep: bool) -> None:
 
 def _keep_previous(path: Path) -> None:
     # A second name, not a move: readers always find a file at the first one.
-    link = path.with_name(f"{path.name}.{os.getpid()}.link")
+    link = path.with_name(f"{path.name}.link")
     try:
         link.unlink(missing_ok=True)
         os.link(path, link)
@@ -454,12 +464,16 @@ class Keeper:
         if held is None:
             return bool
         if not self._is_due:
-            prove = partial(self._shelf.prove, held.epoch, held.rev)
+            prove = partial(self._prove, held.epoch, held.rev)
             return prove if age_s < _EVERY_S else bool
         self._is_due = False
         env, offset_ms = watcher.store.env, watcher.clock.wall_offset_ms
         saved = Saved(env, held, clock.unix() - age_s, offset_ms)
         return partial(self._write, saved, watcher.current.state == "rewound")
+
+    def _prove(self, epoch: str, rev: int) -> None:
+        if not self._shelf.prove(epoch, rev):
+            self._is_due = True  # somebody took it away
 
     def _write(self, saved: Saved, always: bool) -> None:
         try:

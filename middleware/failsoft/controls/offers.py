@@ -117,11 +117,19 @@ class Offers:
     async def _take(self) -> None:
         """Begin with what most rewound peers hold, if they know better."""
         for digest in offers_of(await self._store.peers()):
-            blob = None
-            if digest not in self._tried:
-                blob = await self._store.offered(digest)
-            if blob is not None:
+            if digest in self._tried:
+                continue
+            blob = await self._store.offered(digest)
+            if blob is None:
+                continue
+            try:
+                good = await asyncio.to_thread(
+                    decode_offer, blob, self._store.env, digest
+                )
+            except ValueError:
                 self._tried.add(digest)
-                good = decode_offer(blob, self._store.env, digest)
-                await self._watcher.begin_with(good)
-                return
+                raise
+            # Tried only once it is decided: a lost connection decides nothing.
+            if await self._watcher.begin_with(good):
+                self._tried.add(digest)
+            return

@@ -311,12 +311,12 @@ class Watcher:
             self._publish()
         return True
 
-    async def begin_with(self, good: Held) -> None:
-        """Hold the store against a last good set that peers offer.
+    async def begin_with(self, good: Held) -> bool:
+        """Hold the store against a last good set that peers offer; False: not yet.
 
         Without effect when the store's history goes on from that set.
         """
-        await self._load(good)
+        return await self._load(good)
 
     async def _load(
         self, offered: Held | None = None, since: int | None = None

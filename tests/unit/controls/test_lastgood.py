@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
+import resource
+import shutil
+import signal
 import stat
 import tempfile
+from dataclasses import replace
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 
 from failsoft.controls.held import Held
 from failsoft.controls.lastgood import (
+    Keeper,
     Saved,
     Shelf,
     decode_file,
@@ -20,6 +27,9 @@ from failsoft.controls.lastgood import (
     read_file,
 )
 from failsoft.controls.records import Record
+from failsoft.controls.watcher import Watcher
+from failsoft.store.memory import MemoryStore
+from failsoft.store.protocols import Call, Change
 
 ODD = [
     Record("kill", "route:POST /orders", 7, 1000, 9000, b'{"who":"ana"}'),
@@ -143,6 +153,68 @@ def test_nobody_writes_while_another_process_does(tmp_path: Path) -> None:
             shelf.write(saved())
 
     assert shelf.write(saved())
+
+
+def test_a_write_that_failed_leaves_one_piece_and_the_file_before(
+    tmp_path: Path,
+) -> None:
+    shelf = Shelf(tmp_path)
+    shelf.write(saved(9))
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))  # as on a full disk
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            shelf.write(saved(10))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+
+    names = {"control.lkg", "control.lkg.lock", "control.lkg.tmp"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    assert shelf.read("shop") == (replace(saved(9), saved_at=ANY), [])
+
+
+@pytest.mark.anyio
+async def test_a_file_that_was_taken_away_is_written_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("failsoft.controls.lastgood._EVERY_S", 0.2)
+    store = MemoryStore("shop")
+    store.local = False
+    watcher = Watcher(
+        store, node_id="n1", heartbeat=lambda: b"", on_change=lambda _: None
+    )
+    faults: list[str] = []
+    shelf = Shelf(tmp_path / "shop")
+    keeper = Keeper(
+        shelf, watcher, lambda what, error: faults.append(f"{what} {error}")
+    )
+    watcher.on_change = keeper.note
+    watcher.start()
+    writing = asyncio.create_task(keeper.run())
+    kill = Change("kill", "route:GET /x", "put", json=b"{}")
+    await store.apply(Call("op1", "ana", "a test", (kill,)))
+    await written(shelf.path)
+
+    shutil.rmtree(shelf.folder)
+    await written(shelf.path)
+
+    writing.cancel()
+    await watcher.stop()
+    kept, _ = shelf.read("shop")
+    assert faults == []
+    assert kept is not None
+    assert list(kept.held.records) == [("kill", "route:GET /x")]
+
+
+async def written(path: Path) -> None:
+    for _ in range(500):
+        if os.path.exists(path):
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"no {path}")
 
 
 def test_only_this_user_may_read_what_is_written(tmp_path: Path) -> None:
