@@ -63,6 +63,9 @@ def main(argv: list[str]) -> int:
     if argv[0] == "--version":
         print(_version())
         return 0
+    if _asks_for_group(argv):
+        print(_overview(argv[0]))
+        return 0 if argv[1:] else 2
     if argv[0].startswith("-"):
         raise Invalid(argv[0], "comes after a verb: failsoft VERB ...")
     name, rest = find_verb(argv, [*_OWN, *_REGISTERED])
@@ -103,10 +106,22 @@ def _own(name: str, home: str) -> tuple[argparse.ArgumentParser, _Act]:
     return parser, lambda values: int(module.main(values))
 
 
-def _overview() -> str:
-    lines = ["failsoft VERB ...   (failsoft VERB --help says more)", ""]
+def _asks_for_group(argv: list[str]) -> bool:
+    """Whether `failsoft flags`, or `failsoft flags --help`, was said."""
+    group = bool(_known(argv[0])) and argv[0] not in _REGISTERED
+    return group and argv[1:2] in ([], ["-h"], ["--help"], ["help"])
+
+
+def _known(group: str) -> list[tuple[str, str]]:
     verbs = ((name, verb.help) for name, verb in _REGISTERED.items())
     known = [*_OWN.items(), *verbs]
+    return [one for one in known if not group or one[0].startswith(f"{group} ")]
+
+
+def _overview(group: str = "") -> str:
+    verb = f"{group} VERB".strip()
+    lines = [f"failsoft {verb} ...   (failsoft {verb} --help says more)", ""]
+    known = _known(group)
     lines += [f"  {name:<15} {text}" for name, text in known]
     lines += [
         "",

@@ -95,6 +95,19 @@ def test_an_answer_names_each_node_and_never_says_applied_too_early() -> None:
     assert "no live node" in ack_line(1, ())
 
 
+@pytest.mark.parametrize(
+    ("words", "code"), [("flags", 2), ("flags --help", 0), ("mode -h", 0)]
+)
+def test_verbs_of_one_group_are_listed(
+    words: str, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(words.split()) == code
+
+    listed = capsys.readouterr().out
+    assert f"  {words.split()[0]} list" in listed
+    assert "kills" not in listed
+
+
 def test_options_come_after_a_verb(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--json", "status"]) == 2
     assert "comes after a verb" in capsys.readouterr().err
