@@ -67,7 +67,7 @@ def _nodes(preview: Preview, width: int) -> list[Line]:
 def document_lines(preview: Preview, width: int) -> list[Line]:
     """Return what differs in a flag's document, in a few lines."""
     lines: list[Line] = []
-    label = "document"
+    label = "changes" if preview.covers else "document"
     for number, text in enumerate(preview.diff):
         more = wrapped(label, safe(text, 400), width, "key")
         if len(lines) + len(more) > _DIFF:
@@ -104,7 +104,7 @@ def dry_run_lines(
     lines += _nodes(preview, width)
     lines += _change(preview, ends, width)
     lines += document_lines(preview, width)
-    if preview.covers:
+    if preview.covers and not preview.diff:
         lifted = ", ".join(safe(target, 80) for target in preview.covers)
         lines += wrapped("all of", lifted, width)
     if preview.group:

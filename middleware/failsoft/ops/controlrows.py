@@ -277,7 +277,7 @@ def log_row(entry: Entry) -> LogRow:
     before = record_of(entry.kind, entry.name, entry.was)
     after = record_of(entry.kind, entry.name, entry.value)
     action = _ACTIONS.get((entry.kind, entry.op), entry.op)
-    if before and after and before.json == after.json:
+    if before and after and entry.kind != "flag" and before.json == after.json:
         action = "extend"
     return LogRow(
         id=entry.id,

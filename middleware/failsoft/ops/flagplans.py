@@ -183,9 +183,10 @@ def _flag_revert(
     row = _edit(command.target, view)
     below = flag_below(command.target.partition(":")[2], definitions)
     under = below.doc.encode() if below else b""
-    return _drop(
-        row, "flag-revert", flag_now(under)[0] if under else row.default, under
-    )
+    # Below an edit that no release knows lies what each caller says.
+    rest = "callers' default" if below is None else row.default
+    after = flag_now(under)[0] if under else rest
+    return _drop(row, "flag-revert", after, under)
 
 
 def _flag_delete(

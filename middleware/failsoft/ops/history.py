@@ -11,7 +11,7 @@ from failsoft.ops.flagforms import diff_words
 from failsoft.ops.views import LogRow
 from failsoft.store.protocols import Entry
 
-__all__ = ["ChangeRow", "history_of"]
+__all__ = ["ChangeRow", "changed_words", "history_of"]
 
 
 class ChangeRow(msgspec.Struct, frozen=True):
@@ -28,15 +28,17 @@ def history_of(entries: Iterable[Entry], target: str) -> tuple[ChangeRow, ...]:
     `flag:x` names the edits of x and the kills of it alike.
     """
     return tuple(
-        ChangeRow(log_row(entry), entry.kind, _diff(entry))
+        ChangeRow(log_row(entry), entry.kind, changed_words(entry))
         for entry in entries
         if entry.name and target_of(entry.kind, entry.name) == target
     )
 
 
-def _diff(entry: Entry) -> tuple[str, ...]:
+def changed_words(entry: Entry, *, undone: bool = False) -> tuple[str, ...]:
+    """Return what a write changed in a flag's document, or what undoing it would."""
     if entry.kind != "flag":
         return ()
-    before = record_of(entry.kind, entry.name, entry.was)
-    after = record_of(entry.kind, entry.name, entry.value)
-    return diff_words(before.json if before else b"", after.json if after else b"")
+    sides = (entry.value, entry.was) if undone else (entry.was, entry.value)
+    records = (record_of(entry.kind, entry.name, raw) for raw in sides)
+    old, new = (record.json if record else b"" for record in records)
+    return diff_words(old, new)

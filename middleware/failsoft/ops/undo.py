@@ -12,6 +12,7 @@ import msgspec
 
 from failsoft.errors import Invalid, StoreConflict
 from failsoft.ops.controlrows import log_row, record_of, state_text, target_of
+from failsoft.ops.history import changed_words
 from failsoft.ops.plans import Plan
 from failsoft.ops.stale import left, span
 from failsoft.store.protocols import Entry
@@ -57,6 +58,7 @@ def plan_undo(entries: Iterable[Entry], op_id: str, now_ms: int) -> Plan:
         after="as before",
         also=tuple(plan.change("", "") for plan in plans[1:]),
         covers=tuple(plan.target for plan in plans),
+        diff=tuple(f"{one.target}: {one.before} -> {one.after}" for one in plans),
     )
 
 
@@ -90,6 +92,7 @@ def _inverse(kept: list[Entry], entry: Entry, now_ms: int) -> Plan:
         until_s=left_s,
         needs_end=was is not None and entry.kind != "flag",
         lifts="" if was is not None else entry.who,
+        diff=changed_words(entry, undone=True),
     )
 
 

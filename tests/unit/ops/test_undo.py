@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from failsoft.errors import Invalid, StoreConflict
+from failsoft.ops.controlrows import log_row
 from failsoft.ops.undo import last_op, plan_undo
 from failsoft.store.protocols import Entry
 
@@ -138,3 +141,24 @@ def test_the_last_write_is_ones_own() -> None:
         last_op(entries, "eve")
     with pytest.raises(Invalid, match="no write op9"):
         plan_undo(entries, "op9", NOW_MS)
+
+
+def test_a_flag_written_again_as_it_was_is_an_edit_not_an_extension() -> None:
+    json = b'{"defaultVariant":"on"}'
+
+    row = log_row(entry(2, stored(1, json), stored(2, json)))
+
+    assert row.action == "flag-edit"
+
+
+def test_undo_says_what_comes_back_of_each_record() -> None:
+    on, off = b'{"defaultVariant":"on"}', b'{"defaultVariant":"off"}'
+    edit = entry(2, stored(1, on), stored(2, off))
+    killed = entry(3, None, stored(3, b"{}", NOW_MS + 9_000), kind="kill", name="tag:a")
+    both = [edit, replace(killed, op_id="op2")]
+
+    assert plan_undo([edit], "op2", NOW_MS).diff == ("default off -> on",)
+    assert plan_undo(both, "op2", NOW_MS).diff == (
+        "flag:a: off -> on",
+        "tag:a: KILLED -> on",
+    )
