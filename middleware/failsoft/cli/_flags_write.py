@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -210,6 +211,9 @@ def _edited(seen: _Seen, evaluators: Any, source: str | None) -> bytes:
             "EDITOR", f"{editor!r} ended with {done.returncode}; nothing done"
         )
     text = path.read_bytes().strip()
+    if text == shown.strip():
+        path.unlink()
+        return seen.json
     try:
         parse_flag(seen.target.partition(":")[2], text, evaluators)
     except FlagError as error:
@@ -274,20 +278,20 @@ async def _imported(values: argparse.Namespace, wait_s: float) -> int:
                 print("nothing to write")
             return OK
         confirm = await confirmed(shown, session.view().env, values)
-        applied = await _written(session, name, found, values.reason, confirm)
-        acks = await acks_of(session, applied, wait_s)
-    return tell(applied, acks, shown, as_json=values.json)
+        calls = await _written(session, name, found, values.reason, confirm)
+        acks = await acks_of(session, calls[-1], wait_s)
+    return tell(*calls, acks=acks, shown=shown, as_json=values.json)
 
 
 async def _written(
     session: Session, name: str, found: FlagImport, reason: str, confirm: str | None
-) -> Applied:
+) -> list[Applied]:
     """Write all calls; how far it came is told where one fails."""
-    done, applied = 0, None
+    done, applied = 0, []
     calls = session.import_flags(name, found, reason=reason, confirm=confirm)
     try:
         async for one in calls:
-            applied = one
+            applied.append(one)
             done += len(one.targets)
             if done < len(found.changes):
                 text = f"{done:,} of {len(found.changes):,} changes are written"
@@ -297,7 +301,6 @@ async def _written(
             text = f"{done:,} of {len(found.changes):,} changes are written"
             print(f"failsoft: {text}; run it again to go on", file=sys.stderr)
         raise
-    assert applied is not None
     return applied
 
 
@@ -352,7 +355,13 @@ def _configured() -> list[str]:
 
 def _replace_file(path: Path, text: bytes) -> None:
     """Swap the file as a whole: a reader never meets half of it."""
+    path = path.resolve()  # a link stays one
     new = path.with_name(f".{path.name}.new")
-    new.write_bytes(text)
-    new.chmod(path.stat().st_mode & 0o777)
-    new.replace(path)
+    try:
+        new.write_bytes(text)
+        new.chmod(path.stat().st_mode & 0o777)
+        new.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            new.unlink()
+        raise Invalid("--file", f"{path}: {error.strerror}") from None

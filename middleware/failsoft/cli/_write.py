@@ -123,7 +123,7 @@ async def _write(
                 command, reason=values.reason, preview=shown, confirm=confirm
             )
         acks = await acks_of(session, applied, wait_s)
-    return tell(applied, acks, shown, as_json=values.json)
+    return tell(applied, acks=acks, shown=shown, as_json=values.json)
 
 
 async def confirmed(shown: Preview, env: str, values: argparse.Namespace) -> str | None:
@@ -166,10 +166,13 @@ async def acks_of(
 
 
 def tell(
-    applied: Applied, acks: tuple[AckState, ...], shown: Preview, *, as_json: bool
+    *calls: Applied, acks: tuple[AckState, ...], shown: Preview, as_json: bool
 ) -> int:
-    """Say what was written and who enforces it; return the exit status."""
-    done = is_enforced(acks)
+    """Say what was written and who enforces it; return the exit status.
+
+    calls: of the store, oldest first; only a long import has more than one.
+    """
+    done, applied = is_enforced(acks), calls[-1]
     if as_json:
         answer(
             {
@@ -177,6 +180,7 @@ def tell(
                 "revision": applied.revision,
                 "epoch": applied.epoch,
                 "op_id": applied.op_id,
+                "op_ids": [call.op_id for call in calls],
                 "target": applied.targets[0],
                 "action": shown.action,
                 "before": shown.before,
@@ -189,7 +193,8 @@ def tell(
         )
     else:
         print(ack_line(applied.revision, acks))
-        print(f"undo: failsoft undo {applied.op_id} -m REASON")
+        for call in reversed(calls):
+            print(f"undo: failsoft undo {call.op_id} -m REASON")
     if not done:
         print(f"failsoft: {missing(acks)}", file=sys.stderr)
     return OK if done else NOT_BY_ALL
@@ -232,6 +237,8 @@ def dry_run(shown: Preview) -> str:
         lines.append(f"  seen on     {seen} (in kept failures)")
     if shown.answer:
         lines.append(f"  clients get {safe(shown.answer)}")
+    if shown.covers and not shown.diff:
+        lines.append(f"  all of      {', '.join(safe(one) for one in shown.covers)}")
     notes = [*shown.warnings, *([shown.conflict] if shown.conflict else [])]
     lines += [f"  changes     {safe(line)}" for line in shown.diff[:_LINES_SHOWN]]
     if len(shown.diff) > _LINES_SHOWN:
