@@ -10,6 +10,7 @@ import shutil
 import signal
 import stat
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import ANY
@@ -196,10 +197,10 @@ async def test_a_file_that_was_taken_away_is_written_again(
     writing = asyncio.create_task(keeper.run())
     kill = Change("kill", "route:GET /x", "put", json=b"{}")
     await store.apply(Call("op1", "ana", "a test", (kill,)))
-    await written(shelf.path)
+    await turns_true(shelf.path.exists)
 
     shutil.rmtree(shelf.folder)
-    await written(shelf.path)
+    await turns_true(shelf.path.exists)
 
     writing.cancel()
     await watcher.stop()
@@ -209,12 +210,12 @@ async def test_a_file_that_was_taken_away_is_written_again(
     assert list(kept.held.records) == [("kill", "route:GET /x")]
 
 
-async def written(path: Path) -> None:
+async def turns_true(check: Callable[[], bool]) -> None:
     for _ in range(500):
-        if os.path.exists(path):
+        if check():
             return
         await asyncio.sleep(0.01)
-    raise AssertionError(f"no {path}")
+    raise AssertionError("never became true")
 
 
 def test_only_this_user_may_read_what_is_written(tmp_path: Path) -> None:
