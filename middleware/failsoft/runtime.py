@@ -368,7 +368,9 @@ class Runtime:
     def failed(self, what: str, error: BaseException) -> None:
         """Note an internal error of ours: counted, logged once a minute."""
         self.own_errors += 1
-        self.own_error = f"{what}: {type(error).__name__}: {error}"[:200]
+        text = f"{what}: {type(error).__name__}: {error}"[:200]
+        # An error may quote what no wire takes, such as a lone surrogate.
+        self.own_error = text.encode(errors="backslashreplace").decode()
         now = clock.monotonic()
         if now - self._logged_at >= _LOG_EVERY_S:
             self._logged_at = now

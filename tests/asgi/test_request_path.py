@@ -507,6 +507,15 @@ async def test_a_route_that_cannot_say_whether_it_matches_fails_no_other(
     assert "not today" in guarded.runtime.own_error
 
 
+async def test_an_error_that_no_wire_takes_silences_no_heartbeat(guard: Any) -> None:
+    guarded = await guard(shop())
+
+    guarded.runtime.failed("a stage", ValueError("quotes \ud800"))
+
+    assert guarded.runtime.own_error == "a stage: ValueError: quotes \\ud800"
+    assert b"quotes" in guarded.runtime._heartbeat()
+
+
 async def test_routes_added_after_wrapping_are_known_at_the_start() -> None:
     app, router = FastAPI(), APIRouter()
     app.include_router(router, prefix="/v1")
