@@ -126,6 +126,7 @@ def test_the_applications_meter_counts_evaluations_by_variant() -> None:
     exposures.add({"price": {"on": 2}})
     exposures.add({"price": {"on": 1, "off": 4}})
     taken = exposures.take()
+    exposures.tell(taken)
 
     data: Any = reader.get_metrics_data()
     (metric,) = data.resource_metrics[0].scope_metrics[0].metrics

@@ -6,7 +6,7 @@ comes here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from failsoft.controls.targets import covers
 from failsoft.flags._guard import GuardRule, Sums
@@ -78,6 +78,10 @@ class GuardArms:
                 for key in self._guarded
                 if _is_killed(before, key) or _is_killed(after, key)
             }
+
+    def hold(self, keys: Iterable[str]) -> None:
+        """Have the next `take` name these flags as held, too."""
+        self._held.update(keys)
 
     def take(
         self, state: FlagState

@@ -14,7 +14,7 @@ Counts = Mapping[str, Mapping[str, int]]  # key -> variant -> evaluations
 class Exposures:
     """Sums of evaluations since the last `take`; bounded by the seconds' own bounds.
 
-    The application's OpenTelemetry meter hears the same as `failsoft.flag.evaluations`
+    The application's OpenTelemetry meter hears them as `failsoft.flag.evaluations`
     with `feature_flag.key` and `feature_flag.result.variant`; without a meter nobody.
     """
 
@@ -32,13 +32,16 @@ class Exposures:
                 held[variant] = held.get(variant, 0) + count
 
     def take(self) -> Counts:
-        """Return the sums, tell them to the meter, and start anew."""
+        """Return the sums, and start anew."""
         counts, self._counts = self._counts, {}
+        return counts
+
+    def tell(self, counts: Counts) -> None:
+        """Tell the meter; some 7 us a variant."""
         if self._counter is not None:
             for key, variants in counts.items():
                 for variant, count in variants.items():
                     self._counter.add(count, _attributes(key, variant))
-        return counts
 
 
 @cache  # the SDK warns of an instrument that is made again

@@ -35,7 +35,8 @@ from failsoft.store.protocols import Answer, Call, Change
 
 __all__ = ["FlagReporter"]
 
-# A thousand in one pipeline hold the loop for 25 ms, a hundred for less than 5.
+# A thousand in one pipeline hold the loop for 25 ms, a hundred for less than 5; the
+# application's meter takes half of that.
 _FLAGS_AT_ONCE = 100
 
 _log = logging.getLogger("failsoft")
@@ -112,10 +113,14 @@ class FlagReporter:
     async def send(self, state: FlagState, now_ms: int) -> dict[str, GuardRule]:
         """Send evaluations and outcomes; return the rules of what was counted."""
         evaluations = list(self.exposures.take().items())
-        for at in range(0, len(evaluations), _FLAGS_AT_ONCE):
-            part = dict(evaluations[at : at + _FLAGS_AT_ONCE])
-            await self._store.add_evaluations(part)
         arms, rules, held = self._guard.take(state)
+        parts = [
+            dict(evaluations[at : at + _FLAGS_AT_ONCE])
+            for at in range(0, len(evaluations), _FLAGS_AT_ONCE)
+        ]
+        for part in parts:
+            self.exposures.tell(part)
+            await asyncio.sleep(0)
         if arms or held:
             about = {
                 key: msgspec.json.encode(GuardAbout(rule, self._tick_ms))
@@ -123,7 +128,13 @@ class FlagReporter:
             }
             start_ms = now_ms - now_ms % self._tick_ms
             fresh = dict.fromkeys(held, now_ms)
-            await self._store.add_outcomes(Outcomes(start_ms, arms, about, fresh))
+            try:
+                await self._store.add_outcomes(Outcomes(start_ms, arms, about, fresh))
+            except StoreError:
+                self._guard.hold(held)  # a fresh window begins when it can be told
+                raise
+        for part in parts:
+            await self._store.add_evaluations(part)
         return rules
 
     async def _trip(

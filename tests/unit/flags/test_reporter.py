@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 import pytest
 
 from failsoft.controls.records import parse_record
-from failsoft.errors import StoreRefused
+from failsoft.errors import StoreRefused, StoreUnavailable
 from failsoft.flags import FlagState, compile_flags
 from failsoft.flags._arms import GuardArms
 from failsoft.flags._flush import FlagReporter
+from failsoft.store.flagcounts import Outcomes
 from failsoft.store.memory import MemoryStore
 from failsoft.store.protocols import Answer, Call, Change
 from failsoft.testing import ManualClock
@@ -183,6 +185,70 @@ async def test_a_kill_and_its_end_between_two_rounds_begin_a_fresh_window(
     await fleet.round()
 
     assert [entry.name for entry in await fleet.kills()] == ["flag:pr*"]
+
+
+class Away(MemoryStore):
+    """Takes no counts while it is away."""
+
+    is_away = False
+
+    async def add_evaluations(self, counts: Mapping[str, Mapping[str, int]]) -> None:
+        self._reach()
+        await super().add_evaluations(counts)
+
+    async def add_outcomes(self, outcomes: Outcomes) -> None:
+        self._reach()
+        await super().add_outcomes(outcomes)
+
+    def _reach(self) -> None:
+        if self.is_away:
+            raise StoreUnavailable("is away")
+
+
+@pytest.fixture
+async def away(clock: ManualClock) -> Fleet:
+    fleet = Fleet(Away("test", now=clock), clock)
+    await fleet.define()
+    return fleet
+
+
+async def unheard_round(fleet: Fleet) -> None:
+    """Pass ten seconds in which nothing reaches the store."""
+    assert isinstance(fleet.store, Away)
+    fleet.store.is_away = True
+    fleet.clock.advance(10)
+    for reporter in fleet.reporters:
+        reporter.exposures.add({"price": {"on": 1}})
+        with pytest.raises(StoreUnavailable):
+            await reporter.report(fleet.state, int(fleet.clock() * 1000))
+    fleet.store.is_away = False
+
+
+async def test_what_happened_while_the_store_was_away_is_not_judged_later(
+    away: Fleet,
+) -> None:
+    away.serve("on", 60, bad=60)
+    away.serve("off", 60, bad=0)
+    await unheard_round(away)
+
+    away.serve("on", 60, bad=0)
+    await away.round()
+
+    assert await away.kills() == []
+
+
+async def test_a_kill_that_ended_while_the_store_was_away_begins_a_fresh_window(
+    away: Fleet,
+) -> None:
+    away.serve("on", 45, bad=45)  # of both nodes 90: too few
+    await away.round()
+    await away.write(Change("kill", "flag:pr*", "put", json=b'{"who":"a","why":"b"}'))
+    await away.write(Change("kill", "flag:pr*", "del"))
+    await unheard_round(away)
+
+    await bad_round(away)
+
+    assert [entry.name for entry in await away.kills()] == ["flag:pr*"]
 
 
 async def test_an_end_is_set_where_the_guard_says_so(fleet: Fleet) -> None:
