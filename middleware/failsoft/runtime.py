@@ -182,7 +182,11 @@ class Runtime:
     def saw_flag(self, key: str, default: Any, variant: str | None) -> None:
         """Count an evaluation; a key first met here is published to operators."""
         definitions = self.definitions
-        if key not in definitions.seen_flags and not definitions.meet(key, default):
+        if (
+            key not in definitions.seen_flags
+            and not definitions.meet(key, default)
+            and not self.flags.knows(key)
+        ):
             key = "(other)"
         self.window.saw_flag(key, variant or "(default)")
 

@@ -93,6 +93,21 @@ async def test_what_was_evaluated_is_in_the_store_once_the_node_has_stopped(
     assert found.seen["price"] > 0
 
 
+async def test_of_many_flags_those_that_somebody_defined_keep_their_names(
+    guard: Guard,
+) -> None:
+    late = {"declared": {"default": False}}
+    wrapped = await guard(Starlette(), flags={"declare": late})
+    await put(wrapped, "flag", "edited", GUARDED)
+    runtime = wrapped.runtime
+    runtime.definitions.seen_flags = {f"k{n}": "false" for n in range(1000)}
+
+    for key in ("declared", "edited", "nobody's"):
+        failsoft.flag(key, default=False)
+
+    assert set(runtime.window.flags) == {"declared", "edited", "(other)"}
+
+
 async def test_an_application_without_flags_reports_nothing(
     guarded: failsoft.Failsoft,
 ) -> None:

@@ -98,6 +98,10 @@ class FlagState:
         """Keys whose edit this node cannot enforce, as far as they were checked."""
         return tuple(self.kept.bad)
 
+    def knows(self, key: str) -> bool:
+        """Whether an edit, a file, settings or code say that this flag exists."""
+        return ("flag", key) in self.records or self.definitions.declares(key)
+
     def bad_targets(self) -> tuple[str, ...]:
         """Return what a heartbeat tells: keys of bad edits, faults of files."""
         faults = (fault[:200] for fault in self.definitions.files.faults)
