@@ -356,9 +356,12 @@ class PaperOperator:
         for states in self.acks_given:
             yield states
 
-    def preview_undo(self, op_id: str | None = None) -> Preview:
+    async def find_write(self, op_id: str | None = None) -> str:
         if op_id is None and not self.applied:
             raise TargetGone("last write")
+        return op_id or "last"
+
+    def preview_undo(self, op_id: str) -> Preview:
         return self._dry_run("undo", "route:POST /v1/checkout", ("KILLED", "on"))
 
     async def undo(

@@ -260,7 +260,7 @@ async def test_undo_takes_the_last_write_and_on_audit_the_rows() -> None:
         await desk.press("K", "enter", "u", "enter")
         await desk.press("9", "down", "down", "u", "enter")
 
-        assert desk.operator.undone == [None, "op14"]
+        assert desk.operator.undone == ["last", "op14"]
 
 
 async def test_a_refused_attempt_cannot_be_undone() -> None:

@@ -109,9 +109,9 @@ class CommandPlan:
 
 
 class UndoPlan:
-    """The inverse of a write; op_id None takes this session's last."""
+    """The inverse of a write."""
 
-    def __init__(self, operator: Operator, op_id: str | None) -> None:
+    def __init__(self, operator: Operator, op_id: str) -> None:
         self._operator = operator
         self._op_id = op_id
 

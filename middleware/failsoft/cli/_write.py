@@ -104,11 +104,15 @@ async def _write(
     async with opened(values) as session:
         command = await build(session)
         await with_traffic(session)
-        op_id = None if command else values.op
-        if command is None and session.role != "operator" and not values.dry_run:
-            # Says the missing right, not that a viewer has no write to take back.
-            await session.undo(op_id, reason=values.reason)
-        shown = session.preview(command) if command else session.preview_undo(op_id)
+        op_id = ""
+        if command is not None:
+            shown = session.preview(command)
+        else:
+            if session.role != "operator" and not values.dry_run:
+                # Says the missing right, not that a viewer has no write to take back.
+                await session.undo(values.op, reason=values.reason)
+            op_id = await session.find_write(values.op)
+            shown = session.preview_undo(op_id)
         if not values.json:
             print(dry_run(shown))
         if values.dry_run:

@@ -69,8 +69,12 @@ class Operator(Protocol):
         """Yield the nodes' states until all live ones enforce, or `wait_s`."""
         ...
 
-    def preview_undo(self, op_id: str | None = None) -> Preview:
-        """Dry-run the inverse of a write (None: this session's last)."""
+    async def find_write(self, op_id: str | None = None) -> str:
+        """Return the id of a write to undo (None: this actor's last), read whole."""
+        ...
+
+    def preview_undo(self, op_id: str) -> Preview:
+        """Dry-run the inverse of a write that `find_write` has found."""
         ...
 
     async def undo(

@@ -18,9 +18,9 @@ from failsoft.ops.views import LogRow
 from failsoft.store.protocols import ControlSet, Entry
 from failsoft.telemetry import Flight
 
-__all__ = ["Reads"]
+__all__ = ["PAGE", "Reads"]
 
-_PAGE = 500  # log entries a read
+PAGE = 500  # log entries a read
 
 
 class Reads:
@@ -47,9 +47,9 @@ class Reads:
         found: list[ChangeRow] = []
         before = "+"
         while len(found) < count:
-            entries = await self._store.log(_PAGE, before)
+            entries = await self._store.log(PAGE, before)
             found += history_of(entries, target)
-            if len(entries) < _PAGE:
+            if len(entries) < PAGE:
                 break
             before = entries[-1].id
         return tuple(found[:count])
@@ -72,7 +72,7 @@ class Reads:
 
     async def entries(self, after: str = "0-0") -> AsyncIterator[Entry]:
         """Yield the kept log after an entry's id, oldest first."""
-        while found := await self._store.after(after, _PAGE):
+        while found := await self._store.after(after, PAGE):
             for entry in found:
                 yield entry
             after = found[-1].id

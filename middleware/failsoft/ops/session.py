@@ -23,11 +23,17 @@ from failsoft.ops.permission import (
 from failsoft.ops.plans import Plan, action_of, plan_of
 from failsoft.ops.preview import preview_plan
 from failsoft.ops.reader import Reader
-from failsoft.ops.reads import Reads
-from failsoft.ops.sources.store import FleetStore
+from failsoft.ops.reads import PAGE, Reads
+from failsoft.ops.sources.store import FleetStore, entry_order
 from failsoft.ops.stale import age_s
 from failsoft.ops.tiers import Facts, tier_of
-from failsoft.ops.undo import YOUNG_S, last_op, plan_undo, undone_entries
+from failsoft.ops.undo import (
+    YOUNG_S,
+    is_whole,
+    last_op,
+    plan_undo,
+    undone_entries,
+)
 from failsoft.ops.views import (
     AckState,
     Applied,
@@ -64,6 +70,7 @@ class Session(Reads):
         self._writer = Writer(store, identity)
         self._arming = Arming(needed=needs_arming)
         self._writes: list[float] = []
+        self._log: tuple[Entry, ...] = ()  # of the store, oldest first
         self._codes: dict[str, str] = {}  # target -> digits, new after each write
         self._now = reader.now
 
@@ -192,17 +199,39 @@ class Session(Reads):
         """Yield the nodes' states until all live ones enforce, or `wait_s`."""
         return follow(self._store, applied, self.reader.merge.nodes.short, wait_s)
 
-    def preview_undo(self, op_id: str | None = None) -> Preview:
-        """Dry-run the inverse of a write (None: this session's last)."""
-        op_id = op_id or last_op(self.reader.merge.entries, self.actor)
+    async def find_write(self, op_id: str | None = None) -> str:
+        """Return the id of a write to undo (None: this actor's last), read whole.
+
+        A view holds the newest entries only; a call may have 1,000 changes.
+        """
+        kept: tuple[Entry, ...] = ()
+        while not is_whole(kept, op_id, self.actor):
+            page = await self._store.log(PAGE, kept[0].id if kept else "+")
+            kept = (*reversed(page), *kept)
+            if len(page) < PAGE:
+                break
+        self._log = kept
+        op_id = op_id or last_op(kept, self.actor)
+        if kept and kept[0].op_id == op_id and kept[0].rev > 1:
+            raise Invalid("undo", f"the first changes of {op_id} left the kept log")
+        return op_id
+
+    def _entries(self) -> tuple[Entry, ...]:
+        """Return what `find_write` read, and what the view heard of since."""
+        newest = entry_order(self._log[-1].id) if self._log else (0, 0)
+        heard = self.reader.merge.entries
+        return (*self._log, *(e for e in heard if entry_order(e.id) > newest))
+
+    def preview_undo(self, op_id: str) -> Preview:
+        """Dry-run the inverse of a write that `find_write` has found."""
         return self._preview_undo(self._undo_plan(op_id), op_id)
 
     def _undo_plan(self, op_id: str) -> Plan:
-        return plan_undo(self.reader.merge.entries, op_id, self.view().server_ms)
+        return plan_undo(self._entries(), op_id, self.view().server_ms)
 
     def _preview_undo(self, plan: Plan, op_id: str) -> Preview:
         shown = self._preview(plan)
-        entry = undone_entries(self.reader.merge.entries, op_id)[0]
+        entry = undone_entries(self._entries(), op_id)[0]
         age = (self.view().server_ms - log_row(entry).at_ms) / 1000
         if entry.who != self.actor or age > YOUNG_S:
             return shown
@@ -220,7 +249,7 @@ class Session(Reads):
         target = op_id or "last write"
         try:
             self._check()
-            op_id = op_id or last_op(self.reader.merge.entries, self.actor)
+            op_id = await self.find_write(op_id)
             plan = self._undo_plan(op_id)
             target = plan.target
             now = self._preview_undo(plan, op_id)

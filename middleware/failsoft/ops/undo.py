@@ -6,7 +6,7 @@ overwritten.  Undo of an undo is a redo.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -17,7 +17,7 @@ from failsoft.ops.plans import Plan
 from failsoft.ops.stale import left, span
 from failsoft.store.protocols import Entry
 
-__all__ = ["YOUNG_S", "last_op", "plan_undo", "undone_entries"]
+__all__ = ["YOUNG_S", "is_whole", "last_op", "plan_undo", "undone_entries"]
 
 YOUNG_S = 900.0  # an own write this young is taken back without a dialog
 
@@ -28,6 +28,19 @@ def last_op(entries: Iterable[Entry], who: str) -> str:
     if not mine:
         raise Invalid("undo", f"{who} has no write in the kept log")
     return mine[-1]
+
+
+def is_whole(entries: Sequence[Entry], op_id: str | None, who: str) -> bool:
+    """Whether all changes of a write (None: somebody's newest) are among `entries`.
+
+    They follow one another; where the oldest entry is one, there may be more.
+    """
+    for entry in reversed(entries):
+        if op_id is None and entry.who == who and entry.op in ("put", "del"):
+            op_id = entry.op_id
+        if op_id is not None and entry.op_id == op_id:
+            return entries[0].op_id != op_id
+    return False
 
 
 def undone_entries(entries: Iterable[Entry], op_id: str) -> tuple[Entry, ...]:

@@ -32,6 +32,7 @@ from failsoft.ops.connect import open_session
 from failsoft.ops.session import Session
 from failsoft.ops.sources.store import FleetStore
 from failsoft.ops.views import AckState, Applied, FleetView, Identity
+from failsoft.store.protocols import Call, Change
 from unit.ops.fake_node import DEFINITIONS, FakeNode
 
 pytestmark = pytest.mark.anyio
@@ -197,7 +198,7 @@ async def test_undo_brings_back_what_was_and_undo_of_undo_redoes(
     )
     await view_with(session, lambda v: v.revision == 1 and len(v.log) == 1)
 
-    shown = session.preview_undo()
+    shown = session.preview_undo(await session.find_write())
     await session.undo()
     view = await view_with(session, lambda v: len(v.log) == 2)
 
@@ -208,6 +209,22 @@ async def test_undo_brings_back_what_was_and_undo_of_undo_redoes(
     view = await view_with(session, lambda v: len(v.log) == 3)
     flag = next(r for r in view.controls if r.target == "flag:checkout.new-pricing")
     assert flag.now == "on"
+
+
+async def test_a_write_larger_than_a_view_is_undone_whole(
+    session: Session, store: FleetStore
+) -> None:
+    document = b'{"state":"ENABLED","variants":{"on":true},"defaultVariant":"on"}'
+    changes = [Change("flag", f"f{i}", "put", 0, json=document) for i in range(600)]
+    await store.apply(Call("bulk", session.actor, "INC-1", tuple(changes)))
+    await view_with(session, lambda v: v.revision == 600)
+
+    found = await session.find_write()
+    shown = session.preview_undo(found)
+    undone = await session.undo(found, confirm=shown.code)
+
+    assert (found, len(shown.covers), undone.revision) == ("bulk", 600, 1200)
+    assert not (await store.load()).records
 
 
 async def test_undo_is_refused_when_somebody_wrote_since(
@@ -263,7 +280,7 @@ async def test_an_undo_is_confirmed_by_its_digits_as_any_write_is(
     applied = await session.apply(Kill("route:POST /checkout"), reason="INC-1")
     await view_with(bob, lambda v: v.totals.n > 0 and v.totals.controls_active == 1)
 
-    shown = bob.preview_undo(applied.op_id)
+    shown = bob.preview_undo(await bob.find_write(applied.op_id))
     with pytest.raises(NeedsConfirm):
         await bob.undo(applied.op_id, reason="over", confirm="xx")
     undone = await bob.undo(applied.op_id, reason="over", confirm=shown.code)

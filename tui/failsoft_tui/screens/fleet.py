@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from typing import ClassVar
 
@@ -159,11 +160,22 @@ class FleetScreen(Screen[None]):
 
     def undo(self, op_id: str | None) -> None:
         """Preview the inverse of a write, None = the last of this session."""
-        operator = self.desk.operator
-        if operator is None:
-            self.refuse(self.desk.refusal())
+        refusal = self.desk.refusal()
+        if refusal:
+            self.refuse(refusal)
         else:
-            self.plan(UndoPlan(operator, op_id))
+            self._undoing = asyncio.create_task(self._undo(op_id))
+
+    async def _undo(self, op_id: str | None) -> None:
+        operator = self.desk.operator
+        assert operator is not None
+        try:
+            found = await operator.find_write(op_id)
+        except FailsoftError as error:
+            self.refuse(safe(error, 300))
+        else:
+            if self.is_current:
+                self.plan(UndoPlan(operator, found))
 
     def kill_route(self, key: str) -> None:
         """Preview the kill of one route."""

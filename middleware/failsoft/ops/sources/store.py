@@ -27,7 +27,7 @@ from failsoft.store.protocols import (
     Observed,
 )
 
-__all__ = ["FleetStore", "StoreSource", "is_login_refused"]
+__all__ = ["FleetStore", "StoreSource", "entry_order", "is_login_refused"]
 
 _State = Literal["connecting", "up", "down", "auth"]
 _PERIOD_S = 1.0
@@ -181,7 +181,7 @@ class StoreSource:
         entries = await self._store.log(_LOG_AT_START)
         self._controls.reset(loaded.rev, loaded.epoch, loaded.tail, loaded.records)
         # Written between the two calls: the push brings it with its record.
-        known = [e for e in entries if _order(e.id) <= _order(loaded.tail)]
+        known = [e for e in entries if entry_order(e.id) <= entry_order(loaded.tail)]
         await self._emit(tuple(reversed(known)))
 
     async def _follow(self) -> None:
@@ -212,7 +212,8 @@ class StoreSource:
         """Nothing to release: `batches` ends its tasks when it is closed."""
 
 
-def _order(entry_id: str) -> tuple[int, int]:
+def entry_order(entry_id: str) -> tuple[int, int]:
+    """Return what orders the ids of a stream."""
     at_ms, _, number = entry_id.partition("-")
     return int(at_ms), int(number or 0)
 
