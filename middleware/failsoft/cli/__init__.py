@@ -15,6 +15,7 @@ from importlib import import_module
 from importlib.metadata import version
 
 from failsoft.cli._answers import fail
+from failsoft.cli._audit import audit_file
 from failsoft.errors import FailsoftError, Invalid
 from failsoft.ops.flagverbs import FLAG_VERBS
 from failsoft.ops.verbs import VERBS, Grammar, Verb, find_verb, parse_words
@@ -74,11 +75,13 @@ def main(argv: list[str]) -> int:
         parser, act = _registered(_REGISTERED[name])
     else:
         parser, act = _own(name, home)
-    if name != "run":
-        return act(parse_words(parser, rest))
-    values, others = parser.parse_known_args(rest)
-    values.uvicorn = others  # uvicorn judges what we do not know
-    return act(values)
+    if name == "run":
+        values, others = parser.parse_known_args(rest)
+        values.uvicorn = others  # uvicorn judges what we do not know
+    else:
+        values = parse_words(parser, rest)
+    with audit_file(os.environ):
+        return act(values)
 
 
 _Act = Callable[[argparse.Namespace], int]
@@ -126,6 +129,7 @@ def _overview(group: str = "") -> str:
     lines += [
         "",
         "FAILSOFT_REDIS_URL and FAILSOFT_ENV name the store, or --redis --env.",
+        "FAILSOFT_AUDIT_LOG names a file that gets a line of JSON for each write.",
     ]
     return "\n".join(lines)
 

@@ -26,7 +26,8 @@ __all__ = ["load_settings"]
 
 # Read by the CLI, the terminal UI, the demo and the test tooling.
 _OTHERS = re.compile(
-    r"FAILSOFT_(CONFIG|APP|CONTEXT|TUI_CONFIG|NO_APT|REQUIRE_REDIS|TEST_.*|DEMO_.*)"
+    r"FAILSOFT_(CONFIG|APP|CONTEXT|TUI_CONFIG|AUDIT_LOG|NO_APT|REQUIRE_REDIS"
+    r"|TEST_.*|DEMO_.*)"
 )
 _SHORT = {"redis_url": "url", "env": "env"}
 
