@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -317,3 +321,96 @@ def test_an_editor_that_fails_or_changes_nothing_writes_nothing(
     assert "ended with 1; nothing done" in said[0]
     assert "was not changed; nothing to write" in said[1]
     assert "cannot run" in said[2]
+
+
+def test_writes_and_refusals_are_kept_in_a_file_of_ones_own(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    path = tmp_path / "audit.log"
+    monkeypatch.setenv("FAILSOFT_AUDIT_LOG", str(path))
+
+    run("flags", "create", KEY, *SURE)
+    refused = run("flags", "off", KEY, "--if-rev", "77", *SURE)
+    run("flags", "list")
+
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [(one.get("op"), one.get("refused")) for one in lines] == [
+        ("put", None),
+        (None, "store-conflict"),
+    ]
+    assert (refused.code, path.stat().st_mode & 0o777) == (4, 0o600)
+    monkeypatch.setenv("FAILSOFT_AUDIT_LOG", str(tmp_path))
+    told = run("flags", "off", KEY, *SURE)
+    assert (told.code, "cannot be written" in told.err) == (2, True)
+
+
+def test_the_log_is_followed_as_entries_come(run: Run, server: RedisServer) -> None:
+    run("flags", "create", KEY, *SURE)
+    follower = subprocess.Popen(
+        [sys.executable, "-m", "failsoft", "log", "--follow"],
+        env={**os.environ, "FAILSOFT_REDIS_URL": server.url, "FAILSOFT_ENV": ENV},
+        stdout=subprocess.PIPE,
+    )
+    assert follower.stdout is not None
+
+    try:
+        first = json.loads(follower.stdout.readline())
+        run("flags", "off", KEY, *SURE)
+        second = json.loads(follower.stdout.readline())
+    finally:
+        follower.send_signal(signal.SIGINT)
+        code = follower.wait(10)
+        follower.stdout.close()
+
+    assert [(one["rev"], one["op"], one["why"]) for one in (first, second)] == [
+        (1, "put", "INC-311"),
+        (2, "put", "INC-311"),
+    ]
+    assert code == 130
+
+
+WRITES = (
+    ("flags", "on", KEY),
+    ("flags", "set", KEY, "--default", "on"),
+    ("flags", "rollout", KEY, "5"),
+    ("flags", "rule", "add", KEY, "if country in [DE] then on"),
+    ("flags", "import", "flagd", "f.json"),
+    ("flags", "revert", KEY),
+)
+SOME = '{"flags": {"b": {"state": "ENABLED", "variants": {"on": true}}}}'
+
+
+def test_flag_verbs_that_a_node_does_not_follow_end_with_three(
+    one_flag: Run, server: RedisServer, tmp_path: Path
+) -> None:
+    async def leave_a_stuck_node() -> None:
+        store = RedisStore(server.url, ENV)
+        await FakeNode(store, "stuck", held=0).beat()
+        await store.aclose()
+
+    asyncio.run(leave_a_stuck_node())
+    (tmp_path / "f.json").write_text(SOME)
+
+    for verb in WRITES:
+        said = one_flag(*verb, *SURE, "--wait", "100ms")
+        assert (said.code, "not enforced by" in said.err) == (3, True), verb
+
+
+def test_flag_verbs_without_the_right_or_the_store_end_with_five_and_six(
+    one_flag: Run,
+    server: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    viewer = one_flag("acl", "--role", "viewer", "--user", "eve", "--json").json
+    rules = viewer["rules"]["viewer"]
+    server.ask("ACL", "SETUSER", "eve", "reset", "on", ">pw", *rules)
+    (tmp_path / "f.json").write_text(SOME)
+    as_eve = server.url.replace("redis://", "redis://eve:pw@")
+    nowhere = "redis://127.0.0.1:1/0"
+
+    for url, code in ((as_eve, 5), (nowhere, 6)):
+        monkeypatch.setenv("FAILSOFT_REDIS_URL", url)
+        for verb in WRITES:
+            said = one_flag(*verb, *SURE, "--json")
+            assert (said.code, said.json["ok"]) == (code, False), verb

@@ -50,9 +50,15 @@ async def _print(session: Session, after: str) -> str:
     return after
 
 
-async def follow(session: Session) -> int:
-    """Print entries as they come, until interrupted; a lost store is waited for."""
-    newest = await session.newest_entry_id()
+async def follow(session: Session, count: int) -> int:
+    """Print the newest entries, then others as they come, until interrupted.
+
+    A lost store is waited for.
+    """
+    newest = "0-0"
+    for entry in await session.newest_entries(count):
+        print(entry_line(entry))
+        newest = entry.id
     while True:
         try:
             newest = await _print(session, newest)

@@ -35,7 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser, verb: Verb) -> None:
     parser.add_argument("--watch", action="store_true", help="again each second")
     if verb.name == "log":
         parser.add_argument("--count", type=int, default=50, help="lines (50)")
-        parser.add_argument("--follow", action="store_true", help="JSON, as they come")
+        parser.add_argument(
+            "--follow", action="store_true", help="JSON lines as they come"
+        )
 
 
 def main(verb: Verb, values: argparse.Namespace) -> int:
@@ -47,9 +49,9 @@ async def _read(verb: Verb, values: argparse.Namespace) -> int:
     async with opened(values) as session:
         if verb.name in _WITH_TRAFFIC:
             await with_figures(session)
-        await _show(verb, values, session)
         if verb.name == "log" and values.follow:
-            return await follow(session)
+            return await follow(session, _count(values))
+        await _show(verb, values, session)
         while values.watch:
             await _next_second(session)
             await _show(verb, values, session)
@@ -67,10 +69,14 @@ async def _next_second(session: Session) -> None:
                     return
 
 
+def _count(values: argparse.Namespace) -> int:
+    return max(1, min(int(values.count), 1000))
+
+
 async def _show(verb: Verb, values: argparse.Namespace, session: Session) -> None:
     view = session.view()
     if verb.name == "log":
-        rows = await session.log(max(1, min(values.count, 1000)))
+        rows = await session.log(_count(values))
         fields: dict[str, Any] = {"log": plain(rows)}
         text = _log(rows)
     else:

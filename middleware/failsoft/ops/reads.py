@@ -77,10 +77,9 @@ class Reads:
                 yield entry
             after = found[-1].id
 
-    async def newest_entry_id(self) -> str:
-        """Return the id of the log's newest entry, "0-0" without one."""
-        newest = await self._store.log(1)
-        return newest[0].id if newest else "0-0"
+    async def newest_entries(self, count: int) -> tuple[Entry, ...]:
+        """Return the newest entries of the log, oldest first."""
+        return tuple(reversed(await self._store.log(count)))
 
     async def flight(self, flight_id: str) -> Flight | None:
         """Return one kept example, None when it is not kept any more."""
