@@ -28,7 +28,8 @@ class Swapped:
 Listener = Callable[[Swapped], None]
 
 # Of the process, not of a runtime: who listens may be there before any runtime is.
-_listeners: tuple[Listener, ...] = ()
+# Each change is one step to other threads, which come and go at the same time.
+_listeners: dict[object, Listener] = {}
 
 
 def listen(listener: Listener) -> Callable[[], None]:
@@ -36,19 +37,18 @@ def listen(listener: Listener) -> Callable[[], None]:
 
     It is called on the application's loop, and must return at once.
     """
-    global _listeners
-    _listeners = (*_listeners, listener)
+    mine = object()
+    _listeners[mine] = listener
 
     def end() -> None:
-        global _listeners
-        _listeners = tuple(one for one in _listeners if one is not listener)
+        _listeners.pop(mine, None)
 
     return end
 
 
 def tell(event: Swapped) -> None:
     """Call all listeners; a fault of theirs is logged and ends there."""
-    for listener in _listeners:
+    for listener in tuple(_listeners.values()):
         try:
             listener(event)
         except Exception:  # noqa: BLE001 - border: a listener's fault is not ours
