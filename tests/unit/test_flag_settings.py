@@ -36,6 +36,16 @@ def test_files_are_relative_to_the_settings_file(tmp_path: Path) -> None:
     assert found == (str(folder / "a.json"), "/b.json")
 
 
+def test_files_may_lie_below_the_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/ana")
+
+    assert flags_of(tmp_path, flags={"files": ["~/a.json"]}).files == (
+        "/home/ana/a.json",
+    )
+
+
 def test_the_environment_sets_them_too(tmp_path: Path) -> None:
     environ = {
         "FAILSOFT_FLAGS_FILES": "a.json,b.json",

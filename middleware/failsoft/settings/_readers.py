@@ -341,7 +341,7 @@ def read_paths(raw: object, at: At) -> tuple[str, ...]:
 
     A file may appear or change later, so it is not opened here.
     """
-    return tuple(str(at.folder / path) for path in read_texts(raw, at))
+    return tuple(read_path(path, at) for path in read_texts(raw, at))
 
 
 def read_path(raw: object, at: At) -> str:
