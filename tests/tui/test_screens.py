@@ -165,9 +165,11 @@ async def test_a_disarmed_write_is_refused_with_how_to_arm() -> None:
 async def test_a_viewer_is_told_so() -> None:
     async with open_app(WIDE) as desk:
         desk.operator.role = "viewer"
-        await desk.press("K")
+        for key in ("K", "W"):
+            await desk.press(key)
 
-        assert "may only read" in desk.text()
+            assert "may only read" in desk.text()
+            assert "Reason or ticket" not in desk.text()
 
 
 async def test_armed_quitting_asks_first_and_disarms() -> None:

@@ -230,7 +230,7 @@ class FailsoftApp(App[int]):
     def action_arm(self) -> None:
         """Ask for a reason and arm; disarm when armed."""
         operator = self.desk.operator
-        if operator is None:
+        if operator is None or operator.role != "operator":
             self.desk.tell(self.desk.refusal())
             self.tick()
         elif self.desk.armed_s() is not None:
