@@ -216,22 +216,18 @@ class Session(Reads):
             raise Invalid("undo", f"the first changes of {op_id} left the kept log")
         return op_id
 
-    def _entries(self) -> tuple[Entry, ...]:
-        """Return what `find_write` read, and what the view heard of since."""
-        newest = entry_order(self._log[-1].id) if self._log else (0, 0)
-        heard = self.reader.merge.entries
-        return (*self._log, *(e for e in heard if entry_order(e.id) > newest))
-
     def preview_undo(self, op_id: str) -> Preview:
         """Dry-run the inverse of a write that `find_write` has found."""
         return self._preview_undo(self._undo_plan(op_id), op_id)
 
     def _undo_plan(self, op_id: str) -> Plan:
-        return plan_undo(self._entries(), op_id, self.view().server_ms)
+        kept = _joined(self._log, self.reader.merge.entries)
+        return plan_undo(kept, op_id, self.view().server_ms)
 
     def _preview_undo(self, plan: Plan, op_id: str) -> Preview:
         shown = self._preview(plan)
-        entry = undone_entries(self._entries(), op_id)[0]
+        kept = _joined(self._log, self.reader.merge.entries)
+        entry = undone_entries(kept, op_id)[0]
         age = (self.view().server_ms - log_row(entry).at_ms) / 1000
         if entry.who != self.actor or age > YOUNG_S:
             return shown
@@ -307,6 +303,12 @@ class Session(Reads):
         """Stop the reader and close connections; idempotent."""
         await self.reader.aclose()
         await self._store.aclose()
+
+
+def _joined(log: tuple[Entry, ...], heard: Iterable[Entry]) -> tuple[Entry, ...]:
+    """Return a log that was read, and what was heard of since."""
+    newest = entry_order(log[-1].id) if log else (0, 0)
+    return (*log, *(entry for entry in heard if entry_order(entry.id) > newest))
 
 
 def _with_seen(plan: Plan, entries: Iterable[Entry]) -> Plan:
