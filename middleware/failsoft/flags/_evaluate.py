@@ -7,6 +7,7 @@ made then.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -25,11 +26,13 @@ __all__ = ["FlagDetails", "Override", "evaluate"]
 Context = Callable[[], dict[str, Any]]
 Clock = Callable[[], float]
 
+_log = logging.getLogger("failsoft")
 _MAX_KEYS = 20_000
 _MAX_FAULTS = 1_000
 _NO_METADATA: Mapping[str, Any] = MappingProxyType({})
 _BOOLEAN = {"on": True, "off": False}
 _DECLARE = "declare it: failsoft.Flag, flags.declare or a flags file"
+_EXPLAIN = "`failsoft flags explain` shows where"
 _OLDER = "overrides an older definition"
 
 
@@ -127,6 +130,7 @@ class _Served:
         targeting_key: str | None,
         context: Context | None,
         now_ms: Clock | None,
+        /,
     ) -> FlagDetails:
         """Return the coded default."""
         return FlagDetails(default, None, self.reason, "", self.revision)
@@ -141,13 +145,7 @@ class _Unknown(_Served):
 
     __slots__ = ()
 
-    def decide(
-        self,
-        default: Any,
-        targeting_key: str | None,
-        context: Context | None,
-        now_ms: Clock | None,
-    ) -> FlagDetails:
+    def decide(self, default: Any, /, *_: Any) -> FlagDetails:
         shown = "DEFAULT" if self.reason == "FLAG_NOT_FOUND" else "ERROR"
         return FlagDetails(default, None, shown, self.reason, self.revision)
 
@@ -157,13 +155,7 @@ class _Refusing(_Served):
 
     __slots__ = ()
 
-    def decide(
-        self,
-        default: Any,
-        targeting_key: str | None,
-        context: Context | None,
-        now_ms: Clock | None,
-    ) -> FlagDetails:
+    def decide(self, default: Any, /, *_: Any) -> FlagDetails:
         raise FlagUnavailable(self.reason)
 
 
@@ -183,6 +175,7 @@ class _Overridden(_Served):
         targeting_key: str | None,
         context: Context | None,
         now_ms: Clock | None,
+        /,
     ) -> FlagDetails:
         data = context() if context is not None else {}
         value, name = self._set({**data, "targetingKey": targeting_key})
@@ -217,13 +210,7 @@ class _Off(_Served):
 
     __slots__ = ()
 
-    def decide(
-        self,
-        default: Any,
-        targeting_key: str | None,
-        context: Context | None,
-        now_ms: Clock | None,
-    ) -> FlagDetails:
+    def decide(self, default: Any, /, *_: Any) -> FlagDetails:
         value = False if isinstance(default, bool) else default
         return FlagDetails(value, None, self.reason, "", self.revision)
 
@@ -263,6 +250,7 @@ class _Ruled(_Served):
         targeting_key: str | None,
         context: Context | None,
         now_ms: Clock | None,
+        /,
     ) -> FlagDetails:
         try:
             data: dict[Any, Any]
@@ -279,7 +267,7 @@ class _Ruled(_Served):
             other = self._named(result)
         except Exception as error:  # noqa: BLE001 - border: any rule, any context
             code = error.code if isinstance(error, RuleFault) else "GENERAL"
-            self._count()
+            self._count(error)
             return FlagDetails(default, None, "ERROR", code, self.revision)
         return other or FlagDetails(default, None, self.reason, "", self.revision)
 
@@ -287,8 +275,8 @@ class _Ruled(_Served):
         data = {**data, "$flagd": {**data["$flagd"], "flagKey": self._key}}
         try:
             found = self._named(self._rule(data))
-        except Exception:  # noqa: BLE001 - border: a rule that fails serves no variant
-            self._count()
+        except Exception as error:  # noqa: BLE001 - border: it then serves no variant
+            self._count(error)
             return None
         return found.variant if found else None
 
@@ -306,10 +294,15 @@ class _Ruled(_Served):
         data["$flagd"] = {"flagKey": self._key, "timestamp": timestamp}
         data[ASK] = _asker(self._state, self._key, data)
 
-    def _count(self) -> None:
-        faults = self._state.kept.faults
-        if self._key in faults or len(faults) < _MAX_FAULTS:
-            faults[self._key] = faults.get(self._key, 0) + 1
+    def _count(self, error: Exception) -> None:
+        key, faults = self._key, self._state.kept.faults
+        if key not in faults and len(faults) < _MAX_FAULTS:
+            # Not what it says: that may hold what a user sent.
+            what = "flag %s: its rule fails (%s), the coded default is served; %s"
+            _log.warning(what, key, type(error).__name__, _EXPLAIN)
+            faults[key] = 0
+        if key in faults:
+            faults[key] += 1
 
 
 def _asker(

@@ -158,13 +158,19 @@ def test_a_result_becomes_a_variant_and_a_reason(rule: Any, expected: Any) -> No
     assert (found.value, found.variant, found.reason, found.error) == expected
 
 
-def test_evaluations_that_fail_are_counted() -> None:
+def test_evaluations_that_fail_are_counted_and_told_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     state = state_of(flag({"/": [1, {"var": "zero"}]}))
 
     asked(state, zero=0)
     asked(state, zero=0)
 
     assert state.kept.faults == {"f": 2}
+    assert [record.getMessage() for record in caplog.records] == [
+        "flag f: its rule fails (ZeroDivisionError), the coded default is "
+        "served; `failsoft flags explain` shows where"
+    ]
 
 
 def test_without_a_default_variant_the_coded_default_is_served() -> None:
