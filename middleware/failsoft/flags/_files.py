@@ -50,7 +50,7 @@ def read_document(name: str, raw: bytes) -> FlagFile:
     the text is no such document.
     """
     try:
-        found = msgspec.json.decode(raw, type=_Document)
+        return _document(name, raw)
     except RecursionError:
         raise FlagError("is nested too deep", where=name) from None
     except (msgspec.DecodeError, UnicodeError) as error:
@@ -59,6 +59,11 @@ def read_document(name: str, raw: bytes) -> FlagFile:
         raise FlagError(f"is no flagd document: {error}", where=where, todo=todo) from (
             None
         )
+
+
+def _document(name: str, raw: bytes) -> FlagFile:
+    # Parts are decoded one by one, and each may be what is no JSON.
+    found = msgspec.json.decode(raw, type=_Document)
     entries = found.flags
     if isinstance(entries, list):
         flags = _by_key(name, entries)
@@ -81,7 +86,7 @@ def _by_key(name: str, entries: Iterable[msgspec.Raw]) -> dict[str, bytes]:
         doc = msgspec.json.decode(json)
         key = doc.pop("key", None) if isinstance(doc, dict) else None
         if not isinstance(key, str) or key in flags:
-            what = "is there twice" if key in flags else "must be text"
+            what = "is there twice" if isinstance(key, str) else "must be text"
             raise FlagError(f"{key!r:.50} {what}", where=f"{name} flags[{at}].key")
         flags[key] = msgspec.json.encode(doc)
     return flags

@@ -71,6 +71,13 @@ def test_blanks_make_no_newer_version() -> None:
         (b'{"flags":' + b"[" * 100_000, "flags.json"),
         (text([{"key": "f"}, {"key": "f"}]), "flags[1].key: 'f' is there twice"),
         (text([{}]), "flags[0].key: None must be text"),
+        (text([{"key": ["f"]}]), "flags[0].key: ['f'] must be text"),
+        (b'{"flags": [{"key": "\xff"}]}', "is no flagd document: 'utf-8' codec"),
+        (b'{"flags": [{"key": 1e999}]}', "is no flagd document: Number out of"),
+        (
+            b'{"metadata": {"a": 1}, "flags": {"f": {"state": "\xff"}}}',
+            "is no flagd document: 'utf-8' codec",
+        ),
     ],
 )
 def test_what_is_no_document_is_told_with_its_line(raw: bytes, told: str) -> None:
