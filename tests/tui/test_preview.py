@@ -239,3 +239,29 @@ async def test_an_undo_of_tier_2_is_confirmed_by_its_digits() -> None:
 
         assert refused == []
         assert desk.operator.undo_confirms == ["47"]
+
+
+@pytest.mark.parametrize("is_open", [True, False])
+async def test_a_long_refusal_is_read_whole_in_a_narrow_terminal(
+    is_open: bool,
+) -> None:
+    async with open_app((80, 24)) as desk:
+        if is_open:
+            await desk.press("K")
+        desk.operator.error = StoreConflict(
+            "route:POST /v1/checkout",
+            current=None,
+            revision=42,
+            expected=41,
+            actor="bob",
+            age_ms=400,
+            diff="you saw KILLED, 9m58s left, now KILLED, 59s left, you wanted on",
+        )
+        if is_open:
+            desk.recompute()
+        else:
+            await desk.press("K")
+
+        words = " ".join(desk.text().replace("\u2502", " ").split())
+        assert "was changed by bob 0.4 s ago" in words
+        assert "you wanted on; preview again" in words

@@ -9,7 +9,7 @@ from failsoft.ops.views import Preview
 from failsoft_tui.figures import rate, span
 from failsoft_tui.paint import Line, justify
 
-__all__ = ["document_lines", "dry_run_lines", "wrapped"]
+__all__ = ["document_lines", "dry_run_lines", "fault_lines", "wrapped"]
 
 _LABEL = 14
 _VERBS = {"kill": "would refuse", "unkill": "serves again"}
@@ -27,6 +27,12 @@ def wrapped(label: str, text: str, width: int, style: str = "") -> list[Line]:
         ((f" {head:<{_LABEL}}", "dim"), (part, style))
         for head, part in zip(heads, parts, strict=True)
     ]
+
+
+def fault_lines(text: str, width: int) -> list[Line]:
+    """Return what went wrong, in at most four lines: the end says what to do."""
+    parts = textwrap.wrap(text, width - 2, max_lines=4, placeholder=" ...")
+    return [((f" {part}", "bad"),) for part in parts]
 
 
 def _share(preview: Preview) -> str:

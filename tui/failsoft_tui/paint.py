@@ -23,6 +23,7 @@ __all__ = [
     "join",
     "justify",
     "line_width",
+    "panel_width",
     "plain",
     "strip",
 ]
@@ -31,6 +32,11 @@ FILL = "fill"  # style of a piece that is repeated to the end of the line
 
 Piece = tuple[str, str]
 Line = tuple[Piece, ...]
+
+
+def panel_width(screen_width: int) -> int:
+    """Return the cells within a dialog's frame."""
+    return max(30, min(screen_width, 120) - 2)
 
 
 def line_width(line: Line) -> int:

@@ -19,14 +19,13 @@ from failsoft_tui.actions import bindings
 from failsoft_tui.desk import Desk
 from failsoft_tui.dialogs.preview import PreviewDialog
 from failsoft_tui.drafts import Draft
-from failsoft_tui.dry_run import document_lines, wrapped
-from failsoft_tui.paint import Line, justify
+from failsoft_tui.dry_run import document_lines, fault_lines, wrapped
+from failsoft_tui.paint import Line, justify, panel_width
 from failsoft_tui.plans import Plan
 from failsoft_tui.widgets.lines import Lines
 
 __all__ = ["FormDialog"]
 
-_WIDEST = 120
 _AROUND = 13  # lines that are not the form's
 _SPOILT = "not written yet: p previews it, esc again drops it"
 _KEYS = (("ENTER", "change"), ("a", "add"), ("x", "remove"), ("[ ]", "move rule"),
@@ -192,7 +191,7 @@ class FormDialog(ModalScreen[Applied | None]):
     # -- painting --------------------------------------------------------------
 
     def _paint(self) -> None:
-        width = max(30, min(self.size.width, _WIDEST) - 2)
+        width = panel_width(self.size.width)
         lines = self._form_lines(width)
         room = max(3, self.size.height - _AROUND)
         self.text.styles.height = min(len(lines), room)
@@ -223,7 +222,7 @@ class FormDialog(ModalScreen[Applied | None]):
             for note in preview.warnings[:2]:
                 lines += wrapped("note", safe(note, 300), width, "bold")
         if self._fault:
-            lines.append(((f" {self._fault}", "bad"),))
+            lines += fault_lines(self._fault, width)
         if self.entry.display:
             hint = " ENTER takes the line (esc: leave it as it was)"
             return [*lines, ((hint, "dim"),)]

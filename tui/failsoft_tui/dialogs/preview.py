@@ -17,15 +17,14 @@ from failsoft.ops.views import Applied
 from failsoft_tui.actions import bindings
 from failsoft_tui.confirmation import Confirmation
 from failsoft_tui.desk import Desk
-from failsoft_tui.dry_run import dry_run_lines
-from failsoft_tui.paint import Line
+from failsoft_tui.dry_run import dry_run_lines, fault_lines
+from failsoft_tui.paint import Line, panel_width
 from failsoft_tui.plans import ENDS, Plan, mover
 from failsoft_tui.widgets.lines import Lines
 
 __all__ = ["PreviewDialog"]
 
 DEAF_S = 0.15  # a key meant for the screen below must not confirm
-_WIDEST = 120
 
 
 class PreviewDialog(ModalScreen[Applied | None]):
@@ -211,7 +210,7 @@ class PreviewDialog(ModalScreen[Applied | None]):
     # -- painting --------------------------------------------------------------
 
     def _paint(self) -> None:
-        width = max(30, min(self.size.width, _WIDEST) - 2)
+        width = panel_width(self.size.width)
         lines = self._lines(width)
         self.text.styles.height = min(len(lines), max(3, self.size.height - 4))
         self.text.set_lines(lines)
@@ -225,7 +224,7 @@ class PreviewDialog(ModalScreen[Applied | None]):
             lines = dry_run_lines(preview, width, reason=reason, ends=ends)
             lines.append(self._asks.line(self._desk.newest.env))
         for error in dict.fromkeys(filter(None, (self._fault, self._error))):
-            lines.append(((f" {error}", "bad"),))
+            lines += fault_lines(error, width)
         lines.append(self._key_line())
         return lines
 

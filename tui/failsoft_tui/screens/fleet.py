@@ -17,8 +17,10 @@ from failsoft.ops.text import safe
 from failsoft.ops.views import Applied, FleetView
 from failsoft_tui.actions import footer
 from failsoft_tui.desk import Desk
+from failsoft_tui.dialogs.page import PageDialog
 from failsoft_tui.dialogs.pick import PickDialog
 from failsoft_tui.dialogs.preview import PreviewDialog
+from failsoft_tui.dry_run import fault_lines
 from failsoft_tui.header import (
     footer_line,
     header_line,
@@ -27,7 +29,7 @@ from failsoft_tui.header import (
     title_line,
     too_small_line,
 )
-from failsoft_tui.paint import Line
+from failsoft_tui.paint import Line, line_width, panel_width
 from failsoft_tui.plans import CommandPlan, Plan, UndoPlan, in_group
 from failsoft_tui.rows import is_limited
 from failsoft_tui.widgets.lines import Lines
@@ -144,7 +146,7 @@ class FleetScreen(Screen[None]):
         try:
             plan.preview()
         except FailsoftError as error:
-            self.refuse(safe(error, 400))
+            self._refuse_whole(safe(error, 400))
             return
         self.app.push_screen(PreviewDialog(self.desk, plan), self.applied)
 
@@ -152,6 +154,14 @@ class FleetScreen(Screen[None]):
         """Say why nothing happens."""
         self.desk.tell(text)
         self.tick()
+
+    def _refuse_whole(self, text: str) -> None:
+        """Say why a write cannot be previewed; over the screen if it is long."""
+        if line_width(((text, ""),)) < self.size.width:
+            self.refuse(text)
+        else:
+            lines = fault_lines(text, panel_width(self.size.width))
+            self.app.push_screen(PageDialog(self.desk, lines))
 
     def applied(self, applied: Applied | None) -> None:
         """Follow a write that a dialog has made."""
@@ -172,7 +182,7 @@ class FleetScreen(Screen[None]):
         try:
             found = await operator.find_write(op_id)
         except FailsoftError as error:
-            self.refuse(safe(error, 300))
+            self._refuse_whole(safe(error, 400))
         else:
             if self.is_current:
                 self.plan(UndoPlan(operator, found))
