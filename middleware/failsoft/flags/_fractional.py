@@ -47,7 +47,8 @@ def fractional(
 
 def _by_user(op: Op, key: str, version: int, compiled: Callable[[Node], Rule]) -> Rule:
     sums, heads = _constant_sums(op.args), user_heads(version, key)
-    names = _constant_variants(op.args)
+    # Arms are known to have parts where all weights are constant, else they may not.
+    names = _constant_variants(op.args) if sums is not None else None
     if sums is None or names is None or heads is None:
         return _split(user_hash(version, key), op.args, compiled)
     return _shorthand(heads, limits_of(sums), names)

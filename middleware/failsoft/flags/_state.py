@@ -289,8 +289,14 @@ def _parsed(state: FlagState, record: Record, *, keep: bool = True) -> Ready:
     same = ready is not None and ready.json == record.json
     if ready is not None and same and _sources(state, ready.flag) == ready.sources:
         return ready
-    flag = parse_flag(record.name, record.json, _Evaluators(state))
-    rule = compile_rule(flag) if flag.rule is not None else None
+    try:
+        flag = parse_flag(record.name, record.json, _Evaluators(state))
+        rule = compile_rule(flag) if flag.rule is not None else None
+    except FlagError:
+        raise
+    except Exception as error:  # noqa: BLE001 - border: one flag, and no other control
+        what = f"cannot be compiled ({type(error).__name__}: {error})"
+        raise FlagError(what, where=f"flag:{record.name}") from error
     ready = Ready(flag, rule, record.json, _sources(state, flag))
     if (limit := flag.metadata.get("x.max_stale")) and len(
         state.kept.limits

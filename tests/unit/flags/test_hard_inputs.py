@@ -231,3 +231,15 @@ def test_the_time_of_a_rule_is_whole_seconds_of_store_time() -> None:
     state = state_of(f=raw({"if": [{"and": [rule, key]}, "on"]}))
 
     assert served(state)[1] == "on"
+
+
+@pytest.mark.parametrize("first", [[], [{"var": "user"}]])
+def test_an_empty_arm_beside_a_computed_weight_gives_the_default_variant(
+    first: list[Any],
+) -> None:
+    rollout = [*first, ["on", {"+": [1, {"var": "extra"}]}], []]
+
+    state = state_of(f=raw({"fractional": rollout}))
+
+    assert state.kept.bad == {}
+    assert served(state, "u", extra=1) == (False, "off", "DEFAULT", "")

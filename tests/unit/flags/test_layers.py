@@ -134,6 +134,21 @@ def test_a_record_of_an_evaluator_beats_that_of_a_file() -> None:
     )
 
 
+def test_a_flag_that_cannot_be_compiled_holds_no_other_control_up() -> None:
+    class Unreadable(dict[str, bytes]):
+        def __getitem__(self, name: str) -> bytes:
+            raise ValueError("unreadable")
+
+    bad = edit("bad", doc("on", targeting={"if": [{"$ref": "any"}, "on"]}))
+
+    state = state_of(
+        bad, edit("f", doc("on")), files=FileLayer(evaluators=Unreadable())
+    )
+
+    assert (story(state, default=False), state.bad) == ((True, "STATIC"), ("bad",))
+    assert "cannot be compiled (ValueError: unreadable)" in state.kept.bad["bad"]
+
+
 def test_prerequisites_reach_flags_of_files_and_overrides() -> None:
     files = filed({"base": doc("off")})
     asking = edit("f", doc("off", targeting={"if": [{"$flag": ["base", "on"]}, "on"]}))
