@@ -56,10 +56,14 @@ class FlagStage:
     async def check(self, runtime: Any) -> None:
         """Judge age; look at flags nobody asked for yet, some 2 ms at a time."""
         while True:
-            flags = aged(runtime.flags, runtime.control_age_s)
-            if flags is not runtime.flags:
-                runtime.snapshot = replace(runtime.snapshot, flags=flags)
-            is_left = check_flags(runtime.flags, 50)
+            is_left = False
+            try:
+                flags = aged(runtime.flags, runtime.control_age_s)
+                if flags is not runtime.flags:
+                    runtime.snapshot = replace(runtime.snapshot, flags=flags)
+                is_left = check_flags(runtime.flags, 50)
+            except Exception as error:  # noqa: BLE001 - border: age goes on counting
+                runtime.failed("checking flags", error)
             await asyncio.sleep(0.02 if is_left else _CHECK_S)
 
     async def follow(

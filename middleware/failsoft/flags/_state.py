@@ -294,7 +294,7 @@ def _parsed(state: FlagState, record: Record, *, keep: bool = True) -> Ready:
         rule = compile_rule(flag) if flag.rule is not None else None
     except FlagError:
         raise
-    except Exception as error:  # noqa: BLE001 - border: one flag, and no other control
+    except Exception as error:  # border: one flag, and no other control
         what = f"cannot be compiled ({type(error).__name__}: {error})"
         raise FlagError(what, where=f"flag:{record.name}") from error
     ready = Ready(flag, rule, record.json, _sources(state, flag))
