@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from failsoft import clock
 from failsoft.errors import StoreError
 from failsoft.flags._definitions import IN_CODE, NO_FILES
 from failsoft.modes import BUILT_IN, outlined, summary_of
@@ -23,6 +24,7 @@ from failsoft.telemetry import Definitions, FlagDef, ModeDef, encode
 __all__ = ["Publisher"]
 
 _PUBLISH_S = 1.0
+_KEEP_S = 5.0
 _MAX_FLAGS = 1000
 _MAX_DOCS_BYTES = 512 * 1024
 
@@ -127,13 +129,17 @@ class Publisher:
     async def run(self, store: Any) -> None:
         """Keep the description in the store until cancelled."""
         self._is_running = True
+        due_at = 0.0
         while True:
             if self._has_news:
                 await asyncio.to_thread(self._describe)
-            # Asked each time, as a store may lose what it was told.
-            with contextlib.suppress(StoreError):
-                if not await store.keep_definitions(self.digest):
-                    await store.publish_definitions(self.digest, self._blob)
+                due_at = 0.0
+            if (now := clock.elapsed()) >= due_at:
+                # Asked each time, as a store may lose what it was told.
+                with contextlib.suppress(StoreError):
+                    if not await store.keep_definitions(self.digest):
+                        await store.publish_definitions(self.digest, self._blob)
+                    due_at = now + _KEEP_S
             await asyncio.sleep(_PUBLISH_S)
 
 

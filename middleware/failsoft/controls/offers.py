@@ -27,6 +27,7 @@ LOG = logging.getLogger("failsoft.controls")
 _AFTER_S, _JITTER_S = 2.0, 1.0
 _AGAIN_S = 30.0  # a store that was emptied may be emptied again
 _LOOK_S = 30.0  # how long a new node looks for peers that know better
+_LOOK_EVERY_S = 3.0
 _MOST_BYTES = 8 * 1024 * 1024
 _MOST_DECODED_BYTES = 40 * _MOST_BYTES
 
@@ -63,7 +64,7 @@ class Offers:
         self._watcher = watcher
         self._rand = rand
         self._good: Held | None = None
-        self._due_at = 0.0
+        self._due_at = self._look_at = 0.0
         self._synced_at: float | None = None
         self._tried: set[str] = set()
 
@@ -83,8 +84,9 @@ class Offers:
         good = self._watcher.current.good
         if good is None:
             self._good = None
-            if self._is_new(now):
+            if self._is_new(now) and now >= self._look_at:
                 await self._take()
+                self._look_at = now + _LOOK_EVERY_S
         elif good is not self._good:
             # Not at once: all nodes notice together, and one offer is enough.
             self._good, self._due_at = good, now + _AFTER_S + _JITTER_S * self._rand()
