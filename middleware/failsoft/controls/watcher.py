@@ -336,7 +336,7 @@ class Watcher:
                 return True
             if self._again.wait_s():
                 return False
-            good = offered or await self._good()
+            good = offered or await _good(self._standing, self.store)
             try:
                 read = await read_controls(self.store, good, hasten, self.elapsed)
             except Gap:
@@ -349,18 +349,6 @@ class Watcher:
                 self.good_from = "offer"
             self._adopt(read, good)
         return True
-
-    async def _good(self) -> Held | None:
-        """Return the last good set; all that is in force if the store is rewound again.
-
-        What was written after the first time is lost there, too.
-        """
-        standing = self._standing
-        if standing.origin is not None and standing.held is not None:
-            known = standing.held.mark()
-            if why_rewound(known, await self.store.survey(known.last_id)):
-                return standing.kept()
-        return standing.good
 
     def _adopt(self, read: Read, good: Held | None) -> None:
         """Take a full read; of another history only on top of the last good set."""
@@ -451,6 +439,18 @@ class Watcher:
         if self._sweeper.at is not None:
             waits.append(self._sweeper.at - now)
         return max(min(waits), 0.0) + 0.001
+
+
+async def _good(standing: Standing, store: ControlStore) -> Held | None:
+    """Return the last good set; all that is in force if the store is rewound again.
+
+    What was written after the first time is lost there, too.
+    """
+    if standing.origin is not None and standing.held is not None:
+        known = standing.held.mark()
+        if why_rewound(known, await store.survey(known.last_id)):
+            return standing.kept()
+    return standing.good
 
 
 class _Again:
