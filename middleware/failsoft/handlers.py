@@ -186,7 +186,7 @@ def _ask(
             _note(exchange, key, details)
     except FlagUnavailable:
         if exchange is not None:
-            exchange.flags = {**(exchange.flags or {}), key: REFUSED}
+            _note_refusal(exchange, key)
         raise
     except Exception as error:  # noqa: BLE001 - border: the handler must go on
         if runtime is not None:
@@ -279,6 +279,14 @@ def _note(exchange: Exchange, key: str, details: FlagDetails) -> None:
         _add_event(exchange, key, details)
     if len(seen) < _MAX_NOTED:
         seen[key] = details.variant or "(default)"
+
+
+def _note_refusal(exchange: Exchange, key: str) -> None:
+    """Keep that a flag refused; of too many flags another one gives way."""
+    seen = exchange.flags = exchange.flags or {}
+    if len(seen) >= _MAX_NOTED:
+        seen.popitem()
+    seen[key] = REFUSED
 
 
 def _count_early(key: str) -> None:

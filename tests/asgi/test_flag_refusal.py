@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from asgi.drive import Answer, drive, get, http_scope
-from failsoft import Failsoft, flag
+from failsoft import Failsoft, current, flag
 from failsoft.errors import FlagUnavailable
 
 pytestmark = pytest.mark.anyio
@@ -81,6 +82,16 @@ async def after_accept(websocket: WebSocket) -> None:
     flag("signed", False)
 
 
+async def caught_often(request: Request) -> Response:
+    for number in range(100):
+        with contextlib.suppress(FlagUnavailable):
+            flag(f"undeclared-{number}", False)
+    exchange = current()
+    assert exchange is not None
+    assert exchange.flags is not None
+    return PlainTextResponse(str(len(exchange.flags)))
+
+
 HANDLERS = [
     ask,
     in_group,
@@ -89,6 +100,7 @@ HANDLERS = [
     caught_in_stream,
     caught_then_broken,
     after_start,
+    caught_often,
 ]
 SOCKETS = [before_accept, after_accept]
 ROUTES = [
@@ -183,6 +195,12 @@ async def test_an_answer_that_has_begun_is_not_replaced(app: Any) -> None:
 
     assert (answer.status, answer.messages[1]["body"]) == (200, b"begun")
     assert answer.raised is not None
+
+
+async def test_a_request_keeps_sixty_four_refusals_at_most(guard: Any) -> None:
+    guarded = await guard(Starlette(routes=ROUTES), flags={"undeclared": "refuse"})
+
+    assert (await get(guarded, "/caught_often")).body == b"64"
 
 
 async def test_it_counts_as_refused_not_as_failed(guard: Any) -> None:
