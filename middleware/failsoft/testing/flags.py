@@ -29,12 +29,15 @@ _Test = TypeVar("_Test", bound=Callable[..., Any])
 
 @dataclass(eq=False)
 class _Frame:
-    """What one fixture or block sets.  seen, undeclared: what it met."""
+    """What one fixture or block sets.
+
+    seen: evaluations in order, None = not kept: a server may run in a block.
+    """
 
     values: dict[str, Override] = field(default_factory=dict)
     kills: dict[str, KillDoc] = field(default_factory=dict)
     age_s: float = 0.0
-    seen: list[tuple[str, str]] = field(default_factory=list)
+    seen: list[tuple[str, str]] | None = None
     undeclared: set[str] = field(default_factory=set)
 
 
@@ -90,7 +93,8 @@ class _Frames:
     def saw(self, key: str, details: FlagDetails, state: FlagState) -> None:
         is_declared = state.definitions.declares(key)
         for frame in self._frames:
-            frame.seen.append((key, details.variant or "(default)"))
+            if frame.seen is not None:
+                frame.seen.append((key, details.variant or "(default)"))
             if not is_declared:
                 frame.undeclared.add(key)
 
@@ -105,7 +109,8 @@ class FlagsInTests:
     """
 
     def __init__(self) -> None:
-        self._frame = _Frame()
+        self.seen: list[tuple[str, str]] = []
+        self._frame = _Frame(seen=self.seen)
 
     def __enter__(self) -> FlagsInTests:
         _FRAMES.enter(self._frame)
@@ -113,11 +118,6 @@ class FlagsInTests:
 
     def __exit__(self, *_: object) -> None:
         _FRAMES.leave(self._frame)
-
-    @property
-    def seen(self) -> list[tuple[str, str]]:
-        """What was asked for since the test began."""
-        return self._frame.seen
 
     def set(self, key: str, value: Any = None, *, variant: str | None = None) -> None:
         """Serve a value, the result of a callable(context), or a variant by name.
@@ -147,7 +147,8 @@ class FlagsInTests:
 
     def reset(self) -> None:
         """Forget everything set and seen here."""
-        self._frame.__init__()  # type: ignore[misc]
+        self.seen.clear()
+        self._frame.__init__(seen=self.seen)  # type: ignore[misc]
         _FRAMES.changed()
 
 

@@ -93,6 +93,15 @@ def test_what_was_asked_is_seen_in_order(failsoft_flags: FlagsInTests) -> None:
     assert failsoft_flags.seen == [("testing.new", "on"), ("nobody", "(default)")]
 
 
+def test_a_block_may_serve_for_days() -> None:
+    served = override({"testing.new": True})
+    with served:
+        NEW()
+
+        (frame,) = served._entered
+        assert frame.seen is None
+
+
 def test_a_store_that_is_long_silent_shows_in_age_and_reason(
     failsoft_flags: FlagsInTests,
 ) -> None:
