@@ -29,13 +29,22 @@ class _Loop(asyncio.SelectorEventLoop):
 
 
 class PrivateLoop:
-    """A loop in a daemon thread, from its making to `end`."""
+    """A loop in a daemon thread, from its making to `end`.
+
+    OSError without file descriptors, RuntimeError without threads.
+    """
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._live, name="failsoft", daemon=True)
-        self._thread.start()
+        try:
+            # Made here: who asks for it hears why there is none, and waits for nothing.
+            self.loop = _Loop(self._selector)
+            self._thread.start()
+        except BaseException:
+            self._selector.close()
+            raise
         self._ready.wait()
 
     def run(self, work: Coroutine[Any, Any, None]) -> Future[None]:
@@ -65,12 +74,8 @@ class PrivateLoop:
         os.close(null)
 
     def _live(self) -> None:
-        with asyncio.Runner(loop_factory=self._new_loop) as runner:
+        with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
             runner.run(self._main())
-
-    def _new_loop(self) -> _Loop:
-        self.loop = _Loop(self._selector)
-        return self.loop
 
     async def _main(self) -> None:
         self._last = asyncio.Event()

@@ -55,12 +55,21 @@ def current_runtime() -> Runtime | None:
 def _wake() -> Runtime | None:
     """Restart, in a forked child, what was running in the parent; waits for nothing."""
     global _current, _dormant
-    if _dormant is not None:
-        with _waking:
-            if (runtime := _dormant) is not None:
-                _current, _dormant = runtime, None
-                runtime.live_alone()
-    return _current
+    if _dormant is None:
+        return _current
+    fault = None
+    with _waking:
+        if (runtime := _dormant) is None:
+            return _current
+        try:
+            runtime.live_alone()
+            _current, _dormant = runtime, None
+        except (OSError, RuntimeError) as error:
+            fault = error
+    if fault is not None:
+        # Who asks has what the parent had; whoever asks next tries again.
+        runtime.failed("restart after a fork", fault)
+    return runtime
 
 
 def _after_fork() -> None:

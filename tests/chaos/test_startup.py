@@ -112,6 +112,61 @@ def test_after_the_stop_the_node_is_gone_and_flags_are_their_defaults(
     assert "failsoft" not in {thread.name for thread in threading.enumerate()}
 
 
+NO_DESCRIPTORS = """
+import os, resource, sys, time
+import failsoft, failsoft.store.redis.store
+from failsoft.runtime import current_runtime
+limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+def but_one():
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, limits[1]))
+    taken = []
+    try:
+        while True:
+            taken.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        os.close(taken.pop())
+    return taken
+taken = but_one()
+try:
+    failsoft.start(url=sys.argv[1], env="startup")
+except OSError as error:
+    print("start:", error.strerror, flush=True)
+for number in taken:
+    os.close(number)
+failsoft.start(url=sys.argv[1], env="startup")
+if os.fork() == 0:
+    taken = but_one()
+    print("child:", failsoft.flag("price.new", default=""), flush=True)
+    for number in taken:
+        os.close(number)
+    failsoft.flag("price.new", default="")
+    deadline = time.monotonic() + 5
+    while not current_runtime().is_up and time.monotonic() < deadline:
+        time.sleep(0.01)
+    print("later:", current_runtime().is_up, flush=True)
+    os._exit(0)
+os.wait()
+"""
+
+
+def test_without_file_descriptors_a_start_is_refused_and_a_child_tries_again(
+    redis_url: str,
+) -> None:
+    edit(redis_url, "new")
+
+    done = subprocess.run(
+        [sys.executable, "-c", NO_DESCRIPTORS, redis_url],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+
+    said = done.stdout.splitlines()
+    assert said == ["start: Too many open files", "child: new", "later: True"]
+    assert "restart after a fork" in done.stderr
+
+
 def test_it_starts_anew_after_a_stop(redis_url: str) -> None:
     failsoft.start(url=redis_url, env=ENV)
     failsoft.stop()
