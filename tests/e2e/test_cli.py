@@ -333,6 +333,20 @@ def test_a_silent_node_is_named_with_exit_status_three(
     assert "(stuck)" in done.err
 
 
+def test_reads_never_call_an_emptied_store_a_fleet_without_controls(
+    server: RedisServer, run: Run
+) -> None:
+    async def leave_a_node_that_holds_on() -> None:
+        store = RedisStore(server.url, ENV)
+        await FakeNode(store, "n9").beat(rev=5, epoch="e" * 32)
+        await store.aclose()
+
+    for verb in ("kills", "flags explain checkout.new-pricing"):
+        asyncio.run(leave_a_node_that_holds_on())
+        done = run(*verb.split())
+        assert (done.code, "run failsoft store rewound" in done.err) == (0, True), verb
+
+
 @pytest.mark.parametrize(
     "verb", ["status", "routes", "nodes", "incidents", "kills", "log", "doctor"]
 )

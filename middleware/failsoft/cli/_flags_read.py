@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from failsoft.cli._answers import BAD_INPUT, OK, answer, plain, table
-from failsoft.cli._session import add_store, opened
+from failsoft.cli._session import add_store, opened, tell_rewound
 from failsoft.errors import FlagError, Invalid, TargetGone
 from failsoft.flags.importers.flagd import FlagdFile, read_flagd
 from failsoft.ops.flagexplain import context_of, explain, flag_buckets
@@ -49,6 +49,7 @@ def main(verb: Verb, values: argparse.Namespace) -> int:
 
 async def _read(name: str, values: argparse.Namespace) -> int:
     async with opened(values) as session:
+        tell_rewound(session.view())
         if name == "flags lint":
             return _linted(lint_store(session.view(), today=_today()), values)
         if name == "flags export":

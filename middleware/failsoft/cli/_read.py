@@ -11,10 +11,14 @@ from typing import Any
 
 from failsoft.cli._answers import OK, answer, plain, table
 from failsoft.cli._log import follow
-from failsoft.cli._session import add_store, counted_note, opened, with_figures
+from failsoft.cli._session import (
+    add_store,
+    counted_note,
+    opened,
+    tell_rewound,
+    with_figures,
+)
 from failsoft.clock import elapsed
-from failsoft.controls.targets import nearest
-from failsoft.errors import TargetGone
 from failsoft.ops.session import Session
 from failsoft.ops.stale import link_word, span
 from failsoft.ops.text import safe
@@ -51,6 +55,8 @@ async def _read(verb: Verb, values: argparse.Namespace) -> int:
             await with_figures(session)
         if verb.name == "log" and values.follow:
             return await follow(session, _count(values))
+        if verb.name != "status":  # which has all notices
+            tell_rewound(session.view())
         await _show(verb, values, session)
         while values.watch:
             await _next_second(session)
@@ -208,19 +214,6 @@ def _control_cells(row: ControlRow, view: FleetView) -> tuple[str, ...]:
     return (row.target, row.now, row.default, rps, ends, row.by or "-", row.why or "-")
 
 
-def _flag(view: FleetView, values: argparse.Namespace) -> _Picture:
-    target = f"flag:{values.key.removeprefix('flag:')}"
-    flags = {row.target: row for row in view.controls if row.kind == "flag"}
-    if target not in flags:
-        raise TargetGone(target, nearest(target, flags))
-    row = flags[target]
-    text = table(
-        _CONTROL_HEADS,
-        [_control_cells(row, view)],
-    )
-    return {"flag": plain(row)}, f"{text}\n{safe(row.doc, 4000)}".rstrip()
-
-
 def _log(rows: Sequence[LogRow]) -> str:
     heads = ("TIME", "REV", "WHO", "ACTION", "TARGET", "CHANGE", "WHY", "OP")
     return table(heads, [_log_cells(row) for row in rows]) if rows else "no entry"
@@ -243,5 +236,4 @@ _PICTURES: dict[str, Callable[[FleetView, argparse.Namespace], _Picture]] = {
     "kills": _controls("kill"),
     "mode list": _controls("mode"),
     "flags list": _controls("flag"),
-    "flags show": _flag,
 }

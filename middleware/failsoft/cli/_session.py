@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,7 @@ from failsoft.clock import elapsed
 from failsoft.errors import Invalid
 from failsoft.ops import connect
 from failsoft.ops.session import Session
+from failsoft.ops.text import safe
 from failsoft.ops.views import FleetView
 
 __all__ = [
@@ -19,6 +21,7 @@ __all__ = [
     "counted_note",
     "opened",
     "store_url",
+    "tell_rewound",
     "with_figures",
     "with_traffic",
 ]
@@ -43,6 +46,12 @@ def add_store(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--env", metavar="NAME", help="environment (FAILSOFT_ENV)")
     parser.add_argument("--as", dest="actor", metavar="NAME", help="who this is")
     parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def tell_rewound(view: FleetView) -> None:
+    """Say on stderr that nodes enforce what this view of the store does not show."""
+    if view.controls_state != "known" and view.notices:
+        print(f"failsoft: {safe(view.notices[0].text, 400)}", file=sys.stderr)
 
 
 def store_url(values: argparse.Namespace) -> str:
