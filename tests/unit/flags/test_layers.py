@@ -14,7 +14,14 @@ import pytest
 from failsoft import Flag
 from failsoft.controls.records import KillDoc, Record
 from failsoft.errors import DefinitionError, FlagUnavailable
-from failsoft.flags import FlagDetails, FlagState, aged, compile_flags, evaluate
+from failsoft.flags import (
+    FlagDetails,
+    FlagState,
+    aged,
+    check_flags,
+    compile_flags,
+    evaluate,
+)
 from failsoft.flags._definitions import (
     IN_CODE,
     NO_FILES,
@@ -457,3 +464,20 @@ def test_a_control_that_ends_leaves_the_flags_of_files_as_known() -> None:
 
     assert (before.bad, after.bad) == (("bad",), ("bad",))
     assert after.kept.asking == {"asks"}
+
+
+def test_each_of_many_flags_has_its_own_age_limit() -> None:
+    records = [
+        edit(f"f{n}", doc(metadata={"x.max_stale": 1000 + n, "x.fail": "off"}))
+        for n in range(200)
+    ]
+    state = state_of(*records)
+    while check_flags(state, 50):
+        pass
+
+    served = []
+    for n in range(200):
+        state = aged(state, 1000.5 + n)
+        served += [evaluate(state, f"f{at}", True, None).value for at in (n, 199)]
+
+    assert served == [False, True] * 199 + [False, False]
