@@ -414,3 +414,50 @@ def test_flag_verbs_without_the_right_or_the_store_end_with_five_and_six(
         for verb in WRITES:
             said = one_flag(*verb, *SURE, "--json")
             assert (said.code, said.json["ok"]) == (code, False), verb
+
+
+def test_an_editor_that_only_looks_at_spaced_json_writes_nothing(
+    one_flag: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "f.json").write_text(
+        '{ "state": "ENABLED", "variants": { "on": true }, "defaultVariant": "on" }'
+    )
+    one_flag("flags", "edit", KEY, "--from", "f.json", *SURE)
+    monkeypatch.setenv("EDITOR", "true")
+    monkeypatch.delenv("VISUAL", raising=False)
+
+    said = one_flag("flags", "edit", KEY, *SURE)
+
+    assert (said.code, "was not changed" in said.err) == (2, True)
+
+
+def test_a_promoted_file_that_is_a_link_stays_one(
+    one_flag: Run, tmp_path: Path
+) -> None:
+    (tmp_path / "real").mkdir()
+    real, link = tmp_path / "real" / "flags.json", tmp_path / "link.json"
+    real.write_text('{"flags": {}}')
+    link.symlink_to(real)
+
+    said = one_flag("flags", "promote", KEY, "--file", str(link))
+
+    assert said.code == 0
+    assert link.is_symlink()
+    assert KEY in real.read_text()
+
+
+def test_every_call_of_a_long_import_is_named_to_be_undone(
+    run: Run, tmp_path: Path
+) -> None:
+    flag = {"state": "ENABLED", "variants": {"on": True}, "defaultVariant": "on"}
+    document = {"flags": {f"many.{number}": flag for number in range(1_001)}}
+    (tmp_path / "f.json").write_text(json.dumps(document))
+
+    said = run("flags", "import", "flagd", str(tmp_path / "f.json"), *SURE)
+    ids = [
+        line.split()[3] for line in said.out.splitlines() if line.startswith("undo:")
+    ]
+    undone = [run("undo", op_id, *SURE).code for op_id in ids]
+
+    assert undone == [0, 0]
+    assert not any(row["rev"] for row in run("flags", "list", "--json").json["flags"])
