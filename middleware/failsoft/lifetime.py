@@ -18,7 +18,7 @@ from failsoft import clock
 from failsoft.controls.clock import StoreClock
 from failsoft.controls.lastgood import Keeper, Saved, Shelf, find_shelf, read_file
 from failsoft.controls.watcher import Watcher
-from failsoft.settings import StoreSettings
+from failsoft.settings import StoreSettings, mask_url
 
 if TYPE_CHECKING:
     from failsoft.controls.held import Held
@@ -54,6 +54,8 @@ class Lifetime:
 
     def __init__(self, settings: StoreSettings) -> None:
         self._settings = settings
+        # Without the user: whose password changed is at the same store.
+        self._place = mask_url(settings.url).rpartition("//")[2].rpartition("@")[2]
         self._inherited: Good | None = None
         self._shelf: Shelf | None = None
         self._has_looked = False
@@ -80,7 +82,9 @@ class Lifetime:
         self, watcher: Watcher, failed: Callable[[str, BaseException], None]
     ) -> Keeper | None:
         """Return the writer of this node's file, None where there is none."""
-        return Keeper(self._shelf, watcher, failed) if self._shelf else None
+        if self._shelf is None:
+            return None
+        return Keeper(self._shelf, watcher, failed, self._place)
 
     def _find_shelf(self) -> None:
         settings = self._settings
@@ -103,7 +107,14 @@ class Lifetime:
         saved, faults = self._shelf.read(self._settings.env)
         for fault in faults:
             _log.warning("%s", fault)
-        return _good(saved, "file") if saved else None
+        if saved is None:
+            return None
+        if saved.store not in ("", self._place):
+            # Not refused: by it a store that moved, and lost kills, is found out.
+            text = "%s is of the store at %s, not %s; if that is another fleet's, give "
+            text += "each its own FAILSOFT_ENV or store.state_dir, and delete the file"
+            _log.warning(text, self._shelf.path, saved.store, self._place)
+        return _good(saved, "file")
 
     def _from_bootstrap(self) -> Good | None:
         path = self._settings.bootstrap

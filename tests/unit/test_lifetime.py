@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,23 @@ def test_a_file_that_cannot_be_used_is_named(
     assert good is None
     assert f"{shelf.path} is not used" in caplog.text
     assert "store.bootstrap is not used" in caplog.text
+
+
+def test_a_file_of_another_store_holds_and_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "shop").mkdir()
+    Shelf(tmp_path / "shop").write(replace(saved(9), store="127.0.0.1:2/0"))
+
+    good = Lifetime(settings(tmp_path)).begin()
+
+    assert good is not None
+    assert good.held.rev == 9
+    assert "is of the store at 127.0.0.1:2/0, not 127.0.0.1:1/0" in caplog.text
+    caplog.clear()
+    Shelf(tmp_path / "shop").write(replace(saved(10), store="127.0.0.1:1/0"))
+    Lifetime(settings(tmp_path)).begin()
+    assert caplog.text == ""
 
 
 def test_without_a_store_there_is_nothing_to_go_on_with(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -56,13 +56,15 @@ class Saved:
     """A set of controls as a file holds it.
 
     saved_at: Unix seconds of this host's wall clock when the set was last proven
-    current.  wall_offset_ms: store time minus wall time, then.
+    current.  wall_offset_ms: store time minus wall time, then.  store: where that was,
+    without user and password, "" when not known.
     """
 
     env: str
     held: Held
     saved_at: float
     wall_offset_ms: float = 0.0
+    store: str = ""
 
     @property
     def age_s(self) -> float:
@@ -83,6 +85,7 @@ class _Header(msgspec.Struct):
     op_id: str = ""
     lineage: tuple[str, ...] = ()
     total: int = 0
+    store: str = ""
 
 
 class _Line(msgspec.Struct, array_like=True, omit_defaults=True, gc=False):
@@ -115,6 +118,7 @@ def encode_file(saved: Saved) -> bytes:
         held.op_id,
         held.lineage,
         held.total,
+        saved.store,
     )
     head = msgspec.json.encode(header)[:-1]
     return head + _SEAL + _digest(head, body) + b'"}\n' + body
@@ -145,7 +149,7 @@ def decode_file(raw: bytes, env: str, *, is_ours: bool = False) -> Saved:
     except msgspec.DecodeError as error:
         raise ValueError(f"one of its lines is no record: {error}") from None
     held = _held(header, records, is_ours)
-    return Saved(env, held, header.saved_at, header.wall_offset_ms)
+    return Saved(env, held, header.saved_at, header.wall_offset_ms, header.store)
 
 
 def _opened(raw: bytes, env: str) -> tuple[_Header, bytes]:
@@ -222,7 +226,7 @@ class Shelf:
             try:
                 saved = read_file(path, env)
                 proven_at = max(saved.saved_at, path.stat().st_mtime)
-                return Saved(env, saved.held, proven_at, saved.wall_offset_ms), faults
+                return replace(saved, saved_at=proven_at), faults
             except FileNotFoundError:
                 continue
             except (OSError, ValueError) as error:
@@ -407,7 +411,8 @@ def _own(folder: Path) -> None:
 class Keeper:
     """Writes what one node enforces: within 100 ms of a kill, else each 5 s at most.
 
-    failed: takes what was tried and the error, as often as it happens.
+    failed: takes what was tried and the error, as often as it happens.  place: where
+    the store is, for `Saved`.
     """
 
     def __init__(
@@ -415,8 +420,10 @@ class Keeper:
         shelf: Shelf,
         watcher: Watcher,
         failed: Callable[[str, BaseException], None],
+        place: str = "",
     ) -> None:
         self._shelf = shelf
+        self._place = place
         self._watcher = watcher
         self._failed = failed
         self._seen: Mapping[Key, Record] | None = None
@@ -468,7 +475,7 @@ class Keeper:
             return prove if age_s < _EVERY_S else bool
         self._is_due = False
         env, offset_ms = watcher.store.env, watcher.clock.wall_offset_ms
-        saved = Saved(env, held, clock.unix() - age_s, offset_ms)
+        saved = Saved(env, held, clock.unix() - age_s, offset_ms, self._place)
         return partial(self._write, saved, watcher.current.state == "rewound")
 
     def _prove(self, epoch: str, rev: int) -> None:
