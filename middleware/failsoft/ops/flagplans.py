@@ -21,7 +21,15 @@ from failsoft.flags._splice import replaced
 from failsoft.ops.command import FlagDelete, FlagEdit, FlagPut, FlagRevert
 from failsoft.ops.flagdocs import edited, flag_now, new_document
 from failsoft.ops.flagforms import diff_words
-from failsoft.ops.plan import Plan, known_flags, nearest_targets, row_of, split_kind
+from failsoft.ops.plan import (
+    Plan,
+    check_stored,
+    known_flags,
+    nearest_targets,
+    row_of,
+    split_kind,
+    stored_rev,
+)
 from failsoft.ops.views import ControlRow, FleetView
 from failsoft.store.limits import check_change
 from failsoft.store.protocols import Change
@@ -53,7 +61,7 @@ def _flag_edit(command: FlagEdit, view: FleetView, definitions: Definitions) -> 
 def _flag_put(command: FlagPut, view: FleetView, definitions: Definitions) -> Plan:
     _known(command, view, definitions)
     row = row_of(view, "flag", command.target)
-    if command.if_rev == 0 and row is not None and row.rev:
+    if command.if_rev == 0 and row is not None and stored_rev(row):
         message = f"exists already, written by {row.by} (rev {row.rev})"
         raise Invalid(command.target, message)
     return put_plan(command, view, definitions)
@@ -90,7 +98,7 @@ def put_plan(command: FlagPut, view: FleetView, definitions: Definitions) -> Pla
     json = _over(command.json, flag, row, flag_below(name, definitions))
     check_change(Change("flag", name, "put", json=json))
     moves = _check_moves(command, was, flag, view.evaluators)
-    now = row.rev if row is not None else 0
+    is_lost = row is not None and row.lost
     default = row.default if row else "-"
     return Plan(
         target=command.target,
@@ -101,7 +109,7 @@ def put_plan(command: FlagPut, view: FleetView, definitions: Definitions) -> Pla
         before=flag_now(was)[0] if was else default,
         after=flag_now(json)[0],
         doc=json,
-        if_rev=now if command.if_rev is None else command.if_rev,
+        if_rev=stored_rev(row) if is_lost or command.if_rev is None else command.if_rev,
         needs_end=False,
         warnings=_warnings(name, flag, moves, view, definitions),
         was=was,
@@ -184,7 +192,7 @@ def _flag_revert(
     below = flag_below(command.target.partition(":")[2], definitions)
     under = below.doc.encode() if below else b""
     # Below an edit that no release knows lies what each caller says.
-    rest = "callers' default" if below is None else row.default
+    rest = "callers' default" if row.default == "?" else row.default
     after = flag_now(under)[0] if under else rest
     return _drop(row, "flag-revert", after, under)
 
@@ -206,6 +214,7 @@ def _edit(target: str, view: FleetView) -> ControlRow:
     split_kind(target, ("flag",))
     row = row_of(view, "flag", target)
     if row is not None and row.rev:
+        check_stored(row)
         return row
     edits = [r.target for r in view.controls if r.kind == "flag" and r.rev]
     if row is None:

@@ -13,7 +13,15 @@ from failsoft.ops.views import ControlRow, FleetView
 from failsoft.store.protocols import Change
 from failsoft.telemetry import Definitions
 
-__all__ = ["Plan", "known_flags", "nearest_targets", "row_of", "split_kind"]
+__all__ = [
+    "Plan",
+    "check_stored",
+    "known_flags",
+    "nearest_targets",
+    "row_of",
+    "split_kind",
+    "stored_rev",
+]
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -83,6 +91,21 @@ def row_of(view: FleetView, kind: str, target: str) -> ControlRow | None:
     """Return the row of a target, None when there is none."""
     rows = (r for r in view.controls if r.kind == kind and r.target == target)
     return next(rows, None)
+
+
+def stored_rev(row: ControlRow | None) -> int:
+    """Return the revision a write is compared with; 0 = Redis has no record."""
+    return 0 if row is None or row.lost else row.rev
+
+
+def check_stored(row: ControlRow) -> None:
+    """Raise Invalid when nodes alone hold the record: none is there to take away."""
+    if row.lost:
+        raise Invalid(
+            row.target,
+            "is held by the nodes alone, Redis has lost it; run failsoft store "
+            "rewound, then restore or accept",
+        )
 
 
 def nearest_targets(kind: str, name: str, known: tuple[str, ...]) -> tuple[str, ...]:

@@ -30,7 +30,15 @@ from failsoft.ops.flagplans import FLAG_PLANNERS
 from failsoft.ops.guard import plan_guard
 from failsoft.ops.killfields import check_kill, variant_warnings
 from failsoft.ops.modeparams import enter_mode
-from failsoft.ops.plan import Plan, known_flags, nearest_targets, row_of, split_kind
+from failsoft.ops.plan import (
+    Plan,
+    check_stored,
+    known_flags,
+    nearest_targets,
+    row_of,
+    split_kind,
+    stored_rev,
+)
 from failsoft.ops.stale import span
 from failsoft.ops.views import ControlRow, FleetView
 from failsoft.store.protocols import Change
@@ -187,6 +195,8 @@ def _group_lift(command: GroupLift, view: FleetView, _: Definitions) -> Plan:
     if not rows:
         groups = tuple({f"group:{row.group}" for row in active})
         raise TargetGone(command.target, nearest(command.target, groups))
+    for row in rows:
+        check_stored(row)
     first, *others = (_deleted(row) for row in rows)
     return Plan(
         target=command.target,
@@ -213,6 +223,7 @@ def _deleted(row: ControlRow) -> Change:
 def _active(view: FleetView, kind: str, target: str) -> ControlRow:
     row = row_of(view, kind, target)
     if row is not None and row.active:
+        check_stored(row)
         return row
     if row is not None and row.now == "ended":
         ago = span((view.server_ms - row.until_ms) / 1000)
@@ -246,7 +257,7 @@ def _mode_enter(command: ModeEnter, view: FleetView, definitions: Definitions) -
         before="ON" if active else "off",
         after="ON",
         doc=doc,
-        if_rev=active.rev if active else 0,
+        if_rev=stored_rev(active),
         until=until,
         until_s=until_s,
         answer=entered.answer,

@@ -6,12 +6,23 @@ import msgspec
 import pytest
 
 from failsoft.errors import Invalid, StoreRefused, TargetGone
-from failsoft.ops.command import Command, FlagDelete, FlagEdit, FlagPut, FlagRevert
+from failsoft.ops.command import (
+    Command,
+    Extend,
+    FlagDelete,
+    FlagEdit,
+    FlagPut,
+    FlagRevert,
+    GroupLift,
+    ModeEnter,
+    ModeLeave,
+    Unkill,
+)
 from failsoft.ops.flagforms import diff_words, next_step, put_form, read_form
 from failsoft.ops.plan import Plan
 from failsoft.ops.plans import plan_of
-from failsoft.telemetry import Definitions, FlagDef
-from unit.ops.flagviews import definitions_of, document, split_of, view_of
+from failsoft.telemetry import Definitions, FlagDef, ModeDef
+from unit.ops.flagviews import definitions_of, document, kill, mode, split_of, view_of
 
 TEN = document(targeting=split_of(("on", 10), ("off", 90)), metadata={"x.hash": 3})
 IN_FILE = FlagDef("a", "file", "false", sha8="12345678", doc=TEN.decode())
@@ -119,6 +130,7 @@ def test_what_a_file_declares_is_reverted_and_not_deleted() -> None:
 
     assert (plan.op, plan.after) == ("del", "10%")
     assert planned(FlagDelete("flag:a")).after == "gone"
+    assert planned(FlagRevert("flag:a")).after == "callers' default"
     with pytest.raises(TargetGone, match="nearest: flag:a"):
         planned(FlagDelete("flag:aa"))
 
@@ -153,3 +165,28 @@ def test_differences_are_told_by_rule_or_by_path() -> None:
         document(targeting=raw), document(targeting={"if": [{"or": [1, 3]}, "on"]})
     ) == ("targeting.if[0].or[1] 2 -> 3",)
     assert diff_words(TEN, TEN + b" ") == ("only spacing or order of the text differs",)
+
+
+def test_what_nodes_alone_hold_can_be_written_anew_and_not_taken_away() -> None:
+    records = {"flag/a": TEN, "kill/flag:a": kill(group="INC-1"), "mode/calm": mode()}
+    calm = definitions_of(modes=(ModeDef("calm", "Calm", (), ""),))
+    view = view_of(records, calm)
+    rows = tuple(msgspec.structs.replace(row, lost=True) for row in view.controls)
+    view = msgspec.structs.replace(view, controls=rows)
+    writes: tuple[Command, ...] = (
+        FlagEdit("flag:a", rollout=20),
+        FlagPut("flag:a", document(), if_rev=1),
+        ModeEnter("mode:calm"),
+    )
+    removals: tuple[Command, ...] = (
+        Unkill("flag:a"),
+        Extend("flag:a", 60),
+        ModeLeave("mode:calm"),
+        GroupLift("group:INC-1"),
+        FlagRevert("flag:a"),
+    )
+
+    assert [plan_of(one, view, calm).if_rev for one in writes] == [0, 0, 0]
+    for one in removals:
+        with pytest.raises(Invalid, match="held by the nodes alone"):
+            plan_of(one, view, calm)
