@@ -298,12 +298,15 @@ class Runtime:
 
     @property
     def is_up(self) -> bool:
-        """Whether it follows the store, on a loop that is not closed."""
-        return self._running is not None and not self._running.loop.is_closed()
+        """Whether it follows the store, on a loop not closed, or is about to."""
+        running = self._running
+        is_open = running is not None and not running.loop.is_closed()
+        return is_open or self._alone is not None
 
     def live_alone(self) -> Future[None]:
         """Start on a loop of its own, in a thread; the future is that of `ensure`."""
         self._alone = PrivateLoop()
+        take_over(self)  # now: a fork may come before the node has begun
         return self._alone.run(self.ensure())
 
     def end_alone(self, wait_s: float) -> None:

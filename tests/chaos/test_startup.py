@@ -167,6 +167,50 @@ def test_without_file_descriptors_a_start_is_refused_and_a_child_tries_again(
     assert "restart after a fork" in done.stderr
 
 
+FORK_AMID_START = """
+import os, sys, threading, time
+import failsoft
+from failsoft.lifetime import Lifetime
+from failsoft.runtime import current_runtime
+begin, begun, forked = Lifetime.begin, threading.Event(), threading.Event()
+def held_up(self):
+    begun.set()
+    forked.wait(5)
+    return begin(self)
+Lifetime.begin = held_up
+ours = {"url": sys.argv[1], "env": "startup"}
+starting = threading.Thread(target=failsoft.start, kwargs=ours)
+starting.start()
+begun.wait(5)
+if os.fork() == 0:
+    forked.set()
+    ends = time.monotonic() + 5
+    while not failsoft.flag("price.new", default="") and time.monotonic() < ends:
+        time.sleep(0.01)
+    print("child:", failsoft.flag("price.new", default=""), flush=True)
+    os._exit(0)
+forked.set()
+os.wait()
+starting.join()
+print("parent:", failsoft.flag("price.new", default=""), flush=True)
+failsoft.stop()
+"""
+
+
+def test_a_child_forked_amid_a_start_follows_the_store(redis_url: str) -> None:
+    edit(redis_url, "new")
+
+    done = subprocess.run(
+        [sys.executable, "-c", FORK_AMID_START, redis_url],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+
+    assert done.stdout.splitlines() == ["child: new", "parent: new"]
+
+
 def test_it_starts_anew_after_a_stop(redis_url: str) -> None:
     failsoft.start(url=redis_url, env=ENV)
     failsoft.stop()
