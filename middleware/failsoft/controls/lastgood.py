@@ -476,7 +476,9 @@ class Keeper:
         self._is_due = False
         env, offset_ms = watcher.store.env, watcher.clock.wall_offset_ms
         saved = Saved(env, held, clock.unix() - age_s, offset_ms, self._place)
-        return partial(self._write, saved, watcher.current.state == "rewound")
+        # What was accepted may stand at a lower revision than what lies there.
+        is_back = watcher.current.state == "rewound" or watcher.rewind == "accept"
+        return partial(self._write, saved, is_back)
 
     def _prove(self, epoch: str, rev: int) -> None:
         if not self._shelf.prove(epoch, rev):

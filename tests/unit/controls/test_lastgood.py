@@ -205,6 +205,36 @@ async def test_a_file_that_was_taken_away_is_written_again(tmp_path: Path) -> No
     assert list(kept.held.records) == [("kill", "route:GET /x")]
 
 
+@pytest.mark.anyio
+async def test_what_was_accepted_replaces_a_later_revision(tmp_path: Path) -> None:
+    store = MemoryStore("shop")
+    store.local = False
+    kill = Change("kill", "route:GET /x", "put", json=b"{}")
+    await store.apply(Call("op1", "ana", "a test", (kill,)))
+    lost = Held(100, (await store.load()).epoch, "9-1")
+    shelf = Shelf(tmp_path)
+    shelf.write(Saved("shop", lost, saved_at=123.5))
+    watcher = Watcher(
+        store,
+        node_id="n1",
+        heartbeat=lambda: b"",
+        on_change=lambda _: None,
+        rewind="accept",
+        good=lost,
+    )
+    keeper = Keeper(shelf, watcher, lambda *_: None)
+    watcher.on_change = keeper.note
+    watcher.start()
+    assert await watcher.first_sync(5)
+
+    await keeper.finish()
+
+    await watcher.stop()
+    kept, _ = shelf.read("shop")
+    assert kept is not None
+    assert kept.held.rev == 1
+
+
 def test_only_this_user_may_read_what_is_written(tmp_path: Path) -> None:
     shelf, _ = find_shelf("", "shop", {"XDG_STATE_HOME": str(tmp_path / "state")})
 
