@@ -62,6 +62,7 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 
 def test_a_kill_in_a_real_terminal_without_colours(terminal: Terminal) -> None:
     terminal.eventually("nodes 4/4")
+    terminal.keys("-H", "ff", "fe", "c3", "28")  # no UTF-8: a line or a paste may be
     terminal.keys("W")
     terminal.eventually("Reason or ticket")
     terminal.keys("INC-311", "Enter")

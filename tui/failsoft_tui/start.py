@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from failsoft.ops.operator import Operator
 from failsoft_tui.app import FailsoftApp
 from failsoft_tui.process import LOST_TERMINAL, log_file, watch_terminal
+from failsoft_tui.terminal import TerminalDriver
 
 __all__ = ["is_ascii_locale", "start"]
 
@@ -56,6 +57,7 @@ async def _run(
     factory: Callable[[], Awaitable[Operator]], ascii_only: bool, mouse: bool
 ) -> int:
     app = FailsoftApp(factory, ascii_only=ascii_only)
+    app.driver_class = TerminalDriver
     loop = asyncio.get_running_loop()
 
     def leave(status: int) -> None:
