@@ -317,30 +317,33 @@ class FleetMerge:
         live = self.nodes.live
         first = self.rings.second - WINDOW_S + 1
         fleet = Counts()
-        rates = [0.0, 0.0, 0.0, 0.0]
+        rates = [0.0, 0.0, 0.0, 0.0, 0.0]
         for node, window in self.rings.nodes.items():
             span_s, sums = window.since(first)
             if node in live and span_s:
                 fleet.add(sums)
-                counts = (sums.n, sums.refused, sums.shed, sums.gone)
+                counts = (sums.n, sums.errors, sums.refused, sums.shed, sums.gone)
                 rates = [r + c / span_s for r, c in zip(rates, counts, strict=True)]
         total = self.rings.total
         few = total.now.n < FEW_CALLS
         hist = total.minute.hist if few else total.now.hist
         p50, p95, p99 = shown_percentiles(hist)
-        counted = total.minute if few else fleet
+        # Of rates, not of counts: a node with a second more in its window, and all of
+        # the errors, would weigh too much.
+        n, errors = (total.minute.n, total.minute.errors) if few else rates[:2]
+        calls = total.minute.n if few else fleet.n
         active = [row for row in controls if row.active]
         ends = [row.until_ms for row in active if row.until_ms > now_ms]
         return Totals(
             rps=rates[0],
             n=fleet.n,
-            err_rate=counted.errors / counted.n if counted.n >= FEW_CALLS else None,
+            err_rate=errors / n if calls >= FEW_CALLS else None,
             p50=p50,
             p95=p95,
             p99=p99,
-            refused_per_s=rates[1],
-            shed_per_s=rates[2],
-            gone_per_s=rates[3],
+            refused_per_s=rates[2],
+            shed_per_s=rates[3],
+            gone_per_s=rates[4],
             inflight=self.nodes.inflight(),
             nodes_live=len(live),
             nodes_known=self.nodes.known,

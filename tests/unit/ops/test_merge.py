@@ -39,6 +39,20 @@ def test_rates_and_percentiles_are_those_of_all_nodes_together() -> None:
     assert view.totals.p50 == pay.p50
 
 
+def test_the_ratio_of_the_fleet_is_that_of_rates_where_nodes_saw_unlike_spans() -> None:
+    fleet = Fleet()
+    fleet.nodes = {"n1": beat("n1"), "n2": beat("n2")}
+    good = [RouteTick("POST /pay", 10, hist={100: 10})]
+    bad = [RouteTick("POST /pay", 10, errors=10, hist={100: 10})]
+
+    for _ in range(5):
+        fleet.second({"n1": good})
+    for _ in range(5):
+        view = fleet.second({"n1": good, "n2": bad})
+
+    assert (view.totals.rps, view.totals.err_rate) == (20.0, 0.5)
+
+
 def test_impact_weighs_errors_by_criticality_and_ranks_first() -> None:
     fleet = Fleet()
 
