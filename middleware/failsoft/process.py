@@ -11,6 +11,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
+from failsoft.controls.gauges import Facts, show_gauges
 from failsoft.events import Swapped, tell
 from failsoft.pipeline import CURRENT
 
@@ -36,6 +37,15 @@ def take_over(runtime: Runtime) -> None:
     """Let a runtime speak for this process."""
     global _current, _dormant
     _current, _dormant = runtime, None
+    show_gauges(_facts)
+
+
+def _facts() -> Facts | None:
+    runtime = _current
+    if runtime is None:
+        return None
+    snapshot = runtime.snapshot
+    return runtime.control_age_s, snapshot.revision, snapshot.state
 
 
 def resign(runtime: Runtime, wait_s: float) -> None:

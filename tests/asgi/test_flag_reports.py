@@ -129,11 +129,14 @@ async def test_a_kept_failure_names_the_flags_it_saw(
     assert flight.flags == (("price", "on"),)
 
 
-def test_the_applications_meter_counts_evaluations_by_variant() -> None:
+async def test_the_applications_meter_counts_evaluations_and_reads_controls(
+    guard: Any,
+) -> None:
     from opentelemetry import metrics
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
+    await guard(Starlette())
     exposures = Exposures()  # before the application sets a provider
     reader = InMemoryMetricReader()
     metrics.set_meter_provider(MeterProvider([reader], shutdown_on_exit=False))
@@ -144,13 +147,18 @@ def test_the_applications_meter_counts_evaluations_by_variant() -> None:
     exposures.tell(taken)
 
     data: Any = reader.get_metrics_data()
-    (metric,) = data.resource_metrics[0].scope_metrics[0].metrics
+    told = {m.name: m for m in data.resource_metrics[0].scope_metrics[0].metrics}
+    metric = told["failsoft.flag.evaluations"]
     key, variant = "feature_flag.key", "feature_flag.result.variant"
     counted = {
         (p.attributes[key], p.attributes[variant]): p.value
         for p in metric.data.data_points
     }
-    assert metric.name == "failsoft.flag.evaluations"
+    (state,) = told["failsoft.control.state"].data.data_points
+    (age,) = told["failsoft.control.age"].data.data_points
+    (revision,) = told["failsoft.control.revision"].data.data_points
+    assert (state.attributes["failsoft.control.state"], revision.value) == ("local", 0)
+    assert age.value < 5
     assert counted == {("price", "on"): 3, ("price", "off"): 4}
     assert taken == {"price": {"on": 3, "off": 4}}
     assert exposures.take() == {}
