@@ -20,13 +20,11 @@ from failsoft.flags._parse import parse_flag
 from failsoft.flags.importers.flagd import FlagdFile, hash_frozen, unhashed
 from failsoft.ops.flagforms import diff_words
 from failsoft.ops.plan import Plan
-from failsoft.store.limits import KIND_CAPS, check_change
+from failsoft.store.limits import KIND_CAPS, check_change, split_calls
 from failsoft.store.protocols import Change, ControlSet
 
 __all__ = ["FlagImport", "calls_of", "import_plan", "plan_import"]
 
-CALL_CHANGES = 1_000
-_CALL_BYTES = 4 << 20  # a call is one command: the store answers nobody meanwhile
 _NAMED = 20
 _COVERED = 50
 
@@ -256,23 +254,10 @@ def calls_of(found: FlagImport) -> Iterator[tuple[str, tuple[Change, ...]]]:
     The id is that of the content and of what it was compared with: a call of unknown
     outcome is repeated under it, a new import after other edits is another.
     """
-    for changes in _chunks(found.changes):
+    for changes in split_calls(found.changes):
         digest = hashlib.blake2b(f"{found.epoch} {found.rev}".encode(), digest_size=8)
         for change in changes:
             head = f"{change.kind} {change.name} {change.op} {change.if_rev} "
             digest.update(head.encode())
             digest.update(hashlib.blake2b(change.json, digest_size=16).digest())
         yield digest.hexdigest(), changes
-
-
-def _chunks(changes: Iterable[Change]) -> Iterator[tuple[Change, ...]]:
-    held: list[Change] = []
-    size = 0
-    for change in changes:
-        if held and (len(held) == CALL_CHANGES or size > _CALL_BYTES):
-            yield tuple(held)
-            held, size = [], 0
-        held.append(change)
-        size += len(change.json)
-    if held:
-        yield tuple(held)

@@ -6,7 +6,7 @@ what would be written, and only if Redis still holds what the preview was made o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Protocol
 
@@ -40,13 +40,13 @@ from failsoft.ops.storeviews import (
     StoreStatus,
 )
 from failsoft.ops.views import Applied
+from failsoft.store.limits import split_calls
 from failsoft.store.protocols import Call, Change, OfferStore
 from failsoft.telemetry import Heartbeat
 
 __all__ = ["StoreDesk"]
 
 _TRIES = 5
-_CHUNK, _CHUNK_BYTES = 1_000, 4 * 1024 * 1024
 _NAMED = 20
 _COMPARED = 5  # offers that are read and compared at once
 _TIER_WHY = {
@@ -151,7 +151,7 @@ class StoreDesk:
 
     async def _write(self, shown: Recovery, why: str) -> Applied:
         epoch = shown.epoch
-        for number, changes in enumerate(_chunks(shown.changes)):
+        for number, changes in enumerate(split_calls(shown.changes)):
             call = self._call(shown, why, f"{number}", changes, epoch)
             epoch = (await self._store.apply(call)).epoch
         call = self._call(shown, why, "accept", (), epoch, accept=shown.epochs)
@@ -298,16 +298,3 @@ def _is_same(one: Record, other: Record) -> bool:
 def _restored(key: Key, record: Record, now: Record | None) -> Change:
     until, if_rev = str(record.until_ms), now.rev if now else 0
     return Change(*key, "restore", if_rev, until, record.json)
-
-
-def _chunks(changes: Iterable[Change]) -> Iterator[tuple[Change, ...]]:
-    chunk: list[Change] = []
-    size = 0
-    for change in changes:
-        if chunk and (len(chunk) == _CHUNK or size > _CHUNK_BYTES):
-            yield tuple(chunk)
-            chunk, size = [], 0
-        chunk.append(change)
-        size += len(change.json)
-    if chunk:
-        yield tuple(chunk)

@@ -7,16 +7,25 @@ Counts of records per kind are judged where the write happens (`KIND_CAPS`).
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 
 from failsoft.errors import DefinitionError, StoreRefused
 from failsoft.store.protocols import KINDS, Call, Change
 
-__all__ = ["KIND_CAPS", "MAX_TTL_MS", "check_call", "check_change", "check_env"]
+__all__ = [
+    "KIND_CAPS",
+    "MAX_TTL_MS",
+    "check_call",
+    "check_change",
+    "check_env",
+    "split_calls",
+]
 
 KIND_CAPS = {kind: {"flag": 20_000, "kill": 500}.get(kind, 1_000) for kind in KINDS}
 MIN_TTL_MS = 10_000
 MAX_TTL_MS = 30 * 86_400_000
 _MAX_CHANGES = 1_000
+_CALL_BYTES = 4 << 20  # a call is one command: the store answers nobody meanwhile
 _MAX_NAME = 200
 _MAX_JSON_BYTES = 32 * 1024
 _MAX_KILL_BYTES = 4 * 1024
@@ -35,6 +44,20 @@ def check_env(env: str) -> str:
             ]
         )
     return env
+
+
+def split_calls(changes: Iterable[Change]) -> Iterator[tuple[Change, ...]]:
+    """Yield the changes in order, each part as many as one call should carry."""
+    held: list[Change] = []
+    size = 0
+    for change in changes:
+        if held and (len(held) == _MAX_CHANGES or size > _CALL_BYTES):
+            yield tuple(held)
+            held, size = [], 0
+        held.append(change)
+        size += len(change.json)
+    if held:
+        yield tuple(held)
 
 
 def check_call(call: Call) -> None:
