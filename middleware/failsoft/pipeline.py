@@ -6,14 +6,26 @@ the Exchange and returns None, or the `Rejection` that answers the request.
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from failsoft.controls.snapshot import Snapshot
 
-__all__ = ["CURRENT", "SETTLED", "Exchange", "Plan", "Rejection", "Scope"]
+__all__ = [
+    "CURRENT",
+    "SETTLED",
+    "BodyChange",
+    "BodyLook",
+    "BodyPlan",
+    "Exchange",
+    "Headers",
+    "Plan",
+    "Rejection",
+    "Scope",
+]
 
 Scope = MutableMapping[str, Any]
 
@@ -57,6 +69,29 @@ class Rejection:
 Hook = Callable[["Exchange"], Rejection | None]
 
 
+# Takes a complete body; returns the one to go on with (the same for no change).
+BodyChange = Callable[["Exchange", bytes], bytes | Rejection]
+# Takes a complete body that has gone on already.
+BodyLook = Callable[["Exchange", bytes], None]
+Headers = list[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class BodyPlan:
+    """What is done with JSON bodies of one direction on one route.
+
+    changes: in order; the body is held back until they are done.  look: sees the
+    bytes that went on, and holds nothing back.  is_required: a body that cannot be
+    given to `changes` is refused instead of passed on.  statuses: of answers it is
+    for, None for all.
+    """
+
+    changes: tuple[BodyChange, ...] = ()
+    look: BodyLook | None = None
+    is_required: bool = False
+    statuses: Callable[[int], bool] | None = None
+
+
 class Plan:
     """What one route does with a request, compiled at one revision.
 
@@ -64,16 +99,24 @@ class Plan:
     notices: response headers to add.  cell: this route's counters, kept across
     plans, so that a swap loses no count.  facts: what rules of flags may read of
     the route, made at first use.
+
+    body, answer: what is done with bodies, None for nothing.  start: may change
+    status and headers of an answer, in place.  by_version: the plans of versions
+    that differ from this one, by version id; None without a contract.
     """
 
     __slots__ = (
         "admit",
+        "answer",
+        "body",
+        "by_version",
         "cell",
         "criticality",
         "facts",
         "key",
         "method",
         "notices",
+        "start",
         "template",
     )
 
@@ -92,6 +135,11 @@ class Plan:
         self.admit = admit
         self.notices = notices
         self.facts: dict[str, str] | None = None
+        self.body: BodyPlan | None = None
+        self.answer: BodyPlan | None = None
+        # Takes (exchange, status, headers), returns the status.
+        self.start: Callable[[Exchange, int, Headers], int] | None = None
+        self.by_version: Mapping[str, Plan] | None = None
 
 
 class Exchange:
@@ -100,17 +148,22 @@ class Exchange:
     Handlers reach it as `failsoft.current()` and may set `targeting_key` (str) and
     add to `context` (dict) for flags.  status is 0 until the response starts;
     phase is 0 before, 1 during and 2 after the response, 3 when all is done; then
-    the scope is empty.
+    the scope is empty.  version is the id the request speaks, "" without a
+    contract; resolved is what the versions stage keeps of it.  consumer is the
+    hashed caller, "" while nobody asked.  drift counts findings in its bodies.
     """
 
     __slots__ = (
         "_context",
+        "consumer",
+        "drift",
         "ended_ns",
         "exception",
         "flags",
         "phase",
         "plan",
         "rejection",
+        "resolved",
         "runtime",
         "scope",
         "sent_bytes",
@@ -123,6 +176,7 @@ class Exchange:
         "token",
         "trace_flags",
         "trace_id",
+        "version",
     )
 
     def __init__(self, scope: Scope, runtime: Any, started_ns: int) -> None:
@@ -145,6 +199,10 @@ class Exchange:
         self.trace_id: int = 0
         self.span_id: int = 0
         self.trace_flags = 0
+        self.version = ""
+        self.resolved: Any = None
+        self.consumer = ""
+        self.drift = 0
 
     def settle(self) -> None:
         """Let go of the request: what outlives it keeps ids, plan and context."""

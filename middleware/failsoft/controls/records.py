@@ -14,9 +14,14 @@ from failsoft.store.protocols import KINDS, parse_value
 
 __all__ = [
     "KINDS",
+    "BrownoutDoc",
+    "DriftAckDoc",
     "KillDoc",
     "ModeDoc",
+    "PinDoc",
     "Record",
+    "SunsetDoc",
+    "ToleranceDoc",
     "encode_doc",
     "parse_record",
 ]
@@ -51,9 +56,87 @@ class ModeDoc(msgspec.Struct, frozen=True, omit_defaults=True):
     since_ms: int = 0
 
 
+class PinDoc(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A consumer's version; name of the record = the consumer as it names itself."""
+
+    who: str
+    why: str
+    version: str
+    v: int = 1
+    since_ms: int = 0
+
+
+class BrownoutDoc(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A brownout started by hand; name of the record = name of the brownout.
+
+    routes: globs.  versions: ids, empty for all.  percent: 0..100 of `by` request
+    or consumer.  only, exempt: consumers.  status 503, 410 or 429.  stop: ends the
+    defined brownout of this name instead of starting one.
+    """
+
+    who: str
+    why: str
+    v: int = 1
+    routes: tuple[str, ...] = ("* *",)
+    versions: tuple[str, ...] = ()
+    percent: float = 100.0
+    by: str = "request"
+    only: tuple[str, ...] = ()
+    exempt: tuple[str, ...] = ()
+    status: int = 503
+    stop: bool = False
+    since_ms: int = 0
+
+
+class ToleranceDoc(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A named tolerance or a handling; name of the record = its name.
+
+    route, consumer: globs and names, "" for all.  With `handling` it sets the level
+    there; else it allows repairs of `kind` at `path`, with `value` what the kind
+    needs (`from`, `value`, `to`).  stop: ends the declared one of this name.
+    """
+
+    who: str
+    why: str
+    v: int = 1
+    route: str = "* *"
+    consumer: str = ""
+    path: str = ""
+    kind: str = ""
+    value: Any = None
+    handling: str = ""
+    owner: str = ""
+    stop: bool = False
+    since_ms: int = 0
+
+
+class SunsetDoc(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A later sunset; name of the record = version id.  sunset: `2026-12-31`."""
+
+    who: str
+    why: str
+    sunset: str
+    v: int = 1
+    since_ms: int = 0
+
+
+class DriftAckDoc(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Somebody knows of a drift entry; name of the record = its id."""
+
+    who: str
+    why: str
+    v: int = 1
+    since_ms: int = 0
+
+
 DOCS: dict[str, type[msgspec.Struct]] = {
     "kill": KillDoc,
     "mode": ModeDoc,
+    "pin": PinDoc,
+    "brownout": BrownoutDoc,
+    "tolerance": ToleranceDoc,
+    "version": SunsetDoc,
+    "drift": DriftAckDoc,
 }
 
 

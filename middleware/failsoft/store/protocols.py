@@ -42,6 +42,8 @@ KINDS = (
     "brownout",
     "pin",
     "tolerance",
+    "version",
+    "drift",
 )
 
 

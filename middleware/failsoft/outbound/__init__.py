@@ -1,0 +1,1 @@
+"""Calls to dependencies: what their answers look like, against what they declare."""

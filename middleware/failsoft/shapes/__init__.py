@@ -1,0 +1,1 @@
+"""Shapes of JSON: a graph of schemas, and what is worked out from it.  Pure."""

@@ -1,0 +1,1 @@
+"""Tolerant reading: what is read differently than declared, on record."""
