@@ -10,6 +10,7 @@ from failsoft.telemetry._histogram import (
 )
 from failsoft.telemetry._window import RouteCell, Window
 from failsoft.telemetry._wire import (
+    BrownoutDef,
     Definitions,
     FlagDef,
     Flight,
@@ -20,6 +21,8 @@ from failsoft.telemetry._wire import (
     ReadTick,
     RouteTick,
     Tick,
+    ToleranceDef,
+    VersionDef,
     decode_definitions,
     decode_flight,
     decode_heartbeat,
@@ -29,6 +32,7 @@ from failsoft.telemetry._wire import (
 )
 
 __all__ = [
+    "BrownoutDef",
     "Definitions",
     "FlagDef",
     "Flight",
@@ -40,6 +44,8 @@ __all__ = [
     "RouteCell",
     "RouteTick",
     "Tick",
+    "ToleranceDef",
+    "VersionDef",
     "Window",
     "bucket_of",
     "bucket_value_us",

@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 __all__ = [
+    "BrownoutDef",
     "Definitions",
     "FlagDef",
     "Flight",
@@ -21,6 +22,8 @@ __all__ = [
     "ReadTick",
     "RouteTick",
     "Tick",
+    "ToleranceDef",
+    "VersionDef",
     "decode_definitions",
     "decode_flight",
     "decode_heartbeat",
@@ -99,6 +102,57 @@ class FlagDef(msgspec.Struct, frozen=True, array_like=True):
     doc: str = ""
 
 
+class VersionDef(msgspec.Struct, frozen=True, array_like=True):
+    """A declared version of the API, oldest first in `Definitions`.
+
+    id: as clients name it.  deprecated, sunset: ISO dates, "" for none.  changes:
+    what became different in it, as (op in words, routes that it reaches).
+    after: past sunset `gone` refuses, `serve` only announces.
+    """
+
+    id: str
+    deprecated: str = ""
+    sunset: str = ""
+    link: str = ""
+    changes: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    after: str = "gone"
+
+
+class BrownoutDef(msgspec.Struct, frozen=True, array_like=True):
+    """A declared brownout.  routes: globs.  versions: ids, empty for all.
+
+    windows: (start ms, end ms), earliest first, at most 100.  percent: 0..100 of
+    `by` request or consumer.  only, exempt: consumers.
+    """
+
+    name: str
+    routes: tuple[str, ...] = ("* *",)
+    versions: tuple[str, ...] = ()
+    windows: tuple[tuple[int, int], ...] = ()
+    percent: float = 100.0
+    by: str = "request"
+    status: int = 503
+    only: tuple[str, ...] = ()
+    exempt: tuple[str, ...] = ()
+
+
+class ToleranceDef(msgspec.Struct, frozen=True, array_like=True):
+    """A declared tolerance.  route, consumer: globs, "" for all.
+
+    path: as in `shapes.findings`.  kind: of repair.  until: ISO date, its last day.
+    """
+
+    name: str
+    route: str = "* *"
+    consumer: str = ""
+    path: str = ""
+    kind: str = ""
+    value: Any = None
+    until: str = ""
+    reason: str = ""
+    owner: str = ""
+
+
 class Definitions(msgspec.Struct, frozen=True):
     """What a node's release declares; published once under its digest."""
 
@@ -109,6 +163,12 @@ class Definitions(msgspec.Struct, frozen=True):
     kill_default_s: float = 3600.0  # how long a kill lasts unless said
     kill_most_s: float = 30 * 86_400.0
     evaluators: tuple[tuple[str, str], ...] = ()  # of flags files: name, JSON
+    versions: tuple[VersionDef, ...] = ()  # oldest first, empty without a contract
+    brownouts: tuple[BrownoutDef, ...] = ()
+    pins: tuple[tuple[str, str], ...] = ()  # consumer, version id
+    tolerances: tuple[ToleranceDef, ...] = ()
+    handlings: tuple[tuple[str, str, str], ...] = ()  # handling, route, consumer
+    version_default: str = ""  # oldest, newest, required or an id
 
 
 class RouteTick(msgspec.Struct, frozen=True, array_like=True):
