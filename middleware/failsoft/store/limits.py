@@ -14,16 +14,17 @@ from failsoft.store.protocols import KINDS, Call, Change
 
 __all__ = [
     "KIND_CAPS",
-    "MAX_TTL_MS",
     "check_call",
     "check_change",
     "check_env",
+    "max_ttl_ms",
     "split_calls",
 ]
 
 KIND_CAPS = {kind: {"flag": 20_000, "kill": 500}.get(kind, 1_000) for kind in KINDS}
 MIN_TTL_MS = 10_000
-MAX_TTL_MS = 30 * 86_400_000
+_DAY_MS = 86_400_000
+_MAX_TTL_DAYS = {"tolerance": 90}
 _MAX_CHANGES = 1_000
 _CALL_BYTES = 4 << 20  # a call is one command: the store answers nobody meanwhile
 _MAX_NAME = 200
@@ -104,7 +105,12 @@ def check_change(change: Change) -> None:
             where=where,
         )
     if change.op != "del":
-        _check_until(change.until, where)
+        _check_until(change, where)
+
+
+def max_ttl_ms(kind: str) -> int:
+    """Return how long a record of a kind may last, if it has an end."""
+    return _MAX_TTL_DAYS.get(kind, 30) * _DAY_MS
 
 
 def _check_name(name: str, where: str) -> None:
@@ -123,12 +129,15 @@ def _check_name(name: str, where: str) -> None:
         )
 
 
-def _check_until(until: str, where: str) -> None:
+def _check_until(change: Change, where: str) -> None:
+    until, most_ms = change.until, max_ttl_ms(change.kind)
     if not _UNTIL.fullmatch(until):
         raise StoreRefused(
             f"until {until!r} must be 0, +milliseconds or milliseconds", where=where
         )
-    if until.startswith("+") and not MIN_TTL_MS <= int(until) <= MAX_TTL_MS:
+    if until.startswith("+") and not MIN_TTL_MS <= int(until) <= most_ms:
         raise StoreRefused(
-            f"ends in {int(until) / 1000:g} s, allowed are 10 s to 30 d", where=where
+            f"ends in {int(until) / 1000:g} s, allowed are 10 s to "
+            f"{most_ms // _DAY_MS} d",
+            where=where,
         )

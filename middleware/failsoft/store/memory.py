@@ -16,7 +16,8 @@ from dataclasses import replace
 from failsoft import clock
 from failsoft.errors import StoreConflict, StoreRefused, StoreRewound
 from failsoft.store.audit import emit
-from failsoft.store.limits import KIND_CAPS, MAX_TTL_MS, check_call, check_env
+from failsoft.store.limits import KIND_CAPS, check_call, check_env, max_ttl_ms
+from failsoft.store.memorydrift import MemoryDrift
 from failsoft.store.memoryflags import MemoryFlagCounts
 from failsoft.store.memoryresync import MemoryResync
 from failsoft.store.protocols import (
@@ -190,10 +191,10 @@ class _Controls(_Process):
         until_ms = int(change.until) + (now_ms if change.until[0] == "+" else 0)
         if change.op == "restore":
             return -1 if 0 < until_ms <= now_ms else until_ms
-        if until_ms and not now_ms < until_ms <= now_ms + MAX_TTL_MS:
+        if until_ms and not now_ms < until_ms <= now_ms + max_ttl_ms(change.kind):
             raise StoreRefused(
                 f"ends {(until_ms - now_ms) / 1000:g} s from now, allowed are 0 s to "
-                f"{MAX_TTL_MS // 86_400_000} d",
+                f"{max_ttl_ms(change.kind) // 86_400_000} d",
                 where=f"{change.kind}/{change.name}",
             )
         return until_ms
@@ -339,7 +340,9 @@ class _Observations(_Process):
         return list(itertools.islice(reversed(self._attempts), count))
 
 
-class MemoryStore(_Controls, _Observations, MemoryFlagCounts, MemoryResync):
+class MemoryStore(
+    _Controls, _Observations, MemoryFlagCounts, MemoryDrift, MemoryResync
+):
     """Every store protocol within one process.
 
     now: Unix seconds, the clock that decides when records end.
@@ -348,6 +351,7 @@ class MemoryStore(_Controls, _Observations, MemoryFlagCounts, MemoryResync):
     def __init__(self, env: str, now: Callable[[], float] = clock.unix) -> None:
         super().__init__(env, now)
         MemoryFlagCounts.__init__(self, self._now_ms)
+        MemoryDrift.__init__(self, self._now_ms)
         MemoryResync.__init__(self)
 
     async def read(self, *, ticks_after: str, flights_after: str) -> Observed:

@@ -221,6 +221,15 @@ async def test_an_end_in_the_past_is_refused(store: ControlStore) -> None:
         await store.apply(call(put("x", until=soon(-5))))
 
 
+async def test_a_tolerance_may_last_90_days_and_no_longer(store: ControlStore) -> None:
+    day_s = 86_400.0
+
+    await store.apply(call(put("x", kind="tolerance", until=soon(89 * day_s))))
+
+    with pytest.raises(StoreRefused, match="allowed are 0 s to 90 d"):
+        await store.apply(call(put("y", kind="tolerance", until=soon(91 * day_s))))
+
+
 async def test_more_records_than_a_kind_holds_are_refused(store: ControlStore) -> None:
     await store.apply(call(*(put(f"k{n}") for n in range(500))))
 

@@ -12,7 +12,7 @@
 --   dup rev epoch now_ms                this op_id was written before: its answer
 --   epoch rev epoch                     the epoch is not the wanted one
 --   conflict rev now_ms (i value)*      changes i differ; value now, "" = absent
---   until i now_ms                      change i ends in the past or after 30 days
+--   until i now_ms                      change i ends in the past or after 30 days (tolerance: 90)
 --   limit kind count                    the kind would hold `count` records
 -- Errors: those of Redis (NOPERM, READONLY, OOM, WRONGTYPE).
 -- Only `ok` writes changes; every answer but dup and epoch may sweep due records.
@@ -25,7 +25,8 @@ local base, accept, n = tonumber(ARGV[7]), ARGV[8], tonumber(ARGV[9])
 local writes = n > 0 or accept ~= ''
 local FIELDS, FIRST_HASH, FIRST_CHANGE = 6, 4, 9
 local CAPS, OTHER_CAP = { flag = 20000, kill = 500 }, 1000
-local MAX_TTL_MS, SWEEP, LOG_LENGTH, LINEAGE = 2592000000, 100, 10000, 16
+local TTLS_MS, MAX_TTL_MS = { tolerance = 7776000000 }, 2592000000
+local SWEEP, LOG_LENGTH, LINEAGE = 100, 10000, 16
 
 local function whole(number) return string.format('%.0f', number) end
 
@@ -124,7 +125,7 @@ for i = 1, n do
     local ends = tonumber(c.ends)
     if c.op == 'restore' then
       c.over = ends ~= 0 and ends <= now
-    elseif ends ~= 0 and (ends <= now or ends > now + MAX_TTL_MS) then
+    elseif ends ~= 0 and (ends <= now or ends > now + (TTLS_MS[kind_of[c.h]] or MAX_TTL_MS)) then
       return refuse({ 'until', tostring(i), whole(now) })
     end
     c.ends = whole(ends)

@@ -22,7 +22,7 @@ from failsoft.errors import (
     StoreUnavailable,
 )
 from failsoft.store.audit import emit
-from failsoft.store.limits import KIND_CAPS, MAX_TTL_MS, check_call
+from failsoft.store.limits import KIND_CAPS, check_call, max_ttl_ms
 from failsoft.store.protocols import (
     KINDS,
     Answer,
@@ -307,7 +307,7 @@ def _refusal(call: Call, status: str, rest: list[str]) -> StoreError:
         in_s = (int(change.until) - int(rest[1])) / 1000
         return StoreRefused(
             f"ends {in_s:g} s from now, allowed are 0 s to "
-            f"{MAX_TTL_MS // 86_400_000} d",
+            f"{max_ttl_ms(change.kind) // 86_400_000} d",
             where=f"{change.kind}/{change.name}",
         )
     kind, count = rest
