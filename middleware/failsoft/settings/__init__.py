@@ -11,6 +11,7 @@ from failsoft.settings._sources import load_settings
 from failsoft.settings._values import (
     CRITICALITIES,
     FAIL_POLICIES,
+    ContractSettings,
     FlagDeclaration,
     FlagSettings,
     KillSettings,
@@ -27,6 +28,7 @@ from failsoft.settings._values import (
 __all__ = [
     "CRITICALITIES",
     "FAIL_POLICIES",
+    "ContractSettings",
     "FlagDeclaration",
     "FlagSettings",
     "KillSettings",

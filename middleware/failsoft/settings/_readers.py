@@ -22,6 +22,7 @@ __all__ = ["is_date", "is_flag_key", "mask_text", "mask_url", "parse_span_s"]
 _UNREADABLE = "(not shown: quote / and # in its password as %2F and %23)"
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_UNITS_BYTES = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
 _FILE_MAX_BYTES = 65_536
 
 
@@ -195,6 +196,68 @@ class Span:
             todo = f"choose a span from {self.low} to {self.high}"
             raise Fault("is out of range", todo)
         return seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Reads a number of bytes within bounds given as text."""
+
+    low: str
+    high: str
+
+    def __call__(self, raw: object, at: At) -> int:
+        size = _size(raw, at)
+        if not _size(self.low, at) <= size <= _size(self.high, at):
+            todo = f"choose a size from {self.low} to {self.high}"
+            raise Fault("is out of range", todo)
+        return size
+
+
+def _size(raw: object, at: At) -> int:
+    is_number = isinstance(raw, int) and not isinstance(raw, bool)
+    if is_number and at.source == "arguments":
+        return int(raw)  # type: ignore[call-overload, no-any-return]
+    text = str(raw).strip()
+    if is_number or text.isdecimal():
+        line = f"{at.key}={text}KiB" if at.source == "environment" else f'"{text}KiB"'
+        raise Fault("has no unit", f"write {line}, or with B or MiB")
+    match = re.fullmatch(r"([0-9]+)(B|KiB|MiB|GiB)", text)
+    if match is None:
+        raise Fault("is no size", 'write it like "512B", "64KiB" or "8MiB"')
+    return int(match[1]) * _UNITS_BYTES[match[2]]
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Reads a number per second within bounds."""
+
+    low: float
+    high: float
+
+    def __call__(self, raw: object, at: At) -> float:
+        if at.source == "environment" and isinstance(raw, str):
+            raw = _number(raw)
+        is_number = isinstance(raw, int | float) and not isinstance(raw, bool)
+        if not is_number or not self.low <= raw <= self.high:  # type: ignore[operator]
+            todo = f"write a number from {self.low:g} to {self.high:g}, without quotes"
+            raise Fault("is no number in range", todo)
+        return float(raw)  # type: ignore[arg-type]
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def read_header_names(raw: object, at: At) -> tuple[str, ...]:
+    """Read names of headers, as ASGI gives them: in lower case."""
+    names = read_texts(raw, at)
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}", name):
+            raise Fault(f"holds {name!r}, which is no header", "write X-Signature")
+    return tuple(name.lower() for name in names)
 
 
 def _seconds(raw: object, at: At) -> float:

@@ -12,8 +12,9 @@ from typing import Any
 
 from failsoft.errors import DefinitionError
 from failsoft.settings._keys import ENVIRONMENT, SECTIONS
-from failsoft.settings._readers import ABSENT, At, Span, read_fields
+from failsoft.settings._readers import ABSENT, At, Size, Span, read_fields
 from failsoft.settings._values import (
+    ContractSettings,
     FlagSettings,
     KillSettings,
     Settings,
@@ -148,6 +149,7 @@ def _build(values: _Values) -> Settings:
         kill=KillSettings(**_part(values, "kill")),
         tracing=TracingSettings(**_part(values, "tracing")),
         telemetry=TelemetrySettings(**_part(values, "telemetry")),
+        contracts=ContractSettings(**_part(values, "contracts")),
         routes=MappingProxyType(_part(values, "routes")),
         modes=MappingProxyType(_part(values, "mode")),
         never=values.get(("modes", "never"), ()),
@@ -156,13 +158,13 @@ def _build(values: _Values) -> Settings:
 
 def _part(values: _Values, section: str) -> dict[str, Any]:
     readers = SECTIONS[section]
-    spans = {
-        key
+    units = {Span: "_s", Size: "_bytes"}
+    suffixes = {
+        key: units.get(type(reader), "")
         for key, reader in (readers.items() if isinstance(readers, dict) else ())
-        if isinstance(reader, Span)
     }
     return {
-        f"{key}_s" if key in spans else key: value
+        f"{key}{suffixes.get(key, '')}": value
         for (owner, key), value in values.items()
         if owner == section
     }

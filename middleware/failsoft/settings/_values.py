@@ -88,6 +88,29 @@ class TelemetrySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ContractSettings:
+    """What work on bodies may cost; beyond it bodies pass unread, or are refused.
+
+    inline_max: longer ones are worked on in a thread.  body_max: of one body, what
+    is transformed or watched at all.  buffer_total: held by one process at a time.
+    gate_full_max: longer bodies are checked for drift only by sample, a share of
+    gate_sample, up to gate_sampled_max.  walks_per_s, route_walks_per_s: bodies
+    listed in full, of the process and of one route.  signed_headers: lower case,
+    mark a body that is signed besides the known names.
+    """
+
+    inline_max_bytes: int = 256 * 1024
+    body_max_bytes: int = 8 * 1024 * 1024
+    buffer_total_bytes: int = 64 * 1024 * 1024
+    gate_full_max_bytes: int = 16 * 1024
+    gate_sampled_max_bytes: int = 1024 * 1024
+    gate_sample: float = 0.1
+    walks_per_s: float = 200.0
+    route_walks_per_s: float = 20.0
+    signed_headers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RoutePolicy:
     """What is declared for the routes of one glob.  None = not said here."""
 
@@ -141,6 +164,7 @@ class Settings:
     kill: KillSettings = KillSettings()
     tracing: TracingSettings = TracingSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
+    contracts: ContractSettings = ContractSettings()
     routes: Mapping[str, RoutePolicy] = field(default_factory=dict)
     modes: Mapping[str, ModeDefinition] = field(default_factory=dict)
     never: tuple[str, ...] = ()
