@@ -8,9 +8,11 @@ own span inside us (`opens_inside`), we open none and read it when the answer st
 
 from __future__ import annotations
 
+import logging
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar, Token
 from copy import copy
 from typing import Any
 
@@ -33,9 +35,11 @@ _SIGNED = re.compile(
     r"|AWSAccessKeyId|Signature|sig|X-Goog-Signature)=)[^&]*"
 )
 _LOOK_NS = 1_000_000_000
+_log = logging.getLogger("failsoft")
 _bits = random.getrandbits
 # Under which name a context holds its span; written by hand it costs 1 us less.
 (_SPAN_KEY,) = trace.set_span_in_context(trace.INVALID_SPAN, otel_context.Context())
+_Context = otel_context.Context
 
 
 class _Unsampled(trace.NonRecordingSpan):
@@ -76,10 +80,14 @@ class _Decided:
         return True
 
 
-def _unsampled(exchange: Exchange, trace_id: int, state: Any = None) -> _Unsampled:
-    span_id = _bits(64) or 1
-    exchange.trace_id, exchange.span_id = trace_id, span_id
-    return _Unsampled(trace_id, span_id, state)
+def _context_var() -> ContextVar[Any] | None:
+    """Return the variable that holds the active context, None if it is none.
+
+    Through the API's functions each look and change costs three calls.
+    """
+    token = otel_context.attach(otel_context.get_current())
+    otel_context.detach(token)
+    return token.var if isinstance(token, Token) else None
 
 
 def _started(
@@ -101,6 +109,12 @@ def _trace_id_of(parent: Any) -> int:
         return 0
     context = trace.get_current_span(parent).get_span_context()
     return context.trace_id if context.is_valid else 0
+
+
+_variable = _context_var()
+_current: Callable[[], Any] = _variable.get if _variable else otel_context.get_current
+_attach: Callable[[Any], Any] = _variable.set if _variable else otel_context.attach
+_detach: Callable[[Any], None] = _variable.reset if _variable else otel_context.detach
 
 
 class Tracing:
@@ -150,7 +164,8 @@ class Tracing:
         """Give the exchange its trace id, span id and, if we own one, its span."""
         if exchange.started_ns >= self._look_at_ns:
             self.look(exchange.started_ns)
-        if otel_context.get_current() and self._ride(exchange):
+        active = _current()
+        if active and self._ride(exchange):
             return
         carrier = None
         for name, value in exchange.scope["headers"]:
@@ -158,7 +173,7 @@ class Tracing:
                 carrier = carrier or {}
                 carrier[name] = value
         if self._opens and exchange.scope["type"] == "http":
-            self._start(exchange, carrier)
+            self._start(exchange, carrier, active)
         elif carrier:
             self._join(exchange, carrier)
         else:
@@ -226,25 +241,28 @@ class Tracing:
             self.counts["traceparent"] = self.counts.get("traceparent", 0) + 1
         return parent
 
-    def _start(self, exchange: Exchange, carrier: Mapping[bytes, bytes] | None) -> None:
+    def _start(
+        self, exchange: Exchange, carrier: Mapping[bytes, bytes] | None, active: Any
+    ) -> None:
         parent = self._parent_context(carrier) if carrier else None
         trace_id = _trace_id_of(parent) if parent is not None else 0
         if not trace_id:
             trace_id = _bits(128) or 1
         span: trace.Span
         if parent is None and trace_id & LOW_64 >= self._bound:
-            span = _unsampled(exchange, trace_id)
+            exchange.trace_id = trace_id
+            exchange.span_id = _bits(64) or 1
+            span = _Unsampled(trace_id, exchange.span_id, None)
         else:
             span = self._decide(exchange, parent, trace_id)
             if span.is_recording():
                 exchange.span = span
                 span.set_attributes(_details(exchange.scope))
         # Also when not sampled: a child must see that, and propagate these ids.
-        if parent is None and not otel_context.get_current():
-            active = otel_context.Context({_SPAN_KEY: span})
+        if parent is None and not active:
+            exchange.token = _attach(_Context({_SPAN_KEY: span}))
         else:
-            active = trace.set_span_in_context(span, parent)
-        exchange.token = otel_context.attach(active)
+            exchange.token = _attach(trace.set_span_in_context(span, parent))
 
     def _decide(self, exchange: Exchange, parent: Any, trace_id: int) -> trace.Span:
         """Ask the sampler; a request that is not sampled gets a cheap stand-in.
@@ -262,7 +280,8 @@ class Tracing:
             parent, trace_id, name, SpanKind.SERVER, attributes, ()
         )
         if not result.decision.is_recording():
-            return _unsampled(exchange, trace_id, result.trace_state)
+            exchange.trace_id, exchange.span_id = trace_id, _bits(64) or 1
+            return _Unsampled(trace_id, exchange.span_id, result.trace_state)
         # A copy, so that decision and ids belong to this one span.
         tracer = copy(self._tracer)
         decided = _Decided(trace_id, _bits(64) or 1, result)
@@ -308,12 +327,15 @@ class Tracing:
 
     def close(self, exchange: Exchange) -> None:
         """Write what came of the request on the span, and end the span if ours."""
-        span = exchange.span
+        span, token = exchange.span, exchange.token
         if span is not None and span.is_recording():
             _annotate(span, exchange)
-        if exchange.token is None:
+        if token is None:
             return
-        otel_context.detach(exchange.token)
+        try:
+            _detach(token)
+        except ValueError:  # closed in another context than it was opened in
+            _log.debug("the span's context could not be left", exc_info=True)
         if span is not None:
             span.end()
 
