@@ -6,6 +6,7 @@ unit in the file and the environment (`"250ms" "30s" "5m" "7d"`), seconds or suc
 text in Python.
 """
 
+from failsoft.settings._dependency import DependencySettings, is_dependency
 from failsoft.settings._readers import is_date, is_flag_key, mask_url, parse_span_s
 from failsoft.settings._sources import load_settings
 from failsoft.settings._values import (
@@ -29,6 +30,7 @@ __all__ = [
     "CRITICALITIES",
     "FAIL_POLICIES",
     "ContractSettings",
+    "DependencySettings",
     "FlagDeclaration",
     "FlagSettings",
     "KillSettings",
@@ -41,6 +43,7 @@ __all__ = [
     "TelemetrySettings",
     "TracingSettings",
     "is_date",
+    "is_dependency",
     "is_flag_key",
     "load_settings",
     "mask_url",

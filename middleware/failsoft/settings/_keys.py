@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from failsoft.settings._dependency import read_dependency
 from failsoft.settings._readers import (
     At,
     Fault,
@@ -184,6 +185,7 @@ SECTIONS: dict[str, dict[str, Reader] | Reader] = {
         "signed_headers": read_header_names,
     },
     "routes": _read_policy,
+    "dependency": read_dependency,
     "mode": _read_mode,
     "modes": {"never": read_scope},
 }

@@ -153,6 +153,7 @@ def _build(values: _Values) -> Settings:
         routes=MappingProxyType(_part(values, "routes")),
         modes=MappingProxyType(_part(values, "mode")),
         never=values.get(("modes", "never"), ()),
+        dependencies=MappingProxyType(_part(values, "dependency")),
     )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from failsoft.settings._dependency import DependencySettings
+
 CRITICALITIES = ("critical_plus", "critical", "sheddable_plus", "sheddable")
 FAIL_POLICIES = ("last_known", "default", "off", "refuse")
 
@@ -157,7 +159,10 @@ class ModeDefinition:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything one process is configured by; `never`: globs no mode touches."""
+    """Everything one process is configured by; `never`: globs no mode touches.
+
+    dependencies: third parties by name.
+    """
 
     store: StoreSettings = StoreSettings()
     flags: FlagSettings = FlagSettings()
@@ -168,3 +173,4 @@ class Settings:
     routes: Mapping[str, RoutePolicy] = field(default_factory=dict)
     modes: Mapping[str, ModeDefinition] = field(default_factory=dict)
     never: tuple[str, ...] = ()
+    dependencies: Mapping[str, DependencySettings] = field(default_factory=dict)
