@@ -12,7 +12,10 @@ import msgspec
 
 __all__ = [
     "NEVER",
+    "BrownoutStart",
+    "BrownoutStop",
     "Command",
+    "DriftAck",
     "Extend",
     "FlagDelete",
     "FlagEdit",
@@ -23,6 +26,11 @@ __all__ = [
     "Kill",
     "ModeEnter",
     "ModeLeave",
+    "PinClear",
+    "PinSet",
+    "SunsetExtend",
+    "ToleranceAdd",
+    "ToleranceEnd",
     "Unkill",
 ]
 
@@ -126,6 +134,100 @@ class FlagRevert(msgspec.Struct, frozen=True, tag=True):
     target: str
 
 
+class PinSet(msgspec.Struct, frozen=True, tag=True):
+    """Give a consumer that asks for no version this one: target `consumer:name`.
+
+    version: an id that a release declares.  for_s: None = no end.
+    """
+
+    target: str
+    version: str
+    for_s: float | None = None
+    force: bool = False  # write although no release declares the version
+
+
+class PinClear(msgspec.Struct, frozen=True, tag=True):
+    """Take a pin away, so the declared one or the default decides: `consumer:name`."""
+
+    target: str
+
+
+class BrownoutStart(msgspec.Struct, frozen=True, tag=True):
+    """Refuse part of the traffic of old versions on purpose, to be noticed.
+
+    target: `version:id`, `route:METHOD /path` (globs), or `brownout:name` of a
+    declared one, whose fields hold where none is said.  name: of the record, the
+    version or route unless said.  percent: 0..100 of `by` request or consumer.
+    status 503, 410 or 429.  for_s: None takes 15 min, 24 h at most.
+    """
+
+    target: str
+    name: str = ""
+    versions: tuple[str, ...] = ()
+    routes: tuple[str, ...] = ()
+    percent: float | None = None
+    by: str = ""
+    only: tuple[str, ...] = ()
+    exempt: tuple[str, ...] = ()
+    status: int | None = None
+    for_s: float | None = None
+    force: bool = False  # write although it covers critical_plus routes
+
+
+class BrownoutStop(msgspec.Struct, frozen=True, tag=True):
+    """End a brownout: one set by hand, or a declared one's open or next window.
+
+    target `brownout:name`.  for_s: how long a declared one stays stopped (24 h).
+    """
+
+    target: str
+    for_s: float | None = None
+
+
+class ToleranceAdd(msgspec.Struct, frozen=True, tag=True):
+    """Repair one kind of difference, named and for a while; or set a handling.
+
+    target: `tolerance:name`, or `drift:id` of an entry, whose route, consumer and
+    path hold where none is said, and which names the repair.  kind: of repair.
+    value: what the kind needs.  handling: off, observe, warn, tolerate or strict
+    instead of a kind.  for_s: None takes 30 d, 90 d at most.
+    """
+
+    target: str
+    route: str = ""
+    consumer: str = ""
+    path: str = ""
+    kind: str = ""
+    value: Any = None
+    handling: str = ""
+    owner: str = ""
+    for_s: float | None = None
+    force: bool = False  # write although no route matches
+
+
+class ToleranceEnd(msgspec.Struct, frozen=True, tag=True):
+    """End a tolerance, set or declared: target `tolerance:name`."""
+
+    target: str
+
+
+class DriftAck(msgspec.Struct, frozen=True, tag=True):
+    """Say that a drift entry is known: target `drift:id`.  for_s: None takes 30 d."""
+
+    target: str
+    for_s: float | None = None
+
+
+class SunsetExtend(msgspec.Struct, frozen=True, tag=True):
+    """Move a version's sunset to a later date: target `version:id`.
+
+    sunset: ISO date, UTC midnight.
+    """
+
+    target: str
+    sunset: str
+
+
 class Extend(msgspec.Struct, frozen=True, tag=True):
     """Move the end of a control: target as the control's; for_s from now."""
 
@@ -144,5 +246,13 @@ Command = (
     | FlagPut
     | FlagRevert
     | FlagDelete
+    | PinSet
+    | PinClear
+    | BrownoutStart
+    | BrownoutStop
+    | ToleranceAdd
+    | ToleranceEnd
+    | DriftAck
+    | SunsetExtend
     | Extend
 )

@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 
 import msgspec
 
+from failsoft.ops.contractrows import DriftView, VersionsView
 from failsoft.telemetry import Flight
 
 __all__ = [
@@ -190,12 +191,13 @@ class FlightRow(msgspec.Struct, frozen=True):
 class ControlRow(msgspec.Struct, frozen=True):
     """One control or defined flag/mode, active ones first.
 
-    target: `route:POST /x`, `tag:t`, `flag:k`, `mode:m`.
+    target: `route:POST /x`, `tag:t`, `flag:k`, `mode:m`, `pin:consumer`,
+    `brownout:name`, `tolerance:name`, `version:id` (its sunset), `drift:id`.
     now: "KILLED", "ON", "25%", "ended" ...; active: enforced at view time.
     """
 
     target: str
-    kind: str  # kill mode flag
+    kind: str  # kill mode brownout tolerance pin version drift flag
     now: str
     default: str
     rollout: float | None  # 0..100
@@ -299,6 +301,8 @@ class FleetView(msgspec.Struct, frozen=True):
     totals: Totals = Totals()
     evaluators: Mapping[str, bytes] = {}  # name -> JSON that `$ref` stands for
     proposals: tuple[Proposal, ...] = ()
+    versions: VersionsView | None = None  # None: not read, see `Operator.want`
+    drift: DriftView | None = None
 
 
 class AckState(msgspec.Struct, frozen=True):
@@ -344,6 +348,7 @@ class Preview(msgspec.Struct, frozen=True):
     was: bytes = b""  # the flag's document that was seen
     group: str = ""  # the incident that the control will belong to
     seen_on: tuple[str, ...] = ()  # routes whose kept failures saw the flag
+    consumers: tuple[str, ...] = ()  # whom it reaches, as `name 44%`, most first
 
 
 class Applied(msgspec.Struct, frozen=True):
