@@ -43,7 +43,6 @@ def start(
         return 2
     if ascii_only is None:
         ascii_only = is_ascii_locale(dict(os.environ))
-    # The loop takes the handlers away when it closes; the caller gets its own back.
     before = {number: signal.getsignal(number) for number in _ENDINGS}
     try:
         with log_file():
@@ -66,9 +65,15 @@ async def _run(
     def lost() -> None:
         loop.call_soon_threadsafe(leave, LOST_TERMINAL)
 
+    # Not the loop's own handlers: between its end and the caller's handlers there
+    # would be none, and a second signal would end the process half restored.
+    def heard(number: int, frame: object) -> None:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(leave, 128 + number)
+
     for number in _ENDINGS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
-            loop.add_signal_handler(number, leave, 128 + number)
+            signal.signal(number, heard)
     stop = watch_terminal(sys.stdin.fileno(), lost)
     try:
         await app.run_async(mouse=mouse)
