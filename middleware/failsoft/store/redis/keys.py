@@ -34,6 +34,8 @@ class Keys:
         self.seen_since = f"{self.observations}:seen:since"
         self.guards = f"{self.observations}:guards"
         self.proposals = f"{self.observations}:proposals"
+        self.drift_entries = f"{self.observations}:drift:d"
+        self.drift_seen = f"{self.observations}:drift:t"
 
     def op(self, op_id: str) -> str:
         """Return the key of an applied write's stored answer."""
@@ -58,6 +60,10 @@ class Keys:
     def exposures(self, day: str) -> str:
         """Return the key of a day's evaluations of flags, by UTC date."""
         return f"{self.observations}:exp:{day}"
+
+    def drift_counts(self, day: str) -> str:
+        """Return the key of a day's counts of drift, by UTC date `20260131`."""
+        return f"{self.observations}:drift:n:{day}"
 
     def guard(self, flag: str, bucket: int | str) -> str:
         """Return the key of a guarded flag's outcomes in one bucket."""

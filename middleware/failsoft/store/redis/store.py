@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from failsoft.store.redis.connect import Server, Timeouts
 from failsoft.store.redis.control import RedisControls
+from failsoft.store.redis.drift import RedisDrift
 from failsoft.store.redis.flagcounts import RedisFlagCounts
 from failsoft.store.redis.keys import Keys
 from failsoft.store.redis.observation import RedisObservations
@@ -14,7 +15,12 @@ __all__ = ["RedisStore"]
 
 
 class RedisStore(
-    RedisControls, RedisResync, RedisOffers, RedisObservations, RedisFlagCounts
+    RedisControls,
+    RedisResync,
+    RedisOffers,
+    RedisObservations,
+    RedisFlagCounts,
+    RedisDrift,
 ):
     """Every store protocol on one Redis 7.0 or newer, or Valkey.
 
