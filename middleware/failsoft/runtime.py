@@ -18,6 +18,7 @@ from functools import cache
 from typing import Any
 
 from failsoft import clock
+from failsoft.consumer import Consumers
 from failsoft.controls.offers import Offers
 from failsoft.controls.snapshot import Snapshot
 from failsoft.controls.watcher import ControlState, Watcher
@@ -69,6 +70,7 @@ class Runtime:
         self.deck = FlightDeck("", settings.telemetry.release)
         self._name()
         self.lifetime = Lifetime(settings.store)
+        self.consumers = Consumers(settings.consumer.header)
         self.own_errors = 0
         self.bad_headers: dict[str, int] = {}  # malformed trace headers by name
         self.own_error = ""

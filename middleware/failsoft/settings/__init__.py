@@ -12,6 +12,7 @@ from failsoft.settings._sources import load_settings
 from failsoft.settings._values import (
     CRITICALITIES,
     FAIL_POLICIES,
+    ConsumerSettings,
     ContractSettings,
     FlagDeclaration,
     FlagSettings,
@@ -29,6 +30,7 @@ from failsoft.settings._values import (
 __all__ = [
     "CRITICALITIES",
     "FAIL_POLICIES",
+    "ConsumerSettings",
     "ContractSettings",
     "DependencySettings",
     "FlagDeclaration",

@@ -110,6 +110,11 @@ def _read_actions(raw: object, at: At) -> tuple[tuple[str, Any], ...]:
     return tuple(found)
 
 
+def _read_consumer_headers(raw: object, at: At) -> tuple[str, ...]:
+    is_one = isinstance(raw, str) and at.source != "environment"
+    return read_header_names([raw] if is_one else raw, at)
+
+
 def _read_true(raw: object, at: At) -> bool:
     if not read_bool(raw, at):
         raise Fault("does nothing", "write true, or drop the action")
@@ -173,6 +178,7 @@ SECTIONS: dict[str, dict[str, Reader] | Reader] = {
     "kill": {"default_ttl": Span("10s", "30d"), "max_ttl": Span("10s", "30d")},
     "tracing": {"request_id": read_bool, "traceresponse": read_bool},
     "telemetry": {"app": read_text, "release": read_text},
+    "consumer": {"header": _read_consumer_headers},
     "contracts": {
         "inline_max": Size("1KiB", "64MiB"),
         "body_max": Size("1KiB", "1GiB"),

@@ -14,6 +14,7 @@ from failsoft.errors import DefinitionError
 from failsoft.settings._keys import ENVIRONMENT, SECTIONS
 from failsoft.settings._readers import ABSENT, At, Size, Span, read_fields
 from failsoft.settings._values import (
+    ConsumerSettings,
     ContractSettings,
     FlagSettings,
     KillSettings,
@@ -148,6 +149,7 @@ def _build(values: _Values) -> Settings:
         ),
         kill=KillSettings(**_part(values, "kill")),
         tracing=TracingSettings(**_part(values, "tracing")),
+        consumer=ConsumerSettings(**_part(values, "consumer")),
         telemetry=TelemetrySettings(**_part(values, "telemetry")),
         contracts=ContractSettings(**_part(values, "contracts")),
         routes=MappingProxyType(_part(values, "routes")),

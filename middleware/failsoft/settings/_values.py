@@ -90,6 +90,13 @@ class TelemetrySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ConsumerSettings:
+    """How callers are told apart.  header: of an app id, lower case, first wins."""
+
+    header: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class ContractSettings:
     """What work on bodies may cost; beyond it bodies pass unread, or are refused.
 
@@ -170,6 +177,7 @@ class Settings:
     tracing: TracingSettings = TracingSettings()
     telemetry: TelemetrySettings = TelemetrySettings()
     contracts: ContractSettings = ContractSettings()
+    consumer: ConsumerSettings = ConsumerSettings()
     routes: Mapping[str, RoutePolicy] = field(default_factory=dict)
     modes: Mapping[str, ModeDefinition] = field(default_factory=dict)
     never: tuple[str, ...] = ()

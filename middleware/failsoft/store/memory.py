@@ -19,7 +19,9 @@ from failsoft.store.audit import emit
 from failsoft.store.limits import KIND_CAPS, check_call, check_env, max_ttl_ms
 from failsoft.store.memorydrift import MemoryDrift
 from failsoft.store.memoryflags import MemoryFlagCounts
+from failsoft.store.memorypeernotes import MemoryPeerNotes
 from failsoft.store.memoryresync import MemoryResync
+from failsoft.store.memoryusage import MemoryUsage
 from failsoft.store.protocols import (
     Answer,
     Beat,
@@ -341,7 +343,13 @@ class _Observations(_Process):
 
 
 class MemoryStore(
-    _Controls, _Observations, MemoryFlagCounts, MemoryDrift, MemoryResync
+    _Controls,
+    _Observations,
+    MemoryFlagCounts,
+    MemoryPeerNotes,
+    MemoryDrift,
+    MemoryUsage,
+    MemoryResync,
 ):
     """Every store protocol within one process.
 
@@ -351,7 +359,9 @@ class MemoryStore(
     def __init__(self, env: str, now: Callable[[], float] = clock.unix) -> None:
         super().__init__(env, now)
         MemoryFlagCounts.__init__(self, self._now_ms)
+        MemoryPeerNotes.__init__(self, self._now_ms)
         MemoryDrift.__init__(self, self._now_ms)
+        MemoryUsage.__init__(self, self._now_ms)
         MemoryResync.__init__(self)
 
     async def read(self, *, ticks_after: str, flights_after: str) -> Observed:

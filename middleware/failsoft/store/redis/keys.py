@@ -34,6 +34,10 @@ class Keys:
         self.seen_since = f"{self.observations}:seen:since"
         self.guards = f"{self.observations}:guards"
         self.proposals = f"{self.observations}:proposals"
+        self.peer_notes = f"{self.observations}:peer:notes"
+        self.peer_notes_at = f"{self.observations}:peer:at"
+        self.peer_marks = f"{self.observations}:peer:marks"
+        self.salt = f"{self.observations}:salt"
         self.drift_entries = f"{self.observations}:drift:d"
         self.drift_seen = f"{self.observations}:drift:t"
 
@@ -64,6 +68,10 @@ class Keys:
     def drift_counts(self, day: str) -> str:
         """Return the key of a day's counts of drift, by UTC date `20260131`."""
         return f"{self.observations}:drift:n:{day}"
+
+    def usage(self, day: str) -> str:
+        """Return the key of a day's usage of versions, by UTC date."""
+        return f"{self.observations}:usage:{day.replace('-', '')}"
 
     def guard(self, flag: str, bucket: int | str) -> str:
         """Return the key of a guarded flag's outcomes in one bucket."""

@@ -9,7 +9,9 @@ from failsoft.store.redis.flagcounts import RedisFlagCounts
 from failsoft.store.redis.keys import Keys
 from failsoft.store.redis.observation import RedisObservations
 from failsoft.store.redis.offers import RedisOffers
+from failsoft.store.redis.peernotes import RedisPeerNotes
 from failsoft.store.redis.resync import RedisResync
+from failsoft.store.redis.usage import RedisUsage
 
 __all__ = ["RedisStore"]
 
@@ -20,7 +22,9 @@ class RedisStore(
     RedisOffers,
     RedisObservations,
     RedisFlagCounts,
+    RedisPeerNotes,
     RedisDrift,
+    RedisUsage,
 ):
     """Every store protocol on one Redis 7.0 or newer, or Valkey.
 
@@ -33,6 +37,8 @@ class RedisStore(
         RedisControls.__init__(self, server, keys)
         RedisObservations.__init__(self, server, keys)
         RedisFlagCounts.__init__(self, server, keys)
+        RedisPeerNotes.__init__(self, server, keys)
+        RedisUsage.__init__(self, server, keys)
 
     @property
     def address(self) -> str:

@@ -1,0 +1,127 @@
+"""Who calls: an app id, a family of clients, or the hash of a key.
+
+Worked out only where somebody asks for it.  What a client says of itself proves
+nothing: it names counters, pins and tolerances, never rights.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from hmac import digest
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from failsoft.pipeline import Exchange
+
+__all__ = ["ANONYMOUS", "Consumers", "consumer_of"]
+
+ANONYMOUS = "(anonymous)"
+# Until the environment's salt is known a hash would name the caller differently on
+# each node.
+_UNSALTED = "(unsalted)"
+
+_LENGTH = 64
+_MEMO = 1024
+_UNSAFE = re.compile(rb"[^A-Za-z0-9_.@-]+")
+_PRODUCT = re.compile(rb"([A-Za-z][A-Za-z0-9_. -]{0,47})(?:/v?([0-9]{1,5}))?")
+_AGENT = b"user-agent"
+_SECRETS = (b"authorization", b"x-api-key")
+
+# Browsers all call themselves Mozilla; the first of these names that one holds is
+# its own.
+_BROWSERS = (
+    (b"Edg/", "edge"),
+    (b"OPR/", "opera"),
+    (b"Firefox/", "firefox"),
+    (b"Chrome/", "chrome"),
+    (b"Safari/", "safari"),
+)
+# They tell what an application is written with, not which one it is: its key does.
+_LIBRARIES = frozenset(
+    b"aiohttp axios curl go-http-client got httpie httpx java node node-fetch okhttp "
+    b"openapi-generator postmanruntime python python-httpx python-requests ruby undici "
+    b"wget".split()
+)
+
+
+class Consumers:
+    """Names the callers of one environment.
+
+    headers: of an app id, in lower case; the first one a request carries wins.
+    salt: of the environment's hashes, b"" until the store told it.
+    """
+
+    def __init__(self, headers: tuple[str, ...] = ()) -> None:
+        self.salt = b""
+        self.headers = tuple(name.lower().encode() for name in headers)
+        self._wanted = frozenset((*self.headers, _AGENT, *_SECRETS))
+        # Of app ids and user agents alone: keys are secrets, and are not kept.
+        self._ids: dict[bytes, str] = {}
+        self._agents: dict[bytes, tuple[str, bool]] = {}
+
+    def name(self, scope: Any) -> str:
+        """Return the caller of a scope; 1 to 64 of letters, digits and . _ @ - ( ).
+
+        An app id, else an application's user agent, else the hash of its key (16
+        hex of HMAC-SHA256), else the library in its user agent.
+        """
+        wanted = self._wanted
+        found = {
+            name: value for name, value in scope["headers"] if name in wanted and value
+        }
+        for header in self.headers:
+            if header in found:
+                app: str = _kept(self._ids, found[header], _token)
+                return app
+        family, is_library = "", False
+        if _AGENT in found:
+            family, is_library = _kept(self._agents, found[_AGENT], _family)
+        if not family or is_library:
+            for header in _SECRETS:
+                if header in found:
+                    return self._hash(found[header])
+        return family or ANONYMOUS
+
+    def _hash(self, secret: bytes) -> str:
+        if not self.salt:
+            return _UNSALTED
+        return digest(self.salt, secret, "sha256").hex()[:16]
+
+
+def consumer_of(exchange: Exchange) -> str:
+    """Return who made a request, worked out once for each."""
+    name = exchange.consumer
+    if not name:
+        consumers: Consumers = exchange.runtime.consumers
+        name = exchange.consumer = consumers.name(exchange.scope)
+    return name
+
+
+def _kept(memo: dict[bytes, Any], raw: bytes, read: Callable[[bytes], Any]) -> Any:
+    found = memo.get(raw)
+    if found is None:
+        if len(memo) >= _MEMO:
+            memo.clear()  # whoever sends a new name each time gains nothing by it
+        found = memo[raw] = read(raw)
+    return found
+
+
+def _token(raw: bytes) -> str:
+    return _UNSAFE.sub(b"_", raw[:_LENGTH]).decode("ascii")
+
+
+def _family(raw: bytes) -> tuple[str, bool]:
+    """Return the family of a user agent, and whether it is a mere library.
+
+    `ShopApp/3.2 (iPhone)` is `ShopApp-3`.
+    """
+    if raw.startswith(b"Mozilla/"):
+        return next((name for mark, name in _BROWSERS if mark in raw), "browser"), False
+    product = _PRODUCT.match(raw)
+    if product is None:
+        return "", False
+    name, major = product.groups()
+    name = name.strip()
+    parts = [name, major] if major else [name]
+    return _token(b"-".join(parts)), name.lower() in _LIBRARIES
