@@ -48,10 +48,11 @@ for i = 0, n - 1 do
       field = '~overflow'
     elseif descriptor == '' then
       lacks[#lacks + 1] = id
+      held = held + 1
     else
       redis.call('HSET', entries, id, descriptor)
-      held = held + 1
       made[#made + 1] = id
+      held = held + 1
     end
   end
   if count ~= '0' then redis.call('HINCRBY', counts, field, count) end
