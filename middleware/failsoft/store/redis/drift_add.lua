@@ -27,18 +27,18 @@ local function sweep(age_ms)
 end
 
 sweep(kept_ms)
+local lacks, made = {}, {}
 local held = redis.call('HLEN', entries)
 local swept = false
 local function has_room()
   if held >= cap and not swept then
     swept = true
     sweep(idle_ms)
-    held = redis.call('HLEN', entries)
+    held = redis.call('HLEN', entries) + #lacks
   end
   return held < cap
 end
 
-local lacks, made = {}, {}
 for i = 0, n - 1 do
   local at = FIRST + i * FIELDS
   local id, count, descriptor = ARGV[at], ARGV[at + 1], ARGV[at + 2]
