@@ -1,0 +1,318 @@
+"""Values that fit a schema: few, telling, the same for the same seed.  Pure.
+
+Each choice of a schema is taken at least once, one at a time: required fields
+only, every field, each enum member, null, no items and two, each branch of a
+union, the ends of each range.  Examples come first.
+"""
+
+from __future__ import annotations
+
+import copy
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from failsoft.shapes.graph import Node
+from failsoft.shapes.pattern import matching_text
+
+__all__ = ["MOST", "Samples", "samples"]
+
+MOST = 64
+# Below this many objects within objects only what is required is filled.
+_DEPTH = 3
+# A required recursion has no finite value; nothing real is deeper.
+_HARD_DEPTH = 16
+_INSIDE = 12
+
+_FORMATS = {
+    "date-time": "2026-01-31T12:30:00Z",
+    "date": "2026-01-31",
+    "time": "12:30:00Z",
+    "duration": "PT1H",
+    "uuid": "6f1e2d3c-4b5a-4978-8a6b-7c8d9e0f1a2b",
+    "email": "user@example.com",
+    "idn-email": "user@example.com",
+    "uri": "https://example.com/",
+    "url": "https://example.com/",
+    "uri-reference": "/path",
+    "iri": "https://example.com/",
+    "hostname": "example.com",
+    "ipv4": "192.0.2.1",
+    "ipv4network": "192.0.2.0/24",
+    "ipv6": "2001:db8::1",
+    "ipv6network": "2001:db8::/32",
+    "ipvanyaddress": "192.0.2.1",
+    "json-pointer": "/a",
+    "json-string": "{}",
+    "regex": "a*",
+    "byte": "dGV4dA==",
+    "base64": "dGV4dA==",
+    "base64url": "dGV4dA",
+    "decimal": "1.5",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """values: JSON values, most telling first.  skipped: `/path: why` left out."""
+
+    values: tuple[Any, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+
+class _Unmet(Exception):
+    """No value fits a node; `why` says where and what."""
+
+
+def samples(node: Node, *, seed: int = 0, most: int = MOST) -> Samples:
+    """Return up to `most` values that fit a schema, and what was left out.
+
+    seed: other seeds put other choices together.  A `pattern` that no text was
+    found for leaves its field out, or, if the field is required, the schema has no
+    sample; either way `skipped` names it.  Cost: about the size of the schema down
+    to a depth of three objects.
+    """
+    maker = _Maker(seed)
+    try:
+        made = maker.values(node, 0, "")
+    except _Unmet as why:
+        maker.skip(str(why))
+        made = []
+    values = _examples(node) + made
+    return Samples(tuple(_distinct(values)[:most]), tuple(maker.skipped))
+
+
+def _examples(node: Node) -> list[Any]:
+    """Return what the schema itself gives; pydantic writes a list, OpenAPI 3.0 one."""
+    given = node.schema.get("examples")
+    found = list(given) if isinstance(given, list | tuple) else []
+    if isinstance(given, dict):
+        found = [one["value"] for one in given.values() if "value" in one]
+    if "example" in node.schema:
+        found.append(node.schema["example"])
+    return found
+
+
+def _distinct(values: Iterable[Any]) -> list[Any]:
+    seen: dict[str, Any] = {}
+    for value in values:
+        # Copies, as a migration may edit in place what samples share.
+        seen.setdefault(repr(value), copy.deepcopy(value))
+    return list(seen.values())
+
+
+class _Maker:
+    """One run; `values` returns at least one value or raises `_Unmet`."""
+
+    def __init__(self, seed: int) -> None:
+        self.seed = seed
+        self.skipped: dict[str, None] = {}
+        self._known: dict[tuple[int, int], list[Any] | _Unmet] = {}
+
+    def skip(self, why: str) -> None:
+        self.skipped[why] = None
+
+    def values(self, node: Node, depth: int, path: str) -> list[Any]:
+        """Return the values of a node, the fullest first."""
+        key = (id(node), depth)
+        known = self._known.get(key)
+        if known is None:
+            known = self._known[key] = self._tried(node, depth, path)
+        if isinstance(known, _Unmet):
+            raise known
+        return known
+
+    def _tried(self, node: Node, depth: int, path: str) -> list[Any] | _Unmet:
+        """Also remember failures: unions of endless schemas are tried once each."""
+        if depth > _HARD_DEPTH:
+            return _Unmet(f"{path or '/'}: the schema has no end")
+        try:
+            return _distinct(self._fresh(node, depth, path))
+        except _Unmet as why:
+            return why
+
+    def _fresh(self, node: Node, depth: int, path: str) -> list[Any]:
+        null = [None] if "null" in node.types else []
+        if node.members is not None:
+            return self._turned(list(node.members), path)
+        if null and depth > _DEPTH:
+            return null
+        if node.branches:
+            return [*self._turned(self._branches(node, depth, path), path), *null]
+        out: list[Any] = []
+        whys = []
+        for kind in sorted(node.types - {"null"}, key=_KINDS.index):
+            try:
+                out += _MAKE[kind](self, node, depth, path)
+            except _Unmet as why:
+                whys.append(str(why))
+        if not out and not null and whys:
+            raise _Unmet(whys[0])
+        for missed in whys:
+            self.skip(missed)
+        return [*out, *null] or ["text"]
+
+    def _turned(self, values: list[Any], path: str) -> list[Any]:
+        """Begin with another value for another seed."""
+        at = zlib.crc32(f"{self.seed}:{path}".encode()) % len(values)
+        at = at if self.seed else 0
+        return values[at:] + values[:at]
+
+    def _branches(self, node: Node, depth: int, path: str) -> list[Any]:
+        each = []
+        tags = {id(b): v for v, b in node.tag[1].items()} if node.tag else {}
+        for branch in node.branches:
+            try:
+                made = self.values(branch, depth, path)
+            except _Unmet as why:
+                self.skip(str(why))
+                continue
+            if node.tag and id(branch) in tags:
+                made = [{**v, node.tag[0]: tags[id(branch)]} for v in made]
+            each.append(made)
+        if not each:
+            raise _Unmet(f"{path or '/'}: no branch of the union has a sample")
+        # The first of each branch before the second of any.
+        rounds = range(max(map(len, each)))
+        return [made[i] for i in rounds for made in each if i < len(made)]
+
+    def object(self, node: Node, depth: int, path: str) -> list[Any]:
+        options: dict[str, list[Any]] = {}
+        for name, prop in node.properties.items():
+            if depth >= _DEPTH and not prop.required:
+                continue
+            try:
+                options[name] = self.values(prop.node, depth + 1, f"{path}/{name}")
+            except _Unmet as why:
+                if prop.required:
+                    raise
+                self.skip(str(why))
+        full = {name: made[0] for name, made in options.items()}
+        full |= self._map_values(node, depth, path, full)
+        required = {n: v for n, v in full.items() if _is_required(node, n)}
+        out: list[Any] = [full]
+        if len(required) >= int(node.schema.get("minProperties", 0)):
+            out.append(required)
+        for name, made in options.items():
+            limit = MOST if depth == 0 else _INSIDE
+            out += [{**full, name: value} for value in made[1:limit]]
+        return out
+
+    def _map_values(
+        self, node: Node, depth: int, path: str, full: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return two keys of a map; objects with known fields get none."""
+        wanted = int(node.schema.get("minProperties", 0)) - len(full)
+        if node.extra is None or (node.properties and wanted <= 0):
+            return {}
+        made: list[Any] = ["text"]
+        if isinstance(node.extra, Node):
+            made = self.values(node.extra, depth + 1, f"{path}/{{*}}")
+        elif wanted <= 0:
+            return {}
+        count = max(wanted, min(2, int(node.schema.get("maxProperties", 2))))
+        return {f"key_{i + 1}": made[i % len(made)] for i in range(count)}
+
+    def array(self, node: Node, depth: int, path: str) -> list[Any]:
+        fixed = node.schema.get("prefixItems")
+        low = int(node.schema.get("minItems", 0))
+        if fixed and low:
+            raise _Unmet(f"{path or '/'}: items by position are not sampled")
+        most = int(node.schema.get("maxItems", max(2, low)))
+        empty: list[Any] = [[]] if low == 0 else []
+        if (depth > _DEPTH and empty) or fixed:
+            return [[]]
+        if node.items is None:
+            return [["text"] * max(low, min(2, most)), *empty]
+        try:
+            made = self.values(node.items, depth + 1, f"{path}/*")
+        except _Unmet as why:
+            if not empty:
+                raise
+            self.skip(str(why))
+            return empty
+        return [*_lists(node, made, low, most), *empty]
+
+    def string(self, node: Node, depth: int, path: str) -> list[Any]:
+        schema = node.schema
+        low, high = int(schema.get("minLength", 0)), schema.get("maxLength")
+        if "pattern" in schema:
+            try:
+                return [matching_text(str(schema["pattern"]), low, high)]
+            except ValueError as why:
+                raise _Unmet(f"{path or '/'}: {why}") from None
+        if node.format in _FORMATS:
+            return [_FORMATS[node.format]]
+        usual = "text"[:high] if low <= 4 else "a" * low
+        ends = ["a" * low] if low else []
+        return [usual, *ends, *(["a" * high] if high and high <= 256 else [])]
+
+    def integer(self, node: Node, depth: int, path: str) -> list[Any]:
+        step = node.schema.get("multipleOf", 1)
+        low, high = _bounds(node, step)
+        if low is None and high is None:
+            return [step if step != 1 else 1, 0, -7 * step]
+        usual = low if low is not None else high
+        return [usual, *([high] if high is not None else []), *_zero(low, high)]
+
+    def number(self, node: Node, depth: int, path: str) -> list[Any]:
+        step = node.schema.get("multipleOf")
+        if step is not None:
+            return self.integer(node, depth, path)
+        low, high = _bounds(node, 0.5)
+        if low is None and high is None:
+            return [1.5, 0, -2.5]
+        usual = low if low is not None else high
+        return [usual, *([high] if high is not None else []), *_zero(low, high)]
+
+    def boolean(self, node: Node, depth: int, path: str) -> list[Any]:
+        return self._turned([True, False], path)
+
+
+def _is_required(node: Node, name: str) -> bool:
+    prop = node.properties.get(name)
+    return prop is None or prop.required
+
+
+def _lists(node: Node, made: list[Any], low: int, most: int) -> list[Any]:
+    """Return one list of two items, then a list of each further item."""
+    count = min(max(low, 2), most)
+    items = [made[i % len(made)] for i in range(count)]
+    if node.schema.get("uniqueItems"):
+        items = _distinct(items)
+    if len(items) < low:
+        items = [f"{item}{i}" for i, item in enumerate(made[:1] * low)]
+    out = [items] if items else []
+    single = made[2:_INSIDE] if low <= 1 <= most else []
+    return out + [[value] for value in single]
+
+
+def _bounds(node: Node, step: Any) -> tuple[Any, Any]:
+    """Return the least and greatest value; OpenAPI 3.0 says exclusive as a bool."""
+    low, high = node.schema.get("minimum"), node.schema.get("maximum")
+    above, below = (node.schema.get(f"exclusive{end}imum") for end in ("Min", "Max"))
+    if above is True or below is True:
+        low = low + step if above is True and low is not None else low
+        high = high - step if below is True and high is not None else high
+    if above not in (None, True, False):
+        low = above + step
+    if below not in (None, True, False):
+        high = below - step
+    return low, high
+
+
+def _zero(low: Any, high: Any) -> list[Any]:
+    fits = (low is None or low <= 0) and (high is None or high >= 0)
+    return [0] if fits else []
+
+
+_KINDS = ("object", "array", "string", "integer", "number", "boolean")
+_MAKE: dict[str, Callable[[_Maker, Node, int, str], list[Any]]] = {
+    "object": _Maker.object,
+    "array": _Maker.array,
+    "string": _Maker.string,
+    "integer": _Maker.integer,
+    "number": _Maker.number,
+    "boolean": _Maker.boolean,
+}
