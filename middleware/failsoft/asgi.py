@@ -11,14 +11,16 @@ from __future__ import annotations
 import asyncio
 import os
 from asyncio import get_running_loop
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
 from random import getrandbits
 from time import perf_counter_ns
 from typing import Any
 
+from failsoft.application import count_routes, opens_inside, root_path_of
+from failsoft.bodyflow import serve
 from failsoft.errors import DefinitionError, FailsoftError
-from failsoft.pipeline import CURRENT, Exchange, Rejection, Scope
+from failsoft.pipeline import CURRENT, Exchange, Rejection, Scope, Start
 from failsoft.problem import (
     answer_http,
     answer_websocket,
@@ -64,14 +66,17 @@ class Failsoft:
 
     app: the application.  With no arguments it is configured by
     FAILSOFT_REDIS_URL, FAILSOFT_ENV and failsoft.toml; `redis_url`, `env`,
-    `config` and sections as dicts (`store={...}`) win over both.
+    `config` and sections as dicts (`store={...}`) win over both.  contract: API
+    versions, a `failsoft.versions.Contract`.
 
     Settings that cannot be used, and `store.require` without a store, stop the
     server at its start with the whole list.  Where no lifespan is run each request
     raises the same DefinitionError.
     """
 
-    def __init__(self, app: ASGIApp, /, **overrides: Any) -> None:
+    def __init__(
+        self, app: ASGIApp, /, *, contract: Any = None, **overrides: Any
+    ) -> None:
         self.app = app
         self._fault: DefinitionError | None = None
         try:
@@ -83,7 +88,7 @@ class Failsoft:
             return
         self._policies = settings.routes
         self._headers = settings.tracing
-        self.runtime = Runtime(settings, build_table((), self._policies))
+        self.runtime = Runtime(settings, build_table((), self._policies), contract)
         self._tracing = Tracing()
         self.runtime.bad_headers = self._tracing.counts
         self._looked_at = 0
@@ -106,7 +111,11 @@ class Failsoft:
             if exchange.plan.admit:
                 exchange.rejection = self._admit(exchange)
             if exchange.rejection is None:
-                await self.app(scope, receive, outgoing)
+                if exchange.plan.body is None and exchange.plan.answer is None:
+                    await self.app(scope, receive, outgoing)
+                else:
+                    bodies = self.runtime.bodies
+                    await serve(self.app, exchange, receive, outgoing, bodies)
                 if exchange.phase != 2 and not await release(exchange, send):
                     await self._ask_if_gone(exchange, receive)
             else:
@@ -144,10 +153,10 @@ class Failsoft:
         """
         app = self.app
         try:
-            self._tracing.opens_inside = _opens_inside(app)
-            self._route_count = _count_routes(app)
+            self._tracing.opens_inside = opens_inside(app)
+            self._route_count = count_routes(app)
             found = walk(find_routes(app) or ())
-            table = build_table(found, self._policies, _root_path_of(app))
+            table = build_table(found, self._policies, root_path_of(app))
             self.runtime.install(table)
         except Exception as error:  # noqa: BLE001 - border: it serves without names
             self.runtime.failed("routes of the application", error)
@@ -157,7 +166,7 @@ class Failsoft:
         if now_ns - self._looked_at < _REDISCOVER_NS:
             return 0
         self._looked_at = now_ns
-        if _count_routes(self.app) == self._route_count:
+        if count_routes(self.app) == self._route_count:
             return 0
         self._look()
         return self.runtime.table.find(method, scope)
@@ -205,6 +214,9 @@ class Failsoft:
 
     def _open(self, scope: Scope, method: str, now_ns: int) -> Exchange:
         runtime = self.runtime
+        resolved = None
+        if runtime.versions is not None:
+            resolved = self._resolve(scope)  # first: it may take a prefix off the path
         try:
             index = runtime.table.find(method, scope)
             if not index:
@@ -213,7 +225,11 @@ class Failsoft:
             index = 0
             runtime.failed("finding the route", error)
         exchange = Exchange(scope, runtime, now_ns)
-        exchange.plan = exchange.snapshot.plans[index]
+        exchange.plan = plan = exchange.snapshot.plans[index]
+        if resolved is not None:
+            exchange.resolved, exchange.version = resolved, resolved.version
+            if plan.by_version is not None:
+                exchange.plan = plan.by_version.get(resolved.version) or plan
         scope[_MARK] = exchange
         try:
             self._tracing.open(exchange)
@@ -222,6 +238,14 @@ class Failsoft:
             exchange.trace_id = exchange.trace_id or getrandbits(128) or 1
             exchange.span_id = exchange.span_id or getrandbits(64) or 1
         return exchange
+
+    def _resolve(self, scope: Scope) -> Any:
+        """Return which version a request speaks, None where it speaks none."""
+        try:
+            return self.runtime.versions.resolve(scope)
+        except Exception as error:  # noqa: BLE001 - border: a request must go on
+            self.runtime.failed("finding the version", error)
+            return None
 
     def _admit(self, exchange: Exchange) -> Rejection | None:
         for hook in exchange.plan.admit:
@@ -273,7 +297,21 @@ class Failsoft:
             headers.append((b"traceresponse", format_response(*ids)))
         if wanted.request_id and not _has(headers, b"x-request-id"):
             headers.append((b"x-request-id", _request_id(exchange)))
-        return {**message, "headers": headers}
+        if exchange.notices is not None:
+            headers += [(b"failsoft-notice", value) for value in exchange.notices]
+        message = {**message, "headers": headers}
+        if exchange.plan.start is not None:
+            self._edit(exchange, message, exchange.plan.start)
+        return message
+
+    def _edit(self, exchange: Exchange, message: Message, start: Start) -> None:
+        """Let the plan have its say on status and headers."""
+        try:
+            status = start(exchange, message["status"], message["headers"])
+        except Exception as error:  # noqa: BLE001 - border: the answer must go out
+            self.runtime.failed(f"headers of {exchange.plan.key}", error)
+        else:
+            exchange.status = message["status"] = status
 
     @staticmethod
     async def _ask_if_gone(exchange: Exchange, receive: Receive) -> None:
@@ -403,42 +441,3 @@ def _request_id(exchange: Exchange) -> bytes:
                 return bytes(value)
             break
     return b"%032x" % exchange.trace_id
-
-
-def _root_path_of(app: Any) -> str:
-    inner = _application(app)
-    root = getattr(inner, "root_path", "")
-    return root if isinstance(root, str) else ""
-
-
-def _application(app: Any) -> Any:
-    """Return the framework's application inside wrapping middleware, else None."""
-    return next((x for x in _layers(app) if hasattr(x, "user_middleware")), None)
-
-
-def _count_routes(app: Any) -> int:
-    routes = find_routes(app)
-    return len(routes) if routes is not None else 0
-
-
-def _opens_inside(app: Any) -> Callable[[], bool]:
-    """Say how to ask whether the application opens a server span inside us."""
-    inner = _application(app)
-    classes = [m.cls for m in inner.user_middleware] if inner is not None else []
-    classes += [type(layer) for layer in _layers(app)]
-    names = [getattr(cls, "__name__", "") for cls in classes]
-    instrumented = getattr(inner, "_is_instrumented_by_opentelemetry", False)
-    if instrumented or "OpenTelemetryMiddleware" in names:
-        return lambda: True
-    # FastAPI 0.142 and newer decide per request, by the configured providers.
-    native = getattr(inner, "_native_telemetry", None)
-    enabled = getattr(native, "enabled", None)
-    return enabled if callable(enabled) else (lambda: False)
-
-
-def _layers(app: Any) -> Iterator[Any]:
-    for _ in range(100):
-        if app is None:
-            return
-        yield app
-        app = getattr(app, "app", None)

@@ -25,6 +25,7 @@ __all__ = [
     "Plan",
     "Rejection",
     "Scope",
+    "Start",
 ]
 
 Scope = MutableMapping[str, Any]
@@ -74,6 +75,9 @@ BodyChange = Callable[["Exchange", bytes], bytes | Rejection]
 # Takes a complete body that has gone on already.
 BodyLook = Callable[["Exchange", bytes], None]
 Headers = list[tuple[bytes, bytes]]
+# Takes (exchange, status, headers) of an answer that starts; edits the headers in
+# place, and returns the status to send.
+Start = Callable[["Exchange", int, Headers], int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +141,7 @@ class Plan:
         self.facts: dict[str, str] | None = None
         self.body: BodyPlan | None = None
         self.answer: BodyPlan | None = None
-        # Takes (exchange, status, headers), returns the status.
-        self.start: Callable[[Exchange, int, Headers], int] | None = None
+        self.start: Start | None = None
         self.by_version: Mapping[str, Plan] | None = None
 
 
@@ -160,6 +163,7 @@ class Exchange:
         "ended_ns",
         "exception",
         "flags",
+        "notices",
         "phase",
         "plan",
         "rejection",
@@ -203,6 +207,13 @@ class Exchange:
         self.resolved: Any = None
         self.consumer = ""
         self.drift = 0
+        self.notices: list[bytes] | None = None
+
+    def notice(self, value: bytes) -> None:
+        """Add a `Failsoft-Notice` header to the answer, if it has not started."""
+        if self.notices is None:
+            self.notices = []
+        self.notices.append(value)
 
     def settle(self) -> None:
         """Let go of the request: what outlives it keeps ids, plan and context."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import random
 import socket
 from concurrent.futures import Future
 from dataclasses import replace
@@ -18,6 +17,7 @@ from functools import cache
 from typing import Any
 
 from failsoft import clock
+from failsoft.bodies import Bodies
 from failsoft.consumer import Consumers
 from failsoft.controls.offers import Offers
 from failsoft.controls.snapshot import Snapshot
@@ -30,8 +30,8 @@ from failsoft.flags._arms import GuardArms
 from failsoft.flags._flush import FlagReporter
 from failsoft.flags._stage import FlagStage
 from failsoft.lifetime import Lifetime
-from failsoft.modes import Acting, compile_plan, read_acting
-from failsoft.pipeline import Plan
+from failsoft.modes import Acting, read_acting
+from failsoft.planning import Planner
 from failsoft.privateloop import PrivateLoop
 from failsoft.process import current_runtime, enroll, take_over
 from failsoft.routes.table import RouteTable
@@ -62,7 +62,9 @@ def _base36(number: int) -> str:
 class Runtime:
     """Everything a middleware instance shares between requests."""
 
-    def __init__(self, settings: Settings, table: RouteTable) -> None:
+    def __init__(
+        self, settings: Settings, table: RouteTable, contract: Any = None
+    ) -> None:
         self.settings = settings
         self.window = Window()
         self.guard = GuardArms()
@@ -80,6 +82,9 @@ class Runtime:
         self._alone: PrivateLoop | None = None
         self._state: ControlState | None = None
         self._flag_stage = FlagStage(settings)
+        self.bodies = Bodies(settings.contracts)
+        self.planner = Planner(settings, self.window, self.now_ms)
+        self.versions: Any = None
         self.definitions = Publisher(settings)
         self.install(table)
         load_client(settings.store.url)
@@ -95,11 +100,7 @@ class Runtime:
     def install(self, table: RouteTable) -> None:
         """Take a new route table; plans of the controls in force follow at once."""
         self.table = table
-        self._cells = [self.window.cell(r.key, r.criticality) for r in table.routes]
-        self._bare = tuple(
-            Plan(route.key, route.criticality, cell)
-            for route, cell in zip(table.routes, self._cells, strict=True)
-        )
+        self.planner.install(table)
         self.definitions.files = self._flag_stage.definitions.files
         self.definitions.describe(table)
         self.snapshot = self._compile(self._state)
@@ -136,26 +137,19 @@ class Runtime:
         settings = self.settings
         if state is None:
             flags = self._flag_stage.compile(None)
-            return Snapshot(0, "", "cold", self._bare, flags)
+            plans = self.planner.plans(Acting(), ())
+            return Snapshot(0, "", "cold", plans, flags)
         records = tuple(state.records.values())
         acting = read_acting(records, settings.modes, settings.never)
         return Snapshot(
             revision=state.rev,
             epoch=state.epoch,
             state=state.state,
-            plans=self._plans(acting),
+            plans=self.planner.plans(acting, records),
             flags=self._flag_stage.compile(state, acting.disabled),
             kills=len(acting.kills),
             modes=tuple(mode.name for mode in acting.modes),
             bad=acting.bad,
-        )
-
-    def _plans(self, acting: Acting) -> tuple[Plan, ...]:
-        if not acting.kills and not acting.modes:
-            return self._bare
-        return tuple(
-            compile_plan(route, cell, acting, self.now_ms, random.random)
-            for route, cell in zip(self.table.routes, self._cells, strict=True)
         )
 
     def now_ms(self) -> float:

@@ -1,0 +1,212 @@
+"""What work on bodies may cost: memory of the process, threads; and what is refused.
+
+Decides which bodies are worked on at all, by their headers; when they are read and
+sent is decided in `bodyflow`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import anyio.to_thread
+from anyio import CapacityLimiter
+from anyio.lowlevel import RunVar
+
+from failsoft.pipeline import BodyPlan, Exchange, Rejection
+from failsoft.problem import problem
+from failsoft.settings import ContractSettings
+
+__all__ = [
+    "DIGESTS",
+    "ENCODED",
+    "FAILED",
+    "NOT_MIGRATABLE",
+    "TOO_LARGE",
+    "Bodies",
+    "Buffer",
+    "Facts",
+    "changed_body",
+    "look_at",
+    "read_facts",
+    "worked",
+]
+
+_T = TypeVar("_T")
+
+_AT_A_TIME = 2
+# In a request each of them is a signature over its bytes.
+DIGESTS = (b"content-digest", b"repr-digest", b"digest", b"content-md5")
+_THREADS: RunVar[CapacityLimiter] = RunVar("failsoft_body_threads")
+
+
+def _problem(slug: str, status: int, title: str) -> Rejection:
+    uri = f"urn:failsoft:problem:{slug}"
+    return problem(slug.replace("-", "_"), status, title=title, type_uri=uri)
+
+
+TOO_LARGE = _problem(
+    "body-too-large-for-migration", 413, "The body is too large for this version"
+)
+ENCODED = _problem(
+    "encoding-not-migratable", 415, "Send this version's bodies without encoding"
+)
+NOT_MIGRATABLE = _problem(
+    "request-not-migratable", 422, "The body cannot be read as of this version"
+)
+FAILED = _problem("migration-failed", 500, "The answer cannot be given in this version")
+FAILED.is_refusal = False  # ours, and an error: it counts as one
+NO_ROOM = problem(
+    "body_room",
+    503,
+    title="Too many bodies are being worked on",
+    type_uri="https://iana.org/assignments/http-problem-types#temporary-reduced-capacity",
+    headers=((b"retry-after", b"1"),),
+)
+
+
+class Bodies:
+    """What all requests of a process share: limits, memory in use, counts.
+
+    held_bytes: of bodies kept or copied now.  skipped: word -> how many bodies were
+    not looked at for it: size, encoding, signed.  signatures: names of headers that
+    sign an answer besides those that say so; marks: the same of a request.
+    """
+
+    __slots__ = ("held_bytes", "limits", "marks", "signatures", "skipped")
+
+    def __init__(self, limits: ContractSettings) -> None:
+        self.limits = limits
+        self.held_bytes = 0
+        self.signatures = frozenset(name.encode() for name in limits.signed_headers)
+        self.marks = self.signatures.union(DIGESTS)
+        self.skipped: dict[str, int] = {}
+
+    def skip(self, word: str) -> None:
+        """Count a body that goes on without having been looked at."""
+        self.skipped[word] = self.skipped.get(word, 0) + 1
+
+
+class Buffer:
+    """The parts of one body, within the limits of its process."""
+
+    __slots__ = ("_bodies", "_body")
+
+    def __init__(self, bodies: Bodies) -> None:
+        self._bodies = bodies
+        # Not a list of parts: those of one byte each would take fifty times as much.
+        self._body = bytearray()
+
+    def __bool__(self) -> bool:
+        """Whether it holds anything."""
+        return bool(self._body)
+
+    def add(self, part: bytes) -> Rejection | None:
+        """Keep a part; the refusal to use if it is one too many (and is not kept)."""
+        bodies, size = self._bodies, len(part)
+        if len(self._body) + size > bodies.limits.body_max_bytes:
+            return TOO_LARGE
+        if bodies.held_bytes + size > bodies.limits.buffer_total_bytes:
+            return NO_ROOM
+        bodies.held_bytes += size
+        self._body += part
+        return None
+
+    def last(self, part: bytes) -> bytes | Rejection:
+        """Return the whole body, which ends with this part, and hold it no longer."""
+        if not self._body and len(part) <= self._bodies.limits.body_max_bytes:
+            return part
+        return self.add(part) or self.take()
+
+    def take(self) -> bytes:
+        """Return the body so far, and hold it no longer."""
+        body = bytes(self._body)
+        self.drop()
+        return body
+
+    def drop(self) -> None:
+        """Hold nothing any longer."""
+        self._bodies.held_bytes -= len(self._body)
+        self._body = bytearray()
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What headers say of a body."""
+
+    is_json: bool
+    is_signed: bool
+    encoding: bytes
+    length: int
+
+
+def read_facts(headers: Any, marks: frozenset[bytes]) -> Facts:
+    """Read what headers say of a body; marks: lower-case names that mean signed."""
+    kind = encoding = length = b""
+    is_signed = False
+    for name, value in headers:
+        name = name.lower()  # applications may answer in any case
+        if name == b"content-type":
+            kind = value
+        elif name == b"content-encoding":
+            encoding = value.strip().lower()
+        elif name == b"content-length":
+            length = value
+        elif name in marks or b"signature" in name:
+            is_signed = True
+    size = int(length) if length.isdigit() and len(length) < 20 else 0
+    encoding = b"" if encoding == b"identity" else encoding
+    return Facts(_is_json(kind), is_signed, encoding, size)
+
+
+def _is_json(content_type: bytes) -> bool:
+    if content_type == b"application/json":
+        return True
+    media = content_type.partition(b";")[0].strip().lower()
+    return media == b"application/json" or media.endswith(b"+json")
+
+
+async def worked(bodies: Bodies, size: int, work: Callable[..., _T], *of: Any) -> _T:
+    """Do what needs the processor: here, or for a long body in a thread."""
+    if size <= bodies.limits.inline_max_bytes:
+        return work(*of)
+    try:
+        limiter = _THREADS.get()
+    except LookupError:
+        limiter = CapacityLimiter(_AT_A_TIME)
+        _THREADS.set(limiter)
+    return await anyio.to_thread.run_sync(work, *of, limiter=limiter)
+
+
+def changed_body(
+    exchange: Exchange, plan: BodyPlan, body: bytes, otherwise: Rejection
+) -> bytes | Rejection:
+    """Return the body after all changes, and let `look` see it.
+
+    otherwise: the refusal where a change that has to be made fails inside.
+    """
+    found = body
+    try:
+        for change in plan.changes:
+            changed = change(exchange, found)
+            if isinstance(changed, Rejection):
+                return changed
+            found = changed
+    except Exception as error:  # noqa: BLE001 - border: a request must go on
+        exchange.runtime.failed(f"changing a body of {exchange.plan.key}", error)
+        if plan.is_required:
+            return otherwise
+        found = body
+    look_at(exchange, plan, found)
+    return found
+
+
+def look_at(exchange: Exchange, plan: BodyPlan, body: bytes) -> None:
+    """Show a body to the plan's `look`; an error in it is ours, and only counted."""
+    if plan.look is None:
+        return
+    try:
+        plan.look(exchange, body)
+    except Exception as error:  # noqa: BLE001 - border: a request must go on
+        exchange.runtime.failed(f"looking at a body of {exchange.plan.key}", error)
