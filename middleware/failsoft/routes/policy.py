@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from failsoft.controls.targets import covers, literal_weight
-from failsoft.settings import CRITICALITIES
+from failsoft.settings import CRITICALITIES, HANDLINGS
 
 __all__ = [
     "Criticality",
@@ -18,6 +18,7 @@ __all__ = [
 ]
 
 Criticality = Literal["critical_plus", "critical", "sheddable_plus", "sheddable"]
+Handling = Literal["off", "observe", "warn", "tolerate", "strict"]
 
 _ATTRIBUTE = "__failsoft_route__"
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -30,6 +31,7 @@ class Declared:
     criticality: Criticality | None = None
     tags: tuple[str, ...] = ()
     bypass: bool | None = None
+    handling: Handling | None = None
 
 
 def route(
@@ -37,11 +39,13 @@ def route(
     criticality: Criticality | None = None,
     tags: tuple[str, ...] | list[str] = (),
     bypass: bool | None = None,
+    handling: Handling | None = None,
 ) -> Callable[[_F], _F]:
     """Declare policy on a handler; failsoft.toml wins over it.
 
     criticality: who is shed first, default `critical`.  tags: added to the
     framework's own.  bypass: no kill, mode or limit ever touches the route.
+    handling: how its bodies are read, default `tolerance.handling`.
     Put it below the framework's decorator.
     """
     if criticality is not None and criticality not in CRITICALITIES:
@@ -50,8 +54,14 @@ def route(
             f"use one of {', '.join(CRITICALITIES)}"
         )
 
+    if handling is not None and handling not in HANDLINGS:
+        raise ValueError(
+            f"handling {handling!r} is not known; use one of {', '.join(HANDLINGS)}"
+        )
+    declared = Declared(criticality, tuple(tags), bypass, handling)
+
     def mark(handler: _F) -> _F:
-        setattr(handler, _ATTRIBUTE, Declared(criticality, tuple(tags), bypass))
+        setattr(handler, _ATTRIBUTE, declared)
         return handler
 
     return mark
@@ -65,8 +75,8 @@ def declared_on(endpoint: object) -> Declared:
 
 def policy_for(
     key: str, tags: tuple[str, ...], by_glob: Mapping[str, Any], code: Declared
-) -> tuple[str, tuple[str, ...], bool]:
-    """Resolve (criticality, tags, bypass) of a route: the most literal glob first."""
+) -> tuple[str, tuple[str, ...], bool, str]:
+    """Resolve (criticality, tags, bypass, handling): the most literal glob first."""
     matching = sorted(
         (glob for glob in by_glob if covers(glob, key)),
         key=literal_weight,
@@ -76,4 +86,5 @@ def policy_for(
     criticality = next((p.criticality for p in layers if p.criticality), "critical")
     bypass = next((p.bypass for p in layers if p.bypass is not None), False)
     every = dict.fromkeys([*tags, *(t for p in layers for t in p.tags)])
-    return criticality, tuple(every), bypass
+    handling = next((p.handling for p in layers if p.handling), "")
+    return criticality, tuple(every), bypass, handling

@@ -16,12 +16,16 @@ NO_ROUTE = "(no route)"
 
 @dataclass(frozen=True, slots=True)
 class RouteDef:
-    """One `METHOD template` and what is declared about it."""
+    """One `METHOD template` and what is declared about it.
+
+    handling: of its bodies, "" = as elsewhere.
+    """
 
     key: str
     criticality: str = "critical"
     tags: tuple[str, ...] = ()
     bypass: bool = False
+    handling: str = ""
 
 
 class RouteTable:

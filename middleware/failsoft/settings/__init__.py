@@ -9,6 +9,13 @@ text in Python.
 from failsoft.settings._dependency import DependencySettings, is_dependency
 from failsoft.settings._readers import is_date, is_flag_key, mask_url, parse_span_s
 from failsoft.settings._sources import load_settings
+from failsoft.settings._tolerance import (
+    FIELD_OF,
+    HANDLINGS,
+    HandlingRule,
+    ToleranceDefinition,
+    ToleranceSettings,
+)
 from failsoft.settings._values import (
     CRITICALITIES,
     FAIL_POLICIES,
@@ -30,11 +37,14 @@ from failsoft.settings._values import (
 __all__ = [
     "CRITICALITIES",
     "FAIL_POLICIES",
+    "FIELD_OF",
+    "HANDLINGS",
     "ConsumerSettings",
     "ContractSettings",
     "DependencySettings",
     "FlagDeclaration",
     "FlagSettings",
+    "HandlingRule",
     "KillSettings",
     "ModeDefinition",
     "RoutePolicy",
@@ -43,6 +53,8 @@ __all__ = [
     "StaticAnswer",
     "StoreSettings",
     "TelemetrySettings",
+    "ToleranceDefinition",
+    "ToleranceSettings",
     "TracingSettings",
     "is_date",
     "is_dependency",

@@ -33,6 +33,7 @@ from failsoft.settings._readers import (
     read_texts,
     read_url,
 )
+from failsoft.settings._tolerance import read_handling, tolerance_fields
 from failsoft.settings._values import (
     CRITICALITIES,
     FAIL_POLICIES,
@@ -84,6 +85,7 @@ def _read_policy(raw: object, at: At) -> RoutePolicy:
         "criticality": one_of(*CRITICALITIES),
         "tags": read_tags,
         "bypass": read_bool,
+        "handling": read_handling,
     }
     return RoutePolicy(**read_fields(raw, at, readers))
 
@@ -190,6 +192,7 @@ SECTIONS: dict[str, dict[str, Reader] | Reader] = {
         "route_walks_per_s": Rate(0, 10_000),
         "signed_headers": read_header_names,
     },
+    "tolerance": tolerance_fields,
     "routes": _read_policy,
     "dependency": read_dependency,
     "mode": _read_mode,
@@ -207,5 +210,5 @@ ENVIRONMENT: dict[str, tuple[str, str, Reader]] = {
     for section, keys in SECTIONS.items()
     if isinstance(keys, dict)
     for key, read in keys.items()
-    if key != "declare"
+    if key not in ("declare", "allow", "handlings")
 }

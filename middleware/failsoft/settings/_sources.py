@@ -13,6 +13,7 @@ from typing import Any
 from failsoft.errors import DefinitionError
 from failsoft.settings._keys import ENVIRONMENT, SECTIONS
 from failsoft.settings._readers import ABSENT, At, Size, Span, read_fields
+from failsoft.settings._tolerance import ToleranceSettings
 from failsoft.settings._values import (
     ConsumerSettings,
     ContractSettings,
@@ -152,6 +153,7 @@ def _build(values: _Values) -> Settings:
         consumer=ConsumerSettings(**_part(values, "consumer")),
         telemetry=TelemetrySettings(**_part(values, "telemetry")),
         contracts=ContractSettings(**_part(values, "contracts")),
+        tolerance=ToleranceSettings(**_part(values, "tolerance")),
         routes=MappingProxyType(_part(values, "routes")),
         modes=MappingProxyType(_part(values, "mode")),
         never=values.get(("modes", "never"), ()),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from failsoft.settings._dependency import DependencySettings
+from failsoft.settings._tolerance import ToleranceSettings
 
 CRITICALITIES = ("critical_plus", "critical", "sheddable_plus", "sheddable")
 FAIL_POLICIES = ("last_known", "default", "off", "refuse")
@@ -126,6 +127,7 @@ class RoutePolicy:
     criticality: str | None = None
     tags: tuple[str, ...] = ()
     bypass: bool | None = None
+    handling: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +180,7 @@ class Settings:
     telemetry: TelemetrySettings = TelemetrySettings()
     contracts: ContractSettings = ContractSettings()
     consumer: ConsumerSettings = ConsumerSettings()
+    tolerance: ToleranceSettings = field(default_factory=ToleranceSettings)
     routes: Mapping[str, RoutePolicy] = field(default_factory=dict)
     modes: Mapping[str, ModeDefinition] = field(default_factory=dict)
     never: tuple[str, ...] = ()
