@@ -179,8 +179,8 @@ class ToleranceRow(msgspec.Struct, frozen=True):
 class DriftRow(msgspec.Struct, frozen=True):
     """One difference between bodies and their schema, newest first.  Types only.
 
-    direction: in (requests) or out (answers of a dependency, or our own).  n: times
-    seen within the kept days, today: of this day.  acked_until_ms: 0 = nobody acked
+    direction: request or response; dependency: "" for our own API.  n: times seen
+    in 30 days, today: of this day.  acked_until_ms: 0 = nobody acked
     it; -1 = acked without end.  tolerance: name of the active one that covers it.
     suggests: repair kind that would meet it, "" for none.
     """
@@ -228,12 +228,14 @@ class DriftView(msgspec.Struct, frozen=True):
     """The drift ledger, tolerances and third parties' notes, as of one read.
 
     entries: in the ledger; rows are the newest 2,000 of them.  overflow: differences
-    that were counted without an entry, as the ledger was full.
+    that were counted without an entry, as the ledger was full.  tallies: whatever
+    is counted without an entry, as `repaired:NAME`, `skipped:size`.
     """
 
     read_ms: int
     entries: int = 0
     overflow: int = 0
+    tallies: tuple[tuple[str, int], ...] = ()
     rows: tuple[DriftRow, ...] = ()
     tolerances: tuple[ToleranceRow, ...] = ()
     peers: tuple[PeerRow, ...] = ()

@@ -8,28 +8,33 @@ import msgspec
 
 from failsoft.controls.records import Record, parse_record
 from failsoft.controls.targets import covers, routes_of
+from failsoft.ops.contracttext import brownout_scope, contract_text, is_stop
 from failsoft.ops.flagdocs import default_text, flag_now
 from failsoft.ops.views import ControlRow, LogRow
 from failsoft.store.protocols import Entry
 from failsoft.telemetry import Definitions
 
 __all__ = [
+    "CONTRACT_KINDS",
     "KINDS_SHOWN",
     "attempt_row",
     "control_rows",
     "covered_routes",
     "evaluators_of",
     "log_row",
+    "reached_routes",
     "record_of",
     "scoped_routes",
     "state_text",
     "target_of",
 ]
 
-KINDS_SHOWN = ("kill", "mode", "flag")
+CONTRACT_KINDS = ("brownout", "tolerance", "pin", "version", "drift")
+KINDS_SHOWN = ("kill", "mode", *CONTRACT_KINDS, "flag")
 ENDED_SHOWN_MS = 86_400_000
+_ENDING = ("kill", "mode", "brownout", "tolerance")
 _ORDER = {kind: i for i, kind in enumerate(KINDS_SHOWN)}
-_REST = {"kill": "on", "mode": "off", "flag": "-"}
+_REST = {"kill": "on", "mode": "off", **dict.fromkeys(CONTRACT_KINDS, "-"), "flag": "-"}
 _ACTIONS = {
     ("kill", "put"): "kill",
     ("kill", "del"): "unkill",
@@ -37,7 +42,19 @@ _ACTIONS = {
     ("mode", "del"): "mode-leave",
     ("flag", "put"): "flag-edit",
     ("flag", "del"): "flag-revert",
+    ("brownout", "put"): "brownout-start",
+    ("brownout", "del"): "brownout-stop",
+    ("tolerance", "put"): "tolerance-add",
+    ("tolerance", "del"): "tolerance-end",
+    ("pin", "put"): "pin-set",
+    ("pin", "del"): "pin-clear",
+    ("version", "put"): "sunset-extend",
+    ("version", "del"): "sunset-clear",
+    ("drift", "put"): "drift-ack",
+    ("drift", "del"): "drift-unack",
 }
+# A record that stops what a release declares.
+_STOPS = {"brownout": "brownout-stop", "tolerance": "tolerance-end"}
 
 
 def target_of(kind: str, name: str) -> str:
@@ -74,6 +91,8 @@ def state_text(kind: str, record: Record | None) -> tuple[str, float | None]:
         return _REST.get(kind, "-"), None
     if kind == "flag":
         return flag_now(record.json)
+    if kind in CONTRACT_KINDS:
+        return contract_text(record), None
     return {"kill": "KILLED", "mode": "ON"}.get(kind, "set"), None
 
 
@@ -92,6 +111,15 @@ def covered_routes(
         return routes_of(target, routes)
     scopes = [m.scope for m in definitions.modes if kind == "mode" and m.name == name]
     return _in_scope(scopes[0] if scopes else (), routes)
+
+
+def reached_routes(
+    row: ControlRow, definitions: Definitions, known: Iterable[str] = ()
+) -> tuple[str, ...]:
+    """Return the routes that a control reaches now, `known` as in `covered_routes`."""
+    if row.kind == "brownout":
+        return scoped_routes(brownout_scope(row.doc), definitions, known)
+    return covered_routes(row.target, definitions, known)
 
 
 def scoped_routes(
@@ -216,7 +244,7 @@ def _row(
 
 def _ended(entry: Entry, now_ms: int) -> ControlRow | None:
     at_ms = _entry_ms(entry)
-    gone = entry.op in ("del", "expire") and entry.kind in ("kill", "mode")
+    gone = entry.op in ("del", "expire") and entry.kind in _ENDING
     if not gone or now_ms - at_ms > ENDED_SHOWN_MS:
         return None
     return ControlRow(
@@ -277,6 +305,8 @@ def log_row(entry: Entry) -> LogRow:
     before = record_of(entry.kind, entry.name, entry.was)
     after = record_of(entry.kind, entry.name, entry.value)
     action = _ACTIONS.get((entry.kind, entry.op), entry.op)
+    if entry.op == "put" and after and is_stop(after):
+        action = _STOPS[entry.kind]
     if before and after and entry.kind != "flag" and before.json == after.json:
         action = "extend"
     return LogRow(

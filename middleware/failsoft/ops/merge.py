@@ -14,11 +14,13 @@ from operator import attrgetter
 import msgspec
 
 from failsoft.controls.targets import covers
+from failsoft.ops.contractbook import ContractBook, joined_contract
 from failsoft.ops.controlrows import (
+    CONTRACT_KINDS,
     control_rows,
-    covered_routes,
     evaluators_of,
     log_row,
+    reached_routes,
 )
 from failsoft.ops.groups import GroupBook
 from failsoft.ops.guard import proposal_rows
@@ -37,6 +39,7 @@ LOG_SHOWN = 200
 _LOG_KEPT = 1000
 _WEIGHTS = {"critical_plus": 8, "critical": 4, "sheddable_plus": 2, "sheddable": 1}
 _STATE_RANK = {letter: i for i, letter in enumerate("KBDSLW.?")}
+_LETTERS = {"brownout": "W", "mode": "D", "kill": "K"}
 _CLOCK_BACK_S = 5
 _NOTHING_LATE = Late()
 _impact_of = attrgetter("impact")
@@ -72,6 +75,7 @@ class FleetMerge:
         self.rings = FleetRings()
         self.nodes = NodeBook()
         self.groups = GroupBook()
+        self.contract = ContractBook()
         self.definitions = Definitions()
         self._stored = _Controls()
         self._good = _Controls()  # what the nodes enforce
@@ -103,6 +107,8 @@ class FleetMerge:
             self._dirty = True
         for digest, blob in batch.definitions.items():
             self._learn(digest, blob)
+        if batch.ledgers is not None:
+            self.contract.take(batch.ledgers)
         if batch.observed is not None:
             self.observed = batch.observed
             self.nodes.take(batch.observed)
@@ -157,6 +163,7 @@ class FleetMerge:
         routes = self._route_rows()
         controls = self._with_rates()
         totals = self._totals(controls, now_ms)
+        versions, drift = self.contract.views(self._controls, self.definitions, now_ms)
         return FleetView(
             seq=seq,
             env=observed.env,
@@ -178,6 +185,8 @@ class FleetMerge:
             proposals=proposal_rows(observed.proposals, controls),
             totals=totals,
             evaluators=self._evaluators,
+            versions=versions,
+            drift=drift,
         )
 
     def _controls_changed(self, now_ms: int) -> bool:
@@ -206,16 +215,16 @@ class FleetMerge:
         self._next_end_ms = min(ends, default=0)
         keys = tuple(self.rings.rings)
         self._reach = {
-            row.target: covered_routes(row.target, self.definitions, keys)
+            row.target: reached_routes(row, self.definitions, keys)
             for row in active
             if row.kind != "flag"
         }
         states: dict[str, tuple[str, str]] = {}
-        for row in sorted(active, key=lambda r: r.kind, reverse=True):
-            letter = {"kill": "K", "mode": "D"}.get(row.kind)
-            word = "KILLED" if letter == "K" else f"DEGRADED {row.target[5:]}"
-            for route in self._reach.get(row.target, ()) if letter else ():
-                states[route] = (letter or "", word)
+        for kind, letter in _LETTERS.items():  # the last one wins
+            for row in active:
+                word = f"DEGRADED {row.target[5:]}" if kind == "mode" else row.now
+                reach = self._reach.get(row.target, ()) if row.kind == kind else ()
+                states.update(dict.fromkeys(reach, (letter, word)))
         changed = states.items() ^ self._states.items()
         self._states = states
         self.rings.changed.update(route for route, _ in changed)
@@ -306,7 +315,7 @@ class FleetMerge:
         kind, _, name = row.target.partition(":")
         if kind == "flag" and row.kind == "flag":
             return flags[name] / span_s if name in flags else None
-        if not row.active:
+        if not row.active or row.kind in CONTRACT_KINDS:
             return None
         if kind == "flag":
             return sum(n for flag, n in flags.items() if covers(name, flag)) / span_s
@@ -380,4 +389,5 @@ def _joined(parts: list[Definitions]) -> Definitions:
         kill_default_s=min(part.kill_default_s for part in parts),
         kill_most_s=min(part.kill_most_s for part in parts),
         evaluators=tuple(shared.values()),
+        **joined_contract(parts),
     )

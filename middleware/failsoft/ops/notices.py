@@ -15,6 +15,7 @@ __all__ = ["notices"]
 _ENDING_MS = 300_000
 _MOST = 20
 _NAMED = 6
+_MAY_STAY = ("flag", "pin", "version", "drift")
 _WHAT_TO_DO = "run failsoft store rewound"
 
 
@@ -108,7 +109,8 @@ def _of_controls(controls: Iterable[ControlRow], now_ms: int) -> list[Notice]:
                 f"EXPIRING in {left}: {row.kind} {row.target} by {row.by} (T extends)"
             )
             found.append(Notice(1, text))
-        if row.active and row.kind != "flag" and not row.until_ms and row.by != WHO:
+        is_debt = row.active and row.kind not in _MAY_STAY and not row.until_ms
+        if is_debt and row.by != WHO:
             text = f"{row.kind} {row.target} by {row.by} has no end"
             found.append(Notice(0, text, row.target))
         if row.active and row.kind == "kill" and row.by == WHO:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Protocol
 
 from failsoft.ops.command import Command
 from failsoft.ops.flaglife import FlagLife
 from failsoft.ops.guard import GuardRow
 from failsoft.ops.history import ChangeRow
+from failsoft.ops.sources.ledgers import Section
 from failsoft.ops.views import AckState, Applied, FleetView, Identity, LogRow, Preview
 from failsoft.telemetry import Definitions, Flight
 
@@ -41,6 +42,13 @@ class Operator(Protocol):
 
     def watch(self) -> AsyncIterator[FleetView]:
         """Yield the newest view after each change; skips, never queues."""
+        ...
+
+    def want(self, sections: Iterable[Section]) -> None:
+        """Read `versions` or `drift` too, at once and each 5 s; nothing else then.
+
+        `FleetView.versions` and `.drift` are None until they were read.
+        """
         ...
 
     def preview(self, command: Command) -> Preview:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import suppress
 
 import msgspec
 
 from failsoft import clock
 from failsoft.ops.merge import FleetMerge
+from failsoft.ops.sources.ledgers import Section
 from failsoft.ops.sources.source import Batch, Source
 from failsoft.ops.views import FleetView, Link
 
@@ -62,7 +63,7 @@ class Reader:
     async def take(self, batch: Batch) -> FleetView:
         """Merge one batch, node by node, and publish the view."""
         received = self.now() if batch.proof else self.view.received
-        if batch.observed is None and batch.controls is None and not batch.entries:
+        if batch.is_of_link():
             return self._publish(
                 msgspec.structs.replace(
                     self.view, seq=self.view.seq + 1, link=batch.link
@@ -83,6 +84,10 @@ class Reader:
         self._changed.set()
         self._changed = asyncio.Event()
         return view
+
+    def want(self, sections: Iterable[Section]) -> None:
+        """Read these sections too, at once and then each 5 s, and no others."""
+        self._source.want(sections)
 
     async def watch(self) -> AsyncIterator[FleetView]:
         """Yield the newest view, then each newer one; skips, never queues."""

@@ -5,7 +5,7 @@ Each call asks the store once or page by page; nothing is kept.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 
 from failsoft.errors import StoreRefused
 from failsoft.ops.controlrows import attempt_row, log_row
@@ -13,6 +13,7 @@ from failsoft.ops.flaglife import FlagLife, read_flag_life
 from failsoft.ops.guard import GuardRow, read_guards
 from failsoft.ops.history import ChangeRow, history_of
 from failsoft.ops.reader import Reader
+from failsoft.ops.sources.ledgers import Section
 from failsoft.ops.sources.store import FleetStore
 from failsoft.ops.views import LogRow
 from failsoft.store.protocols import ControlSet, Entry
@@ -29,6 +30,10 @@ class Reads:
     def __init__(self, store: FleetStore, reader: Reader) -> None:
         self.reader = reader
         self._store = store
+
+    def want(self, sections: Iterable[Section]) -> None:
+        """Read `versions` or `drift` too, at once and each 5 s; nothing else then."""
+        self.reader.want(sections)
 
     async def log(self, count: int = 200) -> tuple[LogRow, ...]:
         """Return the audit, newest first, refused attempts merged in."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 
 import pytest
 
@@ -12,6 +12,7 @@ from failsoft.ops.command import Kill
 from failsoft.ops.connect import open_session
 from failsoft.ops.reader import Reader
 from failsoft.ops.session import Session
+from failsoft.ops.sources.ledgers import Section
 from failsoft.ops.sources.source import Batch
 from failsoft.ops.sources.store import StoreSource
 from failsoft.ops.stale import link_word
@@ -178,6 +179,9 @@ class BrokenSource:
             raise ZeroDivisionError
         yield Batch(Link("up"), True, Observed(1, 0, "", "shop"))
         await asyncio.Event().wait()
+
+    def want(self, sections: Iterable[Section]) -> None:
+        """Nothing to read."""
 
     async def aclose(self) -> None:
         """Nothing to release."""

@@ -7,9 +7,11 @@ bytes, so tests exercise the live path from decoding on.  It reads no clock.
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import NamedTuple
 
+from failsoft.ops.sources.fakeledgers import CONTRACT, fake_ledgers
+from failsoft.ops.sources.ledgers import Section
 from failsoft.ops.sources.source import Batch
 from failsoft.ops.views import Link
 from failsoft.store.protocols import Entry, Observed
@@ -117,6 +119,7 @@ class FakeFleet:
                 flags=tuple((one.key, one.default) for one in _FLAGS),
                 modes=_MODES,
                 flagdefs=_FLAGS,
+                **CONTRACT,
             )
         )
 
@@ -237,6 +240,7 @@ class FakeSource:
         self._entries = entries
         self._now_ms = START_MS
         self._first = True
+        self._wanted: frozenset[Section] = frozenset()
 
     def next_batch(self) -> Batch:
         """Return the next second as one complete reply."""
@@ -261,7 +265,12 @@ class FakeSource:
             controls=self._records if first else None,
             entries=self._entries if first else (),
             definitions={_DEFS: self._fleet.definitions()} if first else {},
+            ledgers=fake_ledgers(self._wanted, at, START_MS),
         )
+
+    def want(self, sections: Iterable[Section]) -> None:
+        """Tell these ledgers too, with each second."""
+        self._wanted = frozenset(sections)
 
     async def batches(self) -> AsyncIterator[Batch]:
         """Yield second after second, at the caller's pace."""

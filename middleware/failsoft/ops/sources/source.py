@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from failsoft.ops.sources.ledgers import Ledgers, Section
 from failsoft.ops.views import Link
 from failsoft.store.protocols import Entry, Observed
 
@@ -19,6 +20,7 @@ class Batch:
     proof: a complete reply; only those move `FleetView.received`.
     controls: raw records, None when unchanged since the last batch.
     definitions: encoded `telemetry.Definitions` by digest, new ones only.
+    ledgers: sections that are wanted, each 5 s.
     """
 
     link: Link
@@ -28,6 +30,12 @@ class Batch:
     entries: tuple[Entry, ...] = ()  # new log lines, oldest first
     definitions: Mapping[str, bytes] = field(default_factory=dict)
     epoch: str = ""  # of `controls`
+    ledgers: Ledgers | None = None
+
+    def is_of_link(self) -> bool:
+        """Whether it tells of the link alone."""
+        said = (self.observed, self.controls, self.ledgers)
+        return not self.entries and said == (None, None, None)
 
 
 class Source(Protocol):
@@ -37,6 +45,10 @@ class Source(Protocol):
 
     def batches(self) -> AsyncIterator[Batch]:
         """Yield about one batch a second, and one within 50 ms of a log entry."""
+        ...
+
+    def want(self, sections: Iterable[Section]) -> None:
+        """Read these sections too, at once and then each 5 s, and no others."""
         ...
 
     async def aclose(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Literal, Protocol
 
@@ -17,6 +17,7 @@ import msgspec
 from failsoft import clock
 from failsoft.errors import StoreError, StoreRefused
 from failsoft.ops.nodes import heartbeat_of
+from failsoft.ops.sources.ledgers import LedgerReader, LedgerStore, Section
 from failsoft.ops.sources.source import Batch
 from failsoft.ops.views import Link
 from failsoft.store.flagcounts import FlagCountStore
@@ -31,12 +32,13 @@ __all__ = ["FleetStore", "StoreSource", "entry_order", "is_login_refused"]
 
 _State = Literal["connecting", "up", "down", "auth"]
 _PERIOD_S = 1.0
+_LEDGER_PERIODS = 5  # seconds of it: 5
 _BLOCK_S = 0.9
 _PAUSES_S = (0.25, 0.5, 1.0)
 _LOG_AT_START = 500
 
 
-class FleetStore(ControlStore, ObservationStore, FlagCountStore, Protocol):
+class FleetStore(ControlStore, ObservationStore, FlagCountStore, LedgerStore, Protocol):
     """A store that serves all protocols, as all of ours do."""
 
 
@@ -67,6 +69,9 @@ class StoreSource:
         self._digests: set[str] = set()
         self._heard = (0, "")  # revision and epoch of the newest read
         self._controls = _Controls()
+        self._ledgers = LedgerReader(store)
+        self._wanted = asyncio.Event()
+        self._now_ms = 0
         self._out: asyncio.Queue[Batch] = asyncio.Queue(16)
 
     def _state(self, state: _State, cause: str = "", tries: int = 0) -> Link:
@@ -81,6 +86,7 @@ class StoreSource:
         loops = {
             asyncio.create_task(self._read_loop(), name="failsoft-read"),
             asyncio.create_task(self._log_loop(), name="failsoft-log"),
+            asyncio.create_task(self._ledger_loop(), name="failsoft-ledgers"),
         }
         try:
             async for batch in self._drain(set(loops)):
@@ -146,6 +152,7 @@ class StoreSource:
         if observed.flights:
             self._flights_after = observed.flights[-1][0]
         self._heard = (observed.rev, observed.epoch)
+        self._now_ms = observed.now_ms
         definitions = await self._definitions(observed)
         if self._link.state != "up":
             self._link = self._state("up")
@@ -207,6 +214,26 @@ class StoreSource:
                 epoch=self._controls.epoch,
             )
         )
+
+    def want(self, sections: Iterable[Section]) -> None:
+        """Read these sections too, at once and then each 5 s, and no others."""
+        self._ledgers.want(sections)
+        self._wanted.set()
+
+    async def _ledger_loop(self) -> None:
+        """Read by itself: a ledger of 20,000 entries must not hold up the picture."""
+        while True:
+            if self._now_ms:
+                with suppress(StoreError):  # the age of what is shown says so
+                    found = await self._ledgers.read(self._now_ms)
+                    if found is not None:
+                        await self._out.put(Batch(self._link, False, ledgers=found))
+            # Before the first whole view there is nothing to join it with.
+            pause_s = self._period_s * (_LEDGER_PERIODS if self._now_ms else 0.1)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._wanted.wait()
+            self._wanted.clear()
 
     async def aclose(self) -> None:
         """Nothing to release: `batches` ends its tasks when it is closed."""

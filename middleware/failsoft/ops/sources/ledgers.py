@@ -1,0 +1,67 @@
+"""What is read every 5 s, and only while a surface shows it: usage, drift, notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from failsoft.store.drift import DriftRead, DriftStore
+from failsoft.store.peernotes import PeerNoteStore
+from failsoft.store.usage import Called, UsageStore
+
+__all__ = ["DAYS", "LedgerReader", "LedgerStore", "Ledgers", "Section"]
+
+DAYS = 30
+_ROWS = 2_000
+_FRESH_DAYS = 2  # a day that is over still gets what nodes counted before midnight
+
+Section = Literal["versions", "drift"]
+
+
+class LedgerStore(UsageStore, DriftStore, PeerNoteStore, Protocol):
+    """A store that keeps all of them, as all of ours do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ledgers:
+    """One read; None = not wanted.  now_ms: the store's time, of the newest view.
+
+    usage: ISO date -> counts, of 30 days.  notes: id -> encoded announcement.
+    """
+
+    now_ms: int
+    usage: Mapping[str, Mapping[Called, int]] | None = None
+    drift: DriftRead | None = None
+    notes: Mapping[str, bytes] | None = None
+
+
+class LedgerReader:
+    """Reads the wanted sections; days that are over are read once."""
+
+    def __init__(self, store: LedgerStore) -> None:
+        self._store = store
+        self._days: dict[str, Mapping[Called, int]] = {}
+        self._wanted: frozenset[Section] = frozenset()
+
+    def want(self, sections: Iterable[Section]) -> None:
+        """Say which sections are shown from now on."""
+        self._wanted = frozenset(sections)
+
+    async def read(self, now_ms: int) -> Ledgers | None:
+        """Return what is wanted, None when nothing is; raises StoreError."""
+        if not self._wanted:
+            return None
+        usage = await self._usage() if "versions" in self._wanted else None
+        if "drift" not in self._wanted:
+            return Ledgers(now_ms, usage)
+        drift = await self._store.drift(days=DAYS, limit=_ROWS)
+        return Ledgers(now_ms, usage, drift, await self._store.peer_notes())
+
+    async def _usage(self) -> Mapping[str, Mapping[Called, int]]:
+        fresh = await self._store.usage(_FRESH_DAYS if self._days else DAYS)
+        if not self._days.keys() >= fresh.keys():
+            fresh = await self._store.usage(DAYS)
+            self._days.clear()
+        self._days.update(fresh)
+        return dict(self._days)
