@@ -11,6 +11,7 @@ import asyncio
 import logging
 import os
 import socket
+import threading
 from concurrent.futures import Future
 from dataclasses import replace
 from functools import cache
@@ -31,6 +32,7 @@ from failsoft.flags._flush import FlagReporter
 from failsoft.flags._stage import FlagStage
 from failsoft.lifetime import Lifetime
 from failsoft.modes import Acting, read_acting
+from failsoft.outbound._flush import PeerReporter
 from failsoft.planning import Planner
 from failsoft.privateloop import PrivateLoop
 from failsoft.process import current_runtime, enroll, take_over
@@ -41,6 +43,8 @@ from failsoft.store.open import load_client, open_store
 from failsoft.telemetry import Heartbeat, Window, encode
 from failsoft.telemetry._flush import Flusher, Vitals
 from failsoft.telemetry._groups import FlightDeck
+from failsoft.tolerance._flush import DriftReporter
+from failsoft.tolerance._ledger import Ledger
 
 __all__ = ["Runtime", "current_runtime"]
 
@@ -84,11 +88,19 @@ class Runtime:
         self._flag_stage = FlagStage(settings)
         self.bodies = Bodies(settings.contracts)
         self.planner = Planner(settings, self.window, self.now_ms)
+        self._watch_contracts()
         self.versions: Any = None
         self.definitions = Publisher(settings)
         self.install(table)
         load_client(settings.store.url)
         enroll(self)
+
+    def _watch_contracts(self) -> None:
+        """Begin to count what differs from schemas; after a fork, anew."""
+        # Long bodies and third parties are judged in threads.
+        self.ledger = Ledger(self.now_ms, threading.Lock())
+        watched = self.settings.dependencies
+        self.peers = PeerReporter(watched, self.ledger, self.now_ms, self.failed)
 
     def _name(self) -> None:
         self.started = clock.unix()
@@ -262,6 +274,9 @@ class Runtime:
         if keeper is not None:
             running.spawn(keeper.run(), "lastgood")
         running.spawn(Offers(self.store, watcher).run(), "offers")
+        drift = DriftReporter(self.store, self.ledger)
+        running.spawn(drift.run(self.failed), "drift")
+        running.spawn(self.peers.run(self.store), "announcements")
         running.spawn(self.definitions.run(self.store), "definitions")
         running.spawn(self._flag_stage.check(self), "flags")
         reports = reporter.run(
@@ -321,6 +336,7 @@ class Runtime:
         self._name()
         self.window.forget()
         self.guard = GuardArms()
+        self._watch_contracts()
         self.deck.take()
         if running is not None:
             running.cut_copies()
