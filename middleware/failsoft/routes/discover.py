@@ -25,13 +25,17 @@ _MAX_WRAPPERS = 100
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One route as registered, in order.  methods: `*` for any, `WS` for sockets."""
+    """One route as registered, in order.  methods: `*` for any, `WS` for sockets.
+
+    context: the framework's own record of it, None for what only ends a mount.
+    """
 
     path: str
     methods: tuple[str, ...]
     tags: tuple[str, ...] = ()
     declared: Declared = field(default_factory=Declared)
     guard: Guard | None = None
+    context: Any = field(default=None, compare=False, repr=False)
 
 
 def find_routes(app: Any) -> Sequence[BaseRoute] | None:
@@ -82,7 +86,7 @@ def _found(
         str(getattr(tag, "value", tag)) for tag in getattr(context, "tags", None) or ()
     )
     declared = declared_on(getattr(context, "endpoint", None))
-    return Found(prefix + context.path, methods, tags, declared, guard)
+    return Found(prefix + context.path, methods, tags, declared, guard, context)
 
 
 def _walk_mount(mount: Any, prefix: str, guard: Guard | None) -> Iterator[Found]:
@@ -93,10 +97,18 @@ def _walk_mount(mount: Any, prefix: str, guard: Guard | None) -> Iterator[Found]
 
 
 def _contexts(routes: Iterable[Any]) -> Iterable[Any]:
-    """Resolve FastAPI's lazily included routers (0.140 and newer) to routes."""
+    """Resolve FastAPI's lazily included routers (0.137 and newer) to routes."""
     fastapi = sys.modules.get("fastapi.routing")
     expand = getattr(fastapi, "iter_route_contexts", None)
-    return expand(list(routes)) if expand is not None else routes
+    if expand is not None:
+        yield from expand(list(routes))
+        return
+    for route in routes:
+        included = getattr(route, "effective_route_contexts", None)
+        if included is None:
+            yield route
+        else:  # 0.137.0 and 0.137.1: the tree, without the function that walks it
+            yield from included()
 
 
 def _both(one: Guard | None, two: Guard | None) -> Guard | None:

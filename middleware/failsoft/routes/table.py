@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from failsoft.routes.policy import policy_for
 from failsoft.routes.trie import WEBSOCKET, Entry, Trie, segments_of, template_of
 
-__all__ = ["NO_ROUTE", "RouteDef", "RouteTable", "build_table"]
+__all__ = ["NO_ROUTE", "RouteDef", "RouteTable", "build_table", "keys_of"]
 
 NO_ROUTE = "(no route)"
 
@@ -73,8 +73,7 @@ def build_table(
     index: dict[str, int] = {NO_ROUTE: 0}
     for order, route in enumerate(found):
         plans: dict[str, int] = {}
-        for method in _counted_methods(route.methods):
-            key = f"{method} {template_of(route.path)}"
+        for method, key in keys_of(route):
             if key not in index:
                 index[key] = len(defs)
                 defs[key] = RouteDef(
@@ -87,6 +86,12 @@ def build_table(
         trie.add(route.path, Entry(order, plans, route.guard), regex)
     trie.freeze()
     return RouteTable(tuple(defs.values()), trie, root_path)
+
+
+def keys_of(route: Any) -> Iterator[tuple[str, str]]:
+    """Yield (method, `METHOD template`) of a `discover.Found`."""
+    for method in _counted_methods(route.methods):
+        yield method, f"{method} {template_of(route.path)}"
 
 
 def _counted_methods(methods: tuple[str, ...]) -> tuple[str, ...]:

@@ -1,0 +1,147 @@
+"""What a JSON value is, how a report names it, and what a lenient reader accepts."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import msgspec
+
+from failsoft.shapes.gate import NATIVE
+from failsoft.shapes.graph import Node
+
+__all__ = [
+    "accepted",
+    "expected_of",
+    "folded",
+    "got_of",
+    "is_coerced",
+    "label",
+    "text_fault",
+]
+
+_KINDS = {
+    type(None): ("null",),
+    bool: ("boolean",),
+    int: ("integer", "number"),
+    float: ("number",),
+    str: ("string",),
+    list: ("array",),
+    dict: ("object",),
+}
+_GOT = {
+    type(None): "null",
+    bool: "bool",
+    int: "int",
+    float: "float",
+    list: "array",
+    dict: "object",
+}
+_UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_DATE = r"\d{4}-\d\d-\d\d"
+_TIME = r"\d\d:\d\d(?::\d\d(?:[.,]\d{1,12})?)?"
+_ZONE = r" ?(?:[Zz]|[+-]\d\d:?\d\d)?"
+_NUMBER = r"[+-]?\d+(?:\.\d+)?"
+_GOT_TEXT = (
+    ("str:int", re.compile(r"[+-]?\d{1,4300}")),
+    ("str:bool", re.compile("true|false", re.IGNORECASE)),
+    ("str:date", re.compile(rf"{_DATE}(?:[T ].{{0,40}})?")),
+    ("str:uuid", re.compile(_UUID)),
+)
+# What pydantic's lax mode reads beyond RFC 3339 and RFC 9562.
+_LAX_TEXT = {
+    "date-time": re.compile(rf"{_DATE}(?:[Tt_ ]{_TIME}{_ZONE})?|{_NUMBER}"),
+    "date": re.compile(rf"{_DATE}(?:[Tt_ ]00:00(?::00(?:\.0+)?)?{_ZONE})?|{_NUMBER}"),
+    "time": re.compile(rf"{_TIME}{_ZONE}"),
+    "uuid": re.compile(rf"(?:urn:uuid:)?{_UUID}|{{{_UUID}}}|[0-9a-fA-F]{{32}}"),
+}
+_LAX_INT = re.compile(r"\s*[+-]?\d+(?:_\d+)*(?:\.0+)?\s*")
+_LAX_FLOAT = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*")
+_LAX_BOOL = frozenset(
+    ("0", "1", "off", "on", "f", "t", "false", "true", "n", "y", "no", "yes")
+)
+_FROM_NUMBER = frozenset({"date-time", "date", "time", "duration", "ipv4", "ipv6"})
+# Keys that are data: naming them would tell about somebody, and never end.
+_DATA_KEY = re.compile(
+    rf"{_UUID}|[^@\s]+@[^@\s]+|\d+|(?=.*\d)[0-9a-fA-F]{{16,}}|[0-9a-fA-F]{{16,}}"
+)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_MAX_LABEL = 64
+
+
+def accepted(node: Node, value: Any) -> bool:
+    """Tell whether a node takes values of this JSON type."""
+    if node.is_opaque or not node.types:
+        return True
+    return not node.types.isdisjoint(_KINDS[type(value)])
+
+
+def expected_of(node: Node) -> str:
+    """Return the node's types as a report words them."""
+    return "|".join(sorted(node.types))
+
+
+def got_of(value: Any) -> str:
+    """Return what a value is, never what it says."""
+    got = _GOT.get(type(value))
+    if got is not None:
+        return got
+    if not value:
+        return "str:empty"
+    short = value[:64]
+    return next((name for name, form in _GOT_TEXT if form.fullmatch(short)), "str")
+
+
+def folded(name: str) -> str:
+    """Return a key without case, `_` and `-`."""
+    return name.replace("_", "").replace("-", "").casefold()
+
+
+def label(name: str, is_known: bool = False) -> str:
+    """Return a key as a path shows it; `{*}` for one that looks like data.
+
+    is_known: the schema names it.  Escaped as in RFC 6901.
+    """
+    if not is_known:
+        if _DATA_KEY.fullmatch(name):
+            return "{*}"
+        name = _CONTROL.sub("?", name[:_MAX_LABEL])
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def text_fault(format_: str, value: str) -> str:
+    """Return the kind of finding a text of a checked format is, "" for none."""
+    native = NATIVE.get(format_)
+    if native is None:
+        return ""
+    try:
+        msgspec.convert(value, native)
+    except (msgspec.MsgspecError, ValueError):
+        return "coerced" if _LAX_TEXT[format_].fullmatch(value) else "format"
+    return ""
+
+
+def is_coerced(node: Node, value: Any) -> bool:
+    """Tell whether pydantic's lax mode turns the value into what is expected."""
+    if node.members is not None or node.branches:
+        return any(is_coerced(branch, value) for branch in node.branches)
+    kind, types = type(value), node.types
+    if kind is str:
+        return _is_text_coerced(types, value)
+    if kind is bool:
+        return bool(types & {"integer", "number"})
+    if kind is float and "integer" in types and value.is_integer():
+        return True
+    if kind in (int, float):
+        if "boolean" in types and value in (0, 1):
+            return True
+        return "string" in types and node.format in _FROM_NUMBER
+    return False
+
+
+def _is_text_coerced(types: frozenset[str], value: str) -> bool:
+    if "integer" in types and _LAX_INT.fullmatch(value):
+        return True
+    if "number" in types and _LAX_FLOAT.fullmatch(value):
+        return True
+    return "boolean" in types and value.lower() in _LAX_BOOL
