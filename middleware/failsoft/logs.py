@@ -6,24 +6,26 @@ import logging
 
 from opentelemetry import trace
 
-from failsoft.pipeline import CURRENT
+from failsoft.pipeline import CURRENT, Exchange
 
 __all__ = ["RequestIds", "install"]
 
-_NAMES = ("trace_id", "span_id", "route")
+_NAMES = ("trace_id", "span_id", "route", "version", "consumer")
 
 
 class RequestIds(logging.Filter):
-    """Adds `trace_id`, `span_id` and `route` to records; lets every record pass.
+    """Adds `trace_id`, `span_id`, `route`, `version` and `consumer` to records.
 
-    Outside of a request they are "".  A field that the caller gives as `extra`
-    stays the caller's.  Belongs on handlers: a logger's filter sees no record of
-    the loggers below it.
+    Lets every record pass.  Outside of a request they are "".  A field that the
+    caller gives as `extra` stays the caller's.  Belongs on handlers: a logger's
+    filter sees no record of the loggers below it.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Complete the record; never refuses one."""
-        for name, value in zip(_NAMES, _ids(), strict=True):
+        exchange = CURRENT.get()
+        whose = (exchange.version, exchange.consumer) if exchange else ("", "")
+        for name, value in zip(_NAMES, (*_ids(exchange), *whose), strict=True):
             record.__dict__.setdefault(name, value)
         return True
 
@@ -43,8 +45,7 @@ def _configured() -> list[logging.Handler]:
     return [handler for logger in (logging.root, *known) for handler in logger.handlers]
 
 
-def _ids() -> tuple[str, str, str]:
-    exchange = CURRENT.get()
+def _ids(exchange: Exchange | None) -> tuple[str, str, str]:
     route = exchange.route if exchange else ""
     # A child span of the handler's own tells more than the request's span.
     context = trace.get_current_span().get_span_context()

@@ -139,7 +139,8 @@ class BrownoutDef(msgspec.Struct, frozen=True, array_like=True):
 class ToleranceDef(msgspec.Struct, frozen=True, array_like=True):
     """A declared tolerance.  route, consumer: globs, "" for all.
 
-    path: as in `shapes.findings`.  kind: of repair.  until: ISO date, its last day.
+    path: as in `shapes.findings`.  kind: of repair.  value: what the kind needs.
+    until: ISO date, from its UTC midnight it is over.
     """
 
     name: str
@@ -278,6 +279,8 @@ class Flight(msgspec.Struct, frozen=True, omit_defaults=True):
     flags: tuple[tuple[str, str], ...] = ()
     after_start: bool = False  # raised after the response had started
     truncated: bool = False
+    version: str = ""  # of the API, as negotiated
+    drift: int = 0  # findings in its bodies
 
 
 encode = msgspec.msgpack.Encoder().encode

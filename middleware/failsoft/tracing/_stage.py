@@ -382,6 +382,12 @@ def _annotate(span: Any, exchange: Exchange) -> None:
     span.set_attribute("failsoft.revision", exchange.snapshot.revision)
     if exchange.snapshot.modes:
         span.set_attribute("failsoft.mode", ",".join(exchange.snapshot.modes))
+    if exchange.version:
+        span.set_attribute("failsoft.version", exchange.version)
+    if exchange.consumer:
+        span.set_attribute("failsoft.consumer", exchange.consumer)
+    if exchange.drift:
+        span.set_attribute("failsoft.drift", exchange.drift)
     if exchange.rejection is not None:
         span.set_attribute("failsoft.rejected", exchange.rejection.reason)
     if exchange.token is None:  # not our span: the owner states the rest
