@@ -303,7 +303,7 @@ class _Walk:
                 yield self._came(
                     prop, _At(f"{at.path}/{name}", at.base, (*at.below, name))
                 )
-        if self.is_request and new.extra is None and old.extra is not None:
+        if self.is_request and _refuses(new) and not _refuses(old):
             yield self._one("{}-unknown-properties-refused", at)
 
     def _is_filled(self, prop: Prop) -> bool:
@@ -342,6 +342,11 @@ _LIMITS = (
     ("maxItems", "max-items", -1),
     ("minItems", "min-items", 1),
 )
+
+
+def _refuses(node: Node) -> bool:
+    """Whether unknown keys are an error; a graph's `extra` says what is known."""
+    return node.schema.get("additionalProperties") is False
 
 
 def _inside(old: Node, new: Node, at: _At) -> Iterator[tuple[Node, Node, _At]]:

@@ -1,0 +1,187 @@
+"""What differs between two documents, whom it breaks, and what would cover it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from failsoft.shapes.diff import breaking, compare_nodes, drift_id, level_of, report_row
+from failsoft.shapes.documents import compare_documents
+from failsoft.shapes.graph import Schemas
+from failsoft.shapes.suggest import suggest, toml_lines
+
+
+def _document(order: dict[str, Any], **operation: Any) -> dict[str, Any]:
+    body = {"application/json": {"schema": {"$ref": "#/components/schemas/Order"}}}
+    post = {
+        "requestBody": {"content": body, "required": True},
+        "responses": {"200": {"content": body}},
+        **operation,
+    }
+    return {
+        "paths": {"/orders": {"post": post}},
+        "components": {"schemas": {"Order": {"type": "object", **order}}},
+    }
+
+
+def _ids(old: dict[str, Any], new: dict[str, Any]) -> set[tuple[str, str]]:
+    found = compare_documents(_document(old), _document(new))
+    return {(one.id, one.level) for one in found}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        (
+            {"properties": {"a": {"type": "string"}}},
+            {"properties": {}},
+            {
+                ("request-property-removed", "warning"),
+                ("response-optional-property-removed", "warning"),
+            },
+        ),
+        (
+            {"properties": {}},
+            {"properties": {"a": {"type": "string"}}, "required": ["a"]},
+            {
+                ("new-required-request-property", "error"),
+                ("response-required-property-added", "info"),
+            },
+        ),
+        (
+            {"properties": {"a": {"type": "integer"}}},
+            {"properties": {"a": {"type": "string"}}},
+            {
+                ("request-property-type-changed", "error"),
+                ("response-property-type-changed", "error"),
+            },
+        ),
+        (
+            {"properties": {"a": {"type": "integer"}}},
+            {"properties": {"a": {"type": ["number", "null"]}}},
+            {
+                ("request-property-type-generalized", "info"),
+                ("request-property-became-nullable", "info"),
+                ("response-property-type-changed", "error"),
+                ("response-property-became-nullable", "error"),
+            },
+        ),
+        (
+            {"properties": {"a": {"enum": ["x", "y"]}}},
+            {"properties": {"a": {"enum": ["y", "z"]}}},
+            {
+                ("request-property-enum-value-removed", "error"),
+                ("request-property-enum-value-added", "info"),
+                ("response-property-enum-value-removed", "info"),
+                ("response-property-enum-value-added", "warning"),
+            },
+        ),
+        (
+            {"properties": {"a": {"type": "string", "maxLength": 9}}},
+            {"properties": {"a": {"type": "string", "maxLength": 5}}},
+            {("request-property-max-length-decreased", "error")},
+        ),
+    ],
+)
+def test_a_change_bears_the_ids_and_levels_of_oasdiff(
+    old: dict[str, Any], new: dict[str, Any], expected: set[tuple[str, str]]
+) -> None:
+    assert _ids(old, new) == expected
+
+
+def test_equal_documents_differ_in_nothing() -> None:
+    order = {"properties": {"self": {"$ref": "#/components/schemas/Order"}}}
+
+    assert _ids(order, order) == set()
+
+
+def test_operations_match_whatever_their_parameters_are_called() -> None:
+    old = {"paths": {"/a/{id}": {"get": {"responses": {}}}, "/b": {"get": {}}}}
+    new = {"paths": {"/a/{key}": {"get": {"responses": {}}}, "/c": {"get": {}}}}
+
+    found = compare_documents(old, new)
+
+    assert [(one.id, one.operation) for one in found] == [
+        ("api-removed-without-deprecation", "GET /b"),
+        ("endpoint-added", "GET /c"),
+    ]
+
+
+def test_parameters_statuses_and_headers_are_compared() -> None:
+    required = {"name": "q", "in": "query", "required": True, "schema": {}}
+    limit = {"name": "limit", "in": "query", "schema": {"type": "integer"}}
+    old = _document({}, parameters=[limit])
+    new = _document({}, parameters=[required], responses={"201": {}})
+    old["paths"]["/orders"]["post"]["responses"]["200"]["headers"] = {"ETag": {}}
+    same = _document({}, parameters=[limit])
+
+    found = {one.id for one in compare_documents(old, new)}
+
+    assert found >= {
+        "request-parameter-removed",
+        "new-required-request-parameter",
+        "response-success-status-removed",
+        "response-success-status-added",
+    }
+    assert {one.id for one in compare_documents(old, same)} == {
+        "optional-response-header-removed"
+    }
+
+
+def test_a_change_in_a_list_names_its_place_and_its_schema() -> None:
+    line = {"type": "object", "properties": {"qty": {"type": "integer"}}}
+    components: dict[str, Any] = {"Line": line, "New": {**line, "required": ["qty"]}}
+    schemas = Schemas(components)
+    listed = {"type": "array", "items": {"$ref": "#/components/schemas/Line"}}
+    other = {"type": "array", "items": {"$ref": "#/components/schemas/New"}}
+
+    (one,) = compare_nodes(schemas.node(listed), schemas.node(other), "request", "X")
+
+    assert (one.path, one.target) == ("/*/qty", "New.qty")
+    assert report_row(one)["id"] == "request-property-became-required"
+
+
+def test_what_went_and_came_with_one_type_is_suggested_as_a_rename() -> None:
+    text = {"type": "string"}
+    old = _document({"properties": {"email": text}, "required": ["email"]})
+    new = _document({"properties": {"customer_email": text, "zip": text}})
+    new["components"]["schemas"]["Order"]["required"] = ["customer_email", "zip"]
+
+    found = suggest(compare_documents(old, new))
+
+    lines = toml_lines(found)
+    assert 'rename = { "Order.email" = "customer_email" }' in lines
+    assert 'add = { "Order.zip" = { default = "" } }' in lines
+    assert any("guess: email went and customer_email came" in line for line in lines)
+
+
+def test_what_no_op_expresses_is_left_to_a_person() -> None:
+    old = _document({"properties": {"a": {"type": "object"}}})
+    new = _document({"properties": {"a": {"type": "string"}}})
+
+    (line,) = toml_lines(suggest(breaking(compare_documents(old, new))))
+
+    assert line.startswith("# in Python: change of Order.a")
+
+
+@pytest.mark.parametrize(
+    ("kind", "section", "path", "expected"),
+    [
+        ("unknown", "response", "/a", "response-optional-property-added"),
+        ("missing", "request", "/a", "request-property-became-optional"),
+        ("coerced", "request", "/a", "request-property-type-changed"),
+        ("type", "response", "", "response-body-type-changed"),
+        ("status", "response", "", "response-non-success-status-added"),
+        ("lifecycle", "response", "", "api-removed-before-sunset"),
+        ("duplicate", "request", "/a", "duplicate"),
+    ],
+)
+def test_drift_bears_ids_of_oasdiff_where_it_has_one(
+    kind: str, section: str, path: str, expected: str
+) -> None:
+    assert drift_id(kind, section, path) == expected
+
+
+def test_an_id_of_nobody_counts_as_an_error() -> None:
+    assert level_of("request-property-unknown-properties-refused") == "error"

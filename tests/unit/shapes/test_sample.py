@@ -1,0 +1,169 @@
+"""Samples fit their schema, take each choice once, and are the same every time."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from failsoft.shapes.graph import Schemas
+from failsoft.shapes.pattern import matching_text
+from failsoft.shapes.sample import MOST, Samples, samples
+
+ORDER: dict[str, Any] = {
+    "type": "object",
+    "required": ["id", "state"],
+    "properties": {
+        "id": {"type": "integer", "minimum": 1, "maximum": 9},
+        "state": {"enum": ["open", "paid"]},
+        "note": {"anyOf": [{"type": "string", "minLength": 2}, {"type": "null"}]},
+        "lines": {"type": "array", "items": {"$ref": "#/components/schemas/Line"}},
+        "parent": {"$ref": "#/components/schemas/Order"},
+        "labels": {"type": "object", "additionalProperties": {"type": "boolean"}},
+    },
+}
+LINE = {"type": "object", "properties": {"at": {"type": "string", "format": "date"}}}
+COMPONENTS: dict[str, Any] = {"Order": ORDER, "Line": LINE}
+
+
+def _of(schema: Any, **options: int) -> Samples:
+    components = {**COMPONENTS, "Root": schema}
+    return samples(Schemas(components).named("Root"), **options)
+
+
+def _validator(schema: Any) -> Draft202012Validator:
+    whole = {**schema, "components": {"schemas": COMPONENTS}}
+    return Draft202012Validator(whole)
+
+
+def test_every_choice_of_an_order_is_taken_once() -> None:
+    made = _of(ORDER).values
+
+    assert made[0]["lines"] and made[1] == {"id": 1, "state": "open"}
+    assert {one["state"] for one in made} == {"open", "paid"}
+    assert {one["id"] for one in made} == {1, 9}
+    assert {len(one["lines"]) for one in made if "lines" in one} >= {0, 2}
+    assert any(one.get("note", "") is None for one in made)
+    assert made[0]["labels"] == {"key_1": True, "key_2": False}
+
+
+def test_samples_of_a_recursive_schema_end_and_are_valid() -> None:
+    made = _of(ORDER)
+
+    assert 4 < len(made.values) <= MOST
+    validator = _validator(ORDER)
+    assert [e.message for v in made.values for e in validator.iter_errors(v)] == []
+
+
+def test_one_seed_gives_one_list_and_another_another() -> None:
+    one, same, other = _of(ORDER), _of(ORDER, seed=0), _of(ORDER, seed=5)
+
+    assert json.dumps(one.values) == json.dumps(same.values)
+    assert {json.dumps(v) for v in one.values} != {json.dumps(v) for v in other.values}
+
+
+def test_a_schema_without_end_is_named_instead_of_followed() -> None:
+    endless = {
+        "type": "object",
+        "required": ["next"],
+        "properties": {"next": {"$ref": "#/components/schemas/Root"}},
+    }
+
+    made = _of(endless)
+
+    assert made.values == ()
+    assert "the schema has no end" in made.skipped[0]
+
+
+def test_a_pattern_that_cannot_be_met_leaves_its_field_out_and_is_named() -> None:
+    made = _of(
+        {
+            "type": "object",
+            "required": ["a"],
+            "properties": {
+                "a": {"type": "string", "pattern": "^[A-Z]{3}-[0-9]{4}$"},
+                "b": {"type": "string", "pattern": "(?=never)a"},
+            },
+        }
+    )
+
+    assert made.values == ({"a": "AAA-1111"},)
+    assert "/b" in made.skipped[0] and "(?=never)a" in made.skipped[0]
+
+
+def test_branches_come_one_of_each_with_their_tag() -> None:
+    cat = {
+        "type": "object",
+        "required": ["kind"],
+        "properties": {"kind": {"const": "cat"}, "lives": {"type": "integer"}},
+    }
+    dog = {
+        "type": "object",
+        "required": ["kind"],
+        "properties": {"kind": {"const": "dog"}},
+    }
+
+    made = _of({"oneOf": [cat, dog]}).values
+
+    assert [one["kind"] for one in made[:2]] == ["cat", "dog"]
+
+
+def test_examples_come_first() -> None:
+    assert _of({"type": "integer", "examples": [42]}).values[0] == 42
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        r"^\d{4}-\d{2}$",
+        "^(a|b)+c?$",
+        "^[^a-z]{2,}$",
+        r"^\+?[1-9]\d{1,14}$",
+        r"^(?!^[-+.]*$)[+-]?0*\d*\.?\d*$",
+        "^[a-f0-9]{40}$",
+    ],
+)
+def test_usual_patterns_are_met(pattern: str) -> None:
+    assert matching_text(pattern) is not None
+
+
+_SCALARS = st.sampled_from(
+    [
+        {"type": "string"},
+        {"type": "string", "maxLength": 3},
+        {"type": "integer", "minimum": -3},
+        {"type": "number", "exclusiveMaximum": 2},
+        {"type": "boolean"},
+        {"enum": ["x", 1, None]},
+        {"type": ["string", "null"]},
+    ]
+)
+
+
+def _deeper(inner: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.one_of(
+        st.builds(lambda i: {"type": "array", "items": i, "minItems": 1}, inner),
+        st.builds(lambda i, j: {"anyOf": [i, j]}, inner, inner),
+        st.builds(
+            lambda i, j: {
+                "type": "object",
+                "properties": {"a": i, "b": j},
+                "required": ["a"],
+            },
+            inner,
+            inner,
+        ),
+    )
+
+
+@given(st.recursive(_SCALARS, _deeper, max_leaves=8))
+def test_samples_of_any_schema_are_valid(schema: Any) -> None:
+    made = _of(schema)
+
+    assert made.values
+    validator = _validator(schema)
+    assert all(validator.is_valid(value) for value in made.values)
