@@ -209,7 +209,8 @@ class PeerRow(msgspec.Struct, frozen=True):
     """What a third party announced of one operation.
 
     deprecated, sunset: ISO dates, "" for none; `true` where it gave no date.
-    days_left: to the sunset, None without one.
+    days_left: to the sunset, None without one.  versions: those it calls deprecated.
+    version: the one that answered last, was: the one before.
     """
 
     dependency: str
@@ -218,8 +219,11 @@ class PeerRow(msgspec.Struct, frozen=True):
     sunset: str = ""
     days_left: int | None = None
     link: str = ""
+    successor: str = ""
     warning: str = ""
+    versions: tuple[str, ...] = ()
     version: str = ""
+    was: str = ""
     first_ms: int = 0
     last_ms: int = 0
 

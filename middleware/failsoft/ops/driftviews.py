@@ -10,7 +10,7 @@ from failsoft.clock import utc_date
 from failsoft.controls.records import ToleranceDoc
 from failsoft.controls.targets import covers
 from failsoft.ops.contractrows import DriftRow, DriftView, PeerRow, ToleranceRow
-from failsoft.ops.versionviews import DAY_MS, date_ms, decoded
+from failsoft.ops.versionviews import date_ms, decoded
 from failsoft.ops.views import ControlRow
 from failsoft.store.drift import OVERFLOW, DriftRead
 from failsoft.store.drift import DriftRow as Counted
@@ -58,7 +58,7 @@ def is_covered(row: DriftRow, route: str, consumer: str, path: str, kind: str) -
         and not row.dependency
         and kind == row.suggests
         and path == row.path
-        and consumer in ("", "*", row.consumer)
+        and covers(consumer or "*", row.consumer)
         and covers(route or "* *", row.route)
     )
 
@@ -102,8 +102,7 @@ def _with_covers(row: ToleranceRow, drift: list[DriftRow]) -> ToleranceRow:
 
 
 def _declared(one: ToleranceDef, now_ms: int) -> ToleranceRow:
-    last_day_ms = date_ms(one.until)
-    until_ms = 0 if last_day_ms is None else last_day_ms + DAY_MS
+    until_ms = date_ms(one.until) or 0
     return ToleranceRow(
         name=one.name,
         source="declared",

@@ -12,7 +12,7 @@ from failsoft.ops.command import Kill
 from failsoft.ops.views import FleetView
 from failsoft.telemetry import Definitions
 
-__all__ = ["check_kill", "variant_warnings"]
+__all__ = ["check_kill", "check_route", "variant_warnings"]
 
 _PUBLIC_MOST = 200
 _ROUTE = re.compile(r"([A-Z*?]+) (/|\*|\?).*", re.DOTALL)
@@ -21,7 +21,7 @@ _ROUTE = re.compile(r"([A-Z*?]+) (/|\*|\?).*", re.DOTALL)
 def check_kill(command: Kill, kind: str, name: str) -> None:
     """Raise Invalid on a field that no node could use."""
     if kind == "route":
-        _check_route(command.target, name)
+        check_route(command.target, name)
     if not 400 <= command.status <= 599:
         raise Invalid("status", f"{command.status} must be 400 to 599")
     if not 0 <= command.retry_after <= 86_400:
@@ -54,7 +54,8 @@ def _lacks(doc: bytes, variant: str) -> bool:
         return False  # what cannot be read is told elsewhere
 
 
-def _check_route(target: str, name: str) -> None:
+def check_route(target: str, name: str) -> None:
+    """Raise Invalid unless a glob can match `METHOD /path`."""
     # A glob of one word may cover method and path at once: `route:*checkout*`.
     if _ROUTE.fullmatch(name) or (" " not in name and name[:1] in ("*", "?")):
         return

@@ -6,22 +6,32 @@ from typing import Literal
 
 import msgspec
 
-from failsoft.controls.records import KillDoc, ModeDoc, encode_doc
+from failsoft.controls.records import encode_doc
 from failsoft.controls.targets import nearest, split_target
-from failsoft.errors import Invalid
+from failsoft.errors import Invalid, TargetGone
+from failsoft.ops.command import NEVER
+from failsoft.ops.stale import span
 from failsoft.ops.views import ControlRow, FleetView
 from failsoft.store.protocols import Change
 from failsoft.telemetry import Definitions
 
 __all__ = [
+    "DEFAULT_END_S",
+    "MOST_END_S",
     "Plan",
+    "active_row",
     "check_stored",
+    "ends_in",
     "known_flags",
     "nearest_targets",
     "row_of",
     "split_kind",
     "stored_rev",
 ]
+
+DEFAULT_END_S = 3600.0
+MOST_END_S = 30 * 86_400.0
+_LEAST_END_S = 10.0
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -33,7 +43,9 @@ class Plan(msgspec.Struct, frozen=True):
     was: the document before, of flags.  diff: what changes in it, in words.
     moves: ratio of users that change variant by a new split, None = no split.
     reason: what stands in the log where the operator gives none.  scope: globs of
-    the routes that a mode would reach by its parameters.
+    the routes that are reached, where the target does not name them.  ratio: of their
+    requests that are met, None = not known.  consumers: whom it meets, most first.
+    harmless: why nobody need confirm it.
     """
 
     target: str
@@ -60,6 +72,9 @@ class Plan(msgspec.Struct, frozen=True):
     moves: float | None = None
     reason: str = ""
     scope: tuple[str, ...] = ()
+    ratio: float | None = 1.0
+    consumers: tuple[str, ...] = ()
+    harmless: str = ""
 
     def changes(self, who: str, why: str) -> tuple[Change, ...]:
         """Return all changes of the call with the author filled in."""
@@ -68,9 +83,10 @@ class Plan(msgspec.Struct, frozen=True):
     def change(self, who: str, why: str) -> Change:
         """Return the store's change with the author filled in."""
         doc = self.doc
-        if isinstance(doc, KillDoc | ModeDoc):
-            doc = msgspec.structs.replace(doc, who=who, why=why)
-        json = doc if isinstance(doc, bytes) else encode_doc(doc)
+        if isinstance(doc, bytes):
+            json = doc
+        else:
+            json = encode_doc(msgspec.structs.replace(doc, who=who, why=why))
         return Change(self.kind, self.name, self.op, self.if_rev, self.until, json)
 
 
@@ -106,6 +122,37 @@ def check_stored(row: ControlRow) -> None:
             "is held by the nodes alone, Redis has lost it; run failsoft store "
             "rewound, then restore or accept",
         )
+
+
+def active_row(view: FleetView, kind: str, target: str) -> ControlRow:
+    """Return the row of a control in force; Invalid if it ended, else TargetGone."""
+    row = row_of(view, kind, target)
+    if row is not None and row.active:
+        check_stored(row)
+        return row
+    if row is not None and row.now == "ended":
+        ago = span((view.server_ms - row.until_ms) / 1000)
+        raise Invalid(target, f"already ended {ago} ago")
+    active = [r.target for r in view.controls if r.kind == kind and r.active]
+    raise TargetGone(target, nearest(target, active) or tuple(sorted(active)[:3]))
+
+
+def ends_in(
+    for_s: float | None,
+    default_s: float = DEFAULT_END_S,
+    most_s: float = MOST_END_S,
+    most: str = "30 d",
+) -> tuple[str, float | None]:
+    """Return (until, seconds) of an end; both say so when there is none.
+
+    most: `most_s` in words.  Raises Invalid below 10 s or beyond it.
+    """
+    seconds = default_s if for_s is None else for_s
+    if seconds == NEVER:
+        return "0", None
+    if not _LEAST_END_S <= seconds <= most_s:
+        raise Invalid("for", f"{seconds:g} s must be 10 s to {most}")
+    return f"+{int(seconds * 1000)}", seconds
 
 
 def nearest_targets(kind: str, name: str, known: tuple[str, ...]) -> tuple[str, ...]:

@@ -15,7 +15,6 @@ from failsoft.controls.records import KillDoc, ModeDoc
 from failsoft.controls.targets import covers, nearest
 from failsoft.errors import Invalid, TargetGone
 from failsoft.ops.command import (
-    NEVER,
     Command,
     Extend,
     GroupLift,
@@ -26,13 +25,17 @@ from failsoft.ops.command import (
     Unkill,
 )
 from failsoft.ops.controlrows import covered_routes
+from failsoft.ops.driftplans import DRIFT_PLANNERS, TOLERANCE_MOST_S, TOLERANCE_S
 from failsoft.ops.flagplans import FLAG_PLANNERS
 from failsoft.ops.guard import plan_guard
 from failsoft.ops.killfields import check_kill, variant_warnings
 from failsoft.ops.modeparams import enter_mode
 from failsoft.ops.plan import (
+    MOST_END_S,
     Plan,
+    active_row,
     check_stored,
+    ends_in,
     known_flags,
     nearest_targets,
     row_of,
@@ -40,16 +43,21 @@ from failsoft.ops.plan import (
     stored_rev,
 )
 from failsoft.ops.stale import span
+from failsoft.ops.versionplans import BROWNOUT_MOST_S, BROWNOUT_S, VERSION_PLANNERS
 from failsoft.ops.views import ControlRow, FleetView
 from failsoft.store.protocols import Change
 from failsoft.telemetry import Definitions
 
-__all__ = ["DEFAULT_END_S", "Plan", "action_of", "plan_of"]
+__all__ = ["Plan", "action_of", "plan_of"]
 
-DEFAULT_END_S = 3600.0
-_LEAST_END_S = 10.0
-_MOST_END_S = 30 * 86_400.0
 _KILL_KINDS = ("route", "tag", "flag")
+# Of other controls that may end later: default, most, and that in words.
+_EXTENDED: dict[str, tuple[float, float, str]] = {
+    "brownout": (BROWNOUT_S, BROWNOUT_MOST_S, "24 h"),
+    "tolerance": (TOLERANCE_S, TOLERANCE_MOST_S, "90 d"),
+    "pin": (0.0, MOST_END_S, "30 d"),
+    "drift": (MOST_END_S, MOST_END_S, "30 d"),
+}
 
 
 def action_of(command: Command) -> str:
@@ -67,24 +75,13 @@ def plan_of(command: Command, view: FleetView, definitions: Definitions) -> Plan
     return make(command, view, definitions)
 
 
-def _end(
-    for_s: float | None, default_s: float = DEFAULT_END_S, most_s: float = _MOST_END_S
-) -> tuple[str, float | None]:
-    """Return (until, seconds) of an end; both say so when there is none."""
-    seconds = default_s if for_s is None else for_s
-    if seconds == NEVER:
-        return "0", None
-    if not _LEAST_END_S <= seconds <= most_s:
-        most = f"{span(most_s)}, kill.max_ttl" if most_s < _MOST_END_S else "30 d"
-        raise Invalid("for", f"{seconds:g} s must be 10 s to {most}")
-    return f"+{int(seconds * 1000)}", seconds
-
-
 def _kill_end(
     for_s: float | None, definitions: Definitions
 ) -> tuple[str, float | None]:
     """Return the end of a kill, within what the releases allow."""
-    return _end(for_s, definitions.kill_default_s, definitions.kill_most_s)
+    most_s = definitions.kill_most_s
+    most = f"{span(most_s)}, kill.max_ttl" if most_s < MOST_END_S else "30 d"
+    return ends_in(for_s, definitions.kill_default_s, most_s, most)
 
 
 def _kill(command: Kill, view: FleetView, definitions: Definitions) -> Plan:
@@ -172,7 +169,7 @@ def _check_kill_target(
 
 def _unkill(command: Unkill, view: FleetView, _: Definitions) -> Plan:
     split_kind(command.target, _KILL_KINDS)
-    row = _active(view, "kill", command.target)
+    row = active_row(view, "kill", command.target)
     return Plan(
         target=command.target,
         action="unkill",
@@ -220,25 +217,13 @@ def _deleted(row: ControlRow) -> Change:
     return Change(row.kind, name, "del", row.rev)
 
 
-def _active(view: FleetView, kind: str, target: str) -> ControlRow:
-    row = row_of(view, kind, target)
-    if row is not None and row.active:
-        check_stored(row)
-        return row
-    if row is not None and row.now == "ended":
-        ago = span((view.server_ms - row.until_ms) / 1000)
-        raise Invalid(target, f"already ended {ago} ago")
-    active = [r.target for r in view.controls if r.kind == kind and r.active]
-    raise TargetGone(target, nearest(target, active) or tuple(sorted(active)[:3]))
-
-
 def _mode_enter(command: ModeEnter, view: FleetView, definitions: Definitions) -> Plan:
     name = split_kind(command.target, ("mode",))[1]
     modes = {mode.name: mode for mode in definitions.modes}
     if name not in modes:
         raise TargetGone(command.target, nearest_targets("mode", name, tuple(modes)))
     entered = enter_mode(modes[name], command.params)
-    until, until_s = _end(command.for_s)
+    until, until_s = ends_in(command.for_s)
     row = row_of(view, "mode", command.target)
     active = row if row is not None and row.active else None
     doc = ModeDoc(
@@ -268,7 +253,7 @@ def _mode_enter(command: ModeEnter, view: FleetView, definitions: Definitions) -
 
 def _mode_leave(command: ModeLeave, view: FleetView, _: Definitions) -> Plan:
     name = split_kind(command.target, ("mode",))[1]
-    row = _active(view, "mode", command.target)
+    row = active_row(view, "mode", command.target)
     return Plan(
         target=command.target,
         action="mode-leave",
@@ -285,17 +270,21 @@ def _mode_leave(command: ModeLeave, view: FleetView, _: Definitions) -> Plan:
 
 
 def _extend(command: Extend, view: FleetView, definitions: Definitions) -> Plan:
-    kind, name = split_kind(command.target, ("mode", *_KILL_KINDS))
-    record = "mode" if kind == "mode" else "kill"
-    row = _active(view, record, command.target)
-    ends = _end(command.for_s)
-    until, until_s = ends if record == "mode" else _kill_end(command.for_s, definitions)
+    kind, name = split_kind(command.target, (*_KILL_KINDS, "mode", *_EXTENDED))
+    record = "kill" if kind in _KILL_KINDS else kind
+    row = active_row(view, record, command.target)
+    if record == "kill":
+        until, until_s = _kill_end(command.for_s, definitions)
+    else:
+        until, until_s = ends_in(command.for_s, *_EXTENDED.get(kind, ()))
+    if until_s is None and kind in ("brownout", "tolerance"):
+        raise Invalid("for", f"a {kind} needs an end")
     left_s = (row.until_ms - view.server_ms) / 1000 if row.until_ms else None
     return Plan(
         target=command.target,
         action="extend",
         kind=record,
-        name=name if record == "mode" else command.target,
+        name=command.target if record == "kill" else name,
         op="put",
         before="no end" if left_s is None else f"{span(left_s)} left",
         after="no end" if until_s is None else f"{span(until_s)} left",
@@ -316,4 +305,6 @@ _PLANNERS: dict[type, Callable[[Any, FleetView, Definitions], Plan]] = {
     Extend: _extend,
     GuardApply: plan_guard,
     **FLAG_PLANNERS,
+    **VERSION_PLANNERS,
+    **DRIFT_PLANNERS,
 }

@@ -9,7 +9,7 @@ from failsoft.ops.command import Command
 from failsoft.ops.controlrows import covered_routes, scoped_routes
 from failsoft.ops.plans import Plan, plan_of
 from failsoft.ops.stale import age_s
-from failsoft.ops.tiers import Facts, tier_of
+from failsoft.ops.tiers import OWN_CHANGE, Facts, tier_of
 from failsoft.ops.views import FleetView, Preview
 from failsoft.telemetry import Definitions
 
@@ -68,7 +68,7 @@ def preview_plan(
             bare_star=_bare_star(plan.target) and plan.op == "put",
             ends=plan.until_s is not None,
             needs_end=plan.needs_end,
-            harmless=plan.earlier,
+            harmless=plan.harmless or (OWN_CHANGE if plan.earlier else ""),
             lifts_other=plan.lifts if plan.lifts != me else "",
             data_age=age,
             silent=silent,
@@ -104,6 +104,7 @@ def preview_plan(
         was=plan.was,
         group=getattr(plan.doc, "group", None) or "",
         seen_on=_seen_on(plan.target, view),
+        consumers=plan.consumers,
     )
 
 
@@ -130,10 +131,12 @@ def _reach(plan: Plan, view: FleetView, definitions: Definitions) -> _Reach:
     reached = [rows[key] for key in keys if key in rows]
     levels = {key: level for key, level, _ in definitions.routes}
     rps = flag_rps + sum(row.rps + row.refused_per_s for row in reached)
+    if plan.ratio is not None:
+        rps *= plan.ratio
     return _Reach(
         routes=keys,
         rps=rps,
-        share=min(1.0, rps / total) if known else None,
+        share=min(1.0, rps / total) if known and plan.ratio is not None else None,
         in_flight=sum(row.inflight for row in reached),
         critical_plus=any(levels.get(key) == "critical_plus" for key in keys),
     )

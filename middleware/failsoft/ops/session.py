@@ -26,7 +26,7 @@ from failsoft.ops.reader import Reader
 from failsoft.ops.reads import PAGE, Reads
 from failsoft.ops.sources.store import FleetStore, entry_order
 from failsoft.ops.stale import age_s
-from failsoft.ops.tiers import Facts, tier_of
+from failsoft.ops.tiers import OWN_CHANGE, Facts, tier_of
 from failsoft.ops.undo import (
     YOUNG_S,
     is_whole,
@@ -231,7 +231,7 @@ class Session(Reads):
         age = (self.view().server_ms - log_row(entry).at_ms) / 1000
         if entry.who != self.actor or age > YOUNG_S:
             return shown
-        tier, why = tier_of(Facts(share=shown.share, harmless=True))
+        tier, why = tier_of(Facts(share=shown.share, harmless=OWN_CHANGE))
         return msgspec.structs.replace(shown, tier=tier, tier_why=why, code="")
 
     async def undo(

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import msgspec
 
-__all__ = ["OLD_DATA_S", "Facts", "tier_of"]
+__all__ = ["OLD_DATA_S", "OWN_CHANGE", "Facts", "tier_of"]
 
 OLD_DATA_S = 3.0
+OWN_CHANGE = "takes back an own change"
 _MANY_ROUTES = 5
 _SMALL_SHARE = 0.10
 _LARGE_SHARE = 0.50
@@ -20,7 +21,8 @@ class Facts(msgspec.Struct, frozen=True):
     """What the tier is decided on.
 
     share: ratio of the fleet's requests, None when unknown.
-    harmless: undo of an own young write, or an earlier end.
+    harmless: why nobody need confirm: undo of an own young write, an earlier end, an
+    ack; "" = it is not.
     needs_end: no end makes it tier 3 (all but flag edits and lifting).
     """
 
@@ -30,7 +32,7 @@ class Facts(msgspec.Struct, frozen=True):
     bare_star: bool = False
     ends: bool = True
     needs_end: bool = True
-    harmless: bool = False
+    harmless: str = ""
     lifts_other: str = ""  # who set what is being lifted, if somebody else
     data_age: float = 0.0
     silent: int = 0
@@ -50,7 +52,7 @@ def tier_of(facts: Facts) -> tuple[int, str]:
 
 def _base(facts: Facts) -> tuple[int, str]:
     if facts.harmless:
-        return 0, "takes back an own change"
+        return 0, facts.harmless
     if facts.bare_star:
         return 3, "covers everything"
     if facts.needs_end and not facts.ends:

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from failsoft.controls.records import Record
 from failsoft.errors import Invalid, StoreConflict
+from failsoft.ops.contracttext import brownout_scope
 from failsoft.ops.controlrows import log_row, record_of, state_text, target_of
 from failsoft.ops.history import changed_words
 from failsoft.ops.plans import Plan
@@ -19,6 +21,7 @@ from failsoft.store.protocols import Entry
 
 __all__ = ["YOUNG_S", "is_whole", "last_op", "plan_undo", "undone_entries"]
 
+_MAY_STAY = ("flag", "pin", "version", "drift")
 YOUNG_S = 900.0  # an own write this young is taken back without a dialog
 
 
@@ -103,10 +106,17 @@ def _inverse(kept: list[Entry], entry: Entry, now_ms: int) -> Plan:
         if_rev=entry.rev if now is not None else 0,
         until=str(was.until_ms) if was is not None else "0",
         until_s=left_s,
-        needs_end=was is not None and entry.kind != "flag",
+        needs_end=was is not None and entry.kind not in _MAY_STAY,
+        scope=_scope(was or now),
         lifts="" if was is not None else entry.who,
         diff=changed_words(entry, undone=True),
     )
+
+
+def _scope(record: Record | None) -> tuple[str, ...]:
+    if record is None or record.kind != "brownout":
+        return ()
+    return brownout_scope(record.json)
 
 
 def _conflict(entry: Entry, newest: Entry, now_ms: int) -> StoreConflict:

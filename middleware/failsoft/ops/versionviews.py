@@ -35,7 +35,6 @@ __all__ = [
     "decoded",
     "impact",
     "pin_rows",
-    "ratio_of",
     "sunset_of",
     "versions_view",
 ]
@@ -124,28 +123,6 @@ def _by_consumer(counts: Mapping[Called, int]) -> dict[tuple[str, str], int]:
         key = (called.version, called.consumer)
         found[key] = found.get(key, 0) + n
     return found
-
-
-def ratio_of(
-    counts: Mapping[Called, int],
-    *,
-    versions: Iterable[str] = (),
-    routes: Iterable[str] = (),
-    consumer: str = "",
-) -> float | None:
-    """Return the share of these routes' requests that versions or a consumer make.
-
-    versions, routes (globs): empty for all.  None when nothing is known of them.
-    """
-    wanted, globs = set(versions), tuple(routes)
-    total = hit = 0
-    for called, n in counts.items():
-        if globs and not any(covers(glob, called.route) for glob in globs):
-            continue
-        total += n
-        is_version = not wanted or called.version in wanted
-        hit += n if is_version and consumer in ("", called.consumer) else 0
-    return hit / total if total else None
 
 
 def breaks_of(
