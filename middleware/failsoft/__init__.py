@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from failsoft.asgi import Failsoft
     from failsoft.errors import FailsoftError
     from failsoft.flags import FlagDetails
-    from failsoft.handlers import Flag, current, flag, flag_details
+    from failsoft.handlers import Flag, current, flag, flag_details, http_transport
     from failsoft.pipeline import Exchange
     from failsoft.routes.policy import route
     from failsoft.startup import start, stop
@@ -31,6 +31,7 @@ __all__ = [
     "current",
     "flag",
     "flag_details",
+    "http_transport",
     "route",
     "start",
     "stop",
@@ -45,6 +46,7 @@ _HOMES = {
     "current": "failsoft.handlers",
     "flag": "failsoft.handlers",
     "flag_details": "failsoft.handlers",
+    "http_transport": "failsoft.handlers",
     "route": "failsoft.routes.policy",
     "start": "failsoft.startup",
     "stop": "failsoft.startup",

@@ -1,12 +1,13 @@
-"""What handlers call: flags and the current request."""
+"""What handlers call: flags, the current request, and third parties."""
 
 from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from functools import partial
+from os import PathLike, fspath
 from typing import Any, Generic, Literal, TypeVar
 
 from msgspec.structs import replace
@@ -19,9 +20,15 @@ from failsoft.flags._overlay import OVERLAYS
 from failsoft.pipeline import CURRENT, SETTLED, Exchange, Plan
 from failsoft.problem import REFUSED
 from failsoft.runtime import Runtime, current_runtime
-from failsoft.settings import FAIL_POLICIES, FlagDeclaration, is_date, is_flag_key
+from failsoft.settings import (
+    FAIL_POLICIES,
+    DependencySettings,
+    FlagDeclaration,
+    is_date,
+    is_flag_key,
+)
 
-__all__ = ["Flag", "current", "flag", "flag_details"]
+__all__ = ["Flag", "current", "flag", "flag_details", "http_transport"]
 
 _MAX_NOTED = 64
 _NOTHING = FlagState()
@@ -34,6 +41,42 @@ FailPolicy = Literal["last_known", "default", "off", "refuse"]
 def current() -> Exchange | None:
     """Return the request that is being served, None outside of one."""
     return CURRENT.get()
+
+
+def http_transport(
+    name: str,
+    *,
+    contract: str | PathLike[str] = "",
+    models: Mapping[tuple[str, str], Any] | None = None,
+    hosts: Sequence[str] = (),
+    version_header: str = "",
+    transport: Any = None,
+) -> Any:
+    """Return a transport for a client of httpx or httpx2 that watches a third party.
+
+    client = httpx.AsyncClient(transport=failsoft.http_transport("stripe"))
+
+    name: of the dependency, as in `[dependency.stripe]`, whose keys these arguments
+    are.  contract: OpenAPI file, relative to the working directory.  models: or
+    {("GET", "/v1/charges/{id}"): Charge}, types that pydantic reads.  transport:
+    that does the work; what a client is told of TLS, limits, HTTP/2 and proxies does
+    not reach it.  Answers are never changed, held back or read ahead; outside of a
+    runtime nothing is observed.  Raises DefinitionError.
+    """
+    from failsoft.outbound._transport import open_transport
+
+    given = DependencySettings(
+        contract=fspath(contract),
+        hosts=tuple(hosts),
+        version_header=version_header.lower(),
+    )
+    return open_transport((name, given), _peers, models, transport)
+
+
+def _peers() -> Any:
+    exchange = CURRENT.get()
+    runtime = exchange.runtime if exchange is not None else current_runtime()
+    return runtime.peers if runtime is not None else None
 
 
 def flag(
