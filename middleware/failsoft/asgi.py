@@ -169,6 +169,7 @@ class Failsoft:
         if count_routes(self.app) == self._route_count:
             return 0
         self._look()
+        self.runtime.learn_later(self.app)
         return self.runtime.table.find(method, scope)
 
     # --- lifespan -----------------------------------------------------------
@@ -178,6 +179,7 @@ class Failsoft:
         if self._fault is not None:
             raise self._fault
         self._look()
+        await self._learn()
         try:
             await self.runtime.ensure()
         except FailsoftError:
@@ -185,6 +187,26 @@ class Failsoft:
         except Exception as error:  # noqa: BLE001 - border: it serves without a store
             self.runtime.failed("start", error)
             self.runtime.loop = get_running_loop()  # not again each request
+        self.runtime.learn_later(self.app)
+
+    async def _learn(self) -> None:
+        """Judge what is declared by the models, before any request is served."""
+        if not self.runtime.planner.is_strict:
+            return
+        try:
+            await self.runtime.learn(self.app)
+        except DefinitionError as fault:
+            self._fault = fault
+            raise
+        except Exception as error:  # noqa: BLE001 - border: it serves without versions
+            self.runtime.failed("models of the application", error)
+
+    async def _complete(self) -> None:
+        """Take routes that the application's own startup added."""
+        if count_routes(self.app) != self._route_count:
+            self._look()
+            await self._learn()
+            self.runtime.learn_later(self.app)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[_MARK] = True
@@ -199,6 +221,12 @@ class Failsoft:
         async def forward(message: Message) -> None:
             nonlocal has_lifespan
             has_lifespan = True
+            if message["type"] == "lifespan.startup.complete":
+                try:
+                    await self._complete()
+                except DefinitionError as fault:
+                    kind = "lifespan.startup.failed"
+                    message = {"type": kind, "message": str(fault)}
             if message["type"] in _LAST_WORDS:
                 # Before it is said: a server may end the loop once it heard it.
                 await self.runtime.stop()

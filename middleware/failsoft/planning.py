@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from failsoft.controls.records import Record
 from failsoft.modes import Acting, compile_plan
 from failsoft.pipeline import Hook, Plan
+from failsoft.routes.models import models_of
 from failsoft.routes.table import RouteDef, RouteTable
 from failsoft.settings import Settings
 from failsoft.telemetry import Window
@@ -39,16 +40,45 @@ class Planner:
     """
 
     def __init__(
-        self, settings: Settings, window: Window, now_ms: Callable[[], float]
+        self,
+        settings: Settings,
+        contract: Any,
+        window: Window,
+        now_ms: Callable[[], float],
     ) -> None:
         self._settings = settings
+        self._contract = contract
         self._window = window
         self._now_ms = now_ms
         self.answers: Mapping[str, Hook] = {}
         self.stages: tuple[Stage, ...] = ()
+        self._learnt: tuple[RouteDef, ...] = ()
+
+    @property
+    def is_strict(self) -> bool:
+        """Whether something declared can be wrong of the models: then it is judged
+        before the first request.
+        """
+        return self._contract is not None
+
+    @property
+    def has_learnt(self) -> bool:
+        """Whether the models are known of just these routes."""
+        return self._learnt == self._routes
+
+    def learn(self, app: Any) -> None:
+        """Read the application's models and compile what depends on them.
+
+        For a thread: 100 routes take some 0.1 s.  Raises DefinitionError with every
+        fault of the contract; what was learnt before then stays.
+        """
+        routes = self._routes
+        models_of(app, transparent=self._settings.tolerance.transparent)
+        self._learnt = routes
 
     def install(self, table: RouteTable) -> None:
         """Take a new route table; counters of routes that stay go on."""
+        self._table = table
         self._routes = table.routes
         self._cells = [self._window.cell(r.key, r.criticality) for r in table.routes]
 

@@ -87,7 +87,7 @@ class Runtime:
         self._state: ControlState | None = None
         self._flag_stage = FlagStage(settings)
         self.bodies = Bodies(settings.contracts)
-        self.planner = Planner(settings, self.window, self.now_ms)
+        self.planner = Planner(settings, contract, self.window, self.now_ms)
         self._watch_contracts()
         self.versions: Any = None
         self.definitions = Publisher(settings)
@@ -163,6 +163,20 @@ class Runtime:
             modes=tuple(mode.name for mode in acting.modes),
             bad=acting.bad,
         )
+
+    async def learn(self, app: Any) -> None:
+        """Read the models of the routes in force, off the loop; then plans follow.
+
+        Raises DefinitionError where what is declared does not fit them.
+        """
+        if not self.planner.has_learnt:
+            await asyncio.to_thread(self.planner.learn, app)
+            self.install(self.table)
+
+    def learn_later(self, app: Any) -> None:
+        """Do so while requests are served already."""
+        if self._running is not None and not self.planner.has_learnt:
+            self._running.spawn(self.learn(app), "models")
 
     def now_ms(self) -> float:
         """Return store time in milliseconds; the wall clock before the first sync."""
