@@ -60,6 +60,12 @@ class Consumers:
         self._ids: dict[bytes, str] = {}
         self._agents: dict[bytes, tuple[str, bool]] = {}
 
+    @property
+    def vary(self) -> tuple[str, ...]:
+        """Names of request headers on which a consumer's answers depend."""
+        names = [header.decode("latin-1") for header in self.headers]
+        return tuple(name.title() for name in names) or ("User-Agent", "Authorization")
+
     def name(self, scope: Any) -> str:
         """Return the caller of a scope; 1 to 64 of letters, digits and . _ @ - ( ).
 
