@@ -7,6 +7,7 @@ text in Python.
 """
 
 from failsoft.settings._dependency import DependencySettings, is_dependency
+from failsoft.settings._endpoints import EndpointSettings
 from failsoft.settings._readers import is_date, is_flag_key, mask_url, parse_span_s
 from failsoft.settings._sources import load_settings
 from failsoft.settings._tolerance import (
@@ -42,6 +43,7 @@ __all__ = [
     "ConsumerSettings",
     "ContractSettings",
     "DependencySettings",
+    "EndpointSettings",
     "FlagDeclaration",
     "FlagSettings",
     "HandlingRule",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from failsoft.settings._dependency import read_dependency
+from failsoft.settings._endpoints import ENDPOINT_FIELDS
 from failsoft.settings._readers import (
     At,
     Fault,
@@ -193,6 +194,7 @@ SECTIONS: dict[str, dict[str, Reader] | Reader] = {
         "signed_headers": read_header_names,
     },
     "tolerance": tolerance_fields,
+    "endpoints": ENDPOINT_FIELDS,
     "routes": _read_policy,
     "dependency": read_dependency,
     "mode": _read_mode,

@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from failsoft.errors import DefinitionError
+from failsoft.settings._endpoints import EndpointSettings
 from failsoft.settings._keys import ENVIRONMENT, SECTIONS
 from failsoft.settings._readers import ABSENT, At, Size, Span, read_fields
 from failsoft.settings._tolerance import ToleranceSettings
@@ -154,6 +155,7 @@ def _build(values: _Values) -> Settings:
         telemetry=TelemetrySettings(**_part(values, "telemetry")),
         contracts=ContractSettings(**_part(values, "contracts")),
         tolerance=ToleranceSettings(**_part(values, "tolerance")),
+        endpoints=EndpointSettings(**_part(values, "endpoints")),
         routes=MappingProxyType(_part(values, "routes")),
         modes=MappingProxyType(_part(values, "mode")),
         never=values.get(("modes", "never"), ()),

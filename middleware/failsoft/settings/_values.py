@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from failsoft.settings._dependency import DependencySettings
+from failsoft.settings._endpoints import EndpointSettings
 from failsoft.settings._tolerance import ToleranceSettings
 
 CRITICALITIES = ("critical_plus", "critical", "sheddable_plus", "sheddable")
@@ -181,6 +182,7 @@ class Settings:
     contracts: ContractSettings = ContractSettings()
     consumer: ConsumerSettings = ConsumerSettings()
     tolerance: ToleranceSettings = field(default_factory=ToleranceSettings)
+    endpoints: EndpointSettings = field(default_factory=EndpointSettings)
     routes: Mapping[str, RoutePolicy] = field(default_factory=dict)
     modes: Mapping[str, ModeDefinition] = field(default_factory=dict)
     never: tuple[str, ...] = ()

@@ -1,0 +1,29 @@
+"""`[endpoints]`: what failsoft itself answers, and below which path."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from failsoft.settings._readers import At, Fault, Reader, read_bool
+
+__all__ = ["ENDPOINT_FIELDS", "EndpointSettings"]
+
+_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSettings:
+    """prefix: of their paths.  openapi: whether documents of versions are served."""
+
+    prefix: str = "/_failsoft"
+    openapi: bool = True
+
+
+def _read_prefix(raw: object, at: At) -> str:
+    if not isinstance(raw, str) or not _PREFIX.fullmatch(raw):
+        raise Fault("must be a path without parameters", 'write as "/_failsoft"')
+    return raw
+
+
+ENDPOINT_FIELDS: dict[str, Reader] = {"prefix": _read_prefix, "openapi": read_bool}
