@@ -1,0 +1,1 @@
+"""What failsoft answers by itself, below `/_failsoft`."""
