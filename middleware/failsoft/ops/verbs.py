@@ -9,7 +9,7 @@ import argparse
 import re
 import shlex
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -29,6 +29,8 @@ from failsoft.ops.command import (
     ModeLeave,
     Unkill,
 )
+from failsoft.ops.contractverbs import CONTRACT_VERBS
+from failsoft.ops.words import Verb, Word, as_target
 from failsoft.settings import parse_span_s
 
 __all__ = [
@@ -46,25 +48,6 @@ __all__ = [
 ]
 
 
-class Word(msgspec.Struct, frozen=True):
-    """One argument.  name: `target`, `--for`; kind says how its text is read."""
-
-    name: str
-    help: str
-    kind: Literal["text", "span", "percent", "count", "switch", "pairs"] = "text"
-    required: bool = True
-
-
-class Verb(msgspec.Struct, frozen=True):
-    """One verb.  role: who may; make: builds the command, None for reads and undo."""
-
-    name: str  # "kill", "mode enter"
-    help: str
-    words: tuple[Word, ...] = ()
-    role: Literal["viewer", "operator"] = "viewer"
-    make: Callable[[argparse.Namespace], Command] | None = None
-
-
 class Said(msgspec.Struct, frozen=True):
     """A line that was understood."""
 
@@ -74,10 +57,6 @@ class Said(msgspec.Struct, frozen=True):
     def command(self) -> Command:
         """Return the command; Invalid for verbs that have none."""
         return command_of(self.verb, self.values)
-
-
-def _target(kind: str, name: str) -> str:
-    return name if name.startswith(f"{kind}:") else f"{kind}:{name}"
 
 
 def _end(values: argparse.Namespace) -> float | None:
@@ -111,12 +90,12 @@ def _unkill(values: argparse.Namespace) -> Command:
         return Unkill(values.target, if_rev=values.if_rev)
     if values.if_rev is not None:
         raise Invalid("--if-rev", "compares one kill, not a group")
-    return GroupLift(_target("group", values.group))
+    return GroupLift(as_target("group", values.group))
 
 
 def _mode_enter(values: argparse.Namespace) -> Command:
     return ModeEnter(
-        _target("mode", values.name),
+        as_target("mode", values.name),
         for_s=_end(values),
         params=values.param or {},
         group=values.group,
@@ -125,7 +104,7 @@ def _mode_enter(values: argparse.Namespace) -> Command:
 
 def _flag(**change: Any) -> Callable[[argparse.Namespace], Command]:
     def make(values: argparse.Namespace) -> Command:
-        target = _target("flag", values.key)
+        target = as_target("flag", values.key)
         seen = values.if_rev
         return FlagEdit(target, force=values.force, if_rev=seen, **change)
 
@@ -133,7 +112,7 @@ def _flag(**change: Any) -> Callable[[argparse.Namespace], Command]:
 
 
 def _rollout(values: argparse.Namespace) -> Command:
-    target = _target("flag", values.key)
+    target = as_target("flag", values.key)
     return FlagEdit(
         target,
         rollout=values.percent,
@@ -145,7 +124,7 @@ def _rollout(values: argparse.Namespace) -> Command:
 
 
 def _set_default(values: argparse.Namespace) -> Command:
-    target = _target("flag", values.key)
+    target = as_target("flag", values.key)
     if values.default is None:
         raise Invalid("--default", "names the variant that is served; it is missing")
     return FlagEdit(target, default=values.default, if_rev=values.if_rev)
@@ -214,7 +193,7 @@ VERBS: tuple[Verb, ...] = (
         "end a mode",
         (_MODE,),
         "operator",
-        lambda values: ModeLeave(_target("mode", values.name)),
+        lambda values: ModeLeave(as_target("mode", values.name)),
     ),
     Verb("flags list", "flags, edited ones first"),
     Verb("flags show", "one flag and its document", (_KEY,)),
@@ -258,14 +237,14 @@ VERBS: tuple[Verb, ...] = (
         "drop the edit, the layer below decides",
         (_KEY,),
         "operator",
-        lambda values: FlagRevert(_target("flag", values.key)),
+        lambda values: FlagRevert(as_target("flag", values.key)),
     ),
     Verb(
         "flags delete",
         "delete a flag that lives in the store alone",
         (_KEY,),
         "operator",
-        lambda values: FlagDelete(_target("flag", values.key)),
+        lambda values: FlagDelete(as_target("flag", values.key)),
     ),
     Verb(
         "extend",
@@ -280,7 +259,7 @@ VERBS: tuple[Verb, ...] = (
         "set the kill that a guard proposes",
         (_KEY,),
         "operator",
-        lambda values: GuardApply(_target("flag", values.key)),
+        lambda values: GuardApply(as_target("flag", values.key)),
     ),
     Verb("log", "who did what, refused attempts too"),
     Verb(
@@ -289,10 +268,11 @@ VERBS: tuple[Verb, ...] = (
         (Word("op", "id of the write", required=False),),
         "operator",
     ),
+    *CONTRACT_VERBS,
 )
 
 _BY_NAME = {verb.name: verb for verb in VERBS}
-_ALIASES = {"flag": "flags"}
+_ALIASES = {"flag": "flags", "version": "versions"}
 
 
 def span_s(text: str) -> float:
@@ -314,8 +294,19 @@ def _count(text: str) -> int:
         raise ValueError(f"{text!r} is no whole number; write it like 503") from None
 
 
+def _json_value(text: str) -> object:
+    # Numbers and booleans are meant as such; all else is text.
+    try:
+        value: object = msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
+    return value
+
+
 _READERS: dict[str, Callable[[str], object]] = {
     "text": str,
+    "texts": str,
+    "json": _json_value,
     "span": span_s,
     "percent": _percent,
     "count": _count,
@@ -342,16 +333,7 @@ class _Pairs(argparse.Action):
         if not key or not found:
             parser.error(f"{option_string} {values!r} must be KEY=VALUE")
         kept = getattr(namespace, self.dest) or {}
-        setattr(namespace, self.dest, kept | {key: _value(text)})
-
-
-def _value(text: str) -> object:
-    # Numbers and booleans are meant as such; all else is text.
-    try:
-        value: object = msgspec.json.decode(text)
-    except msgspec.DecodeError:
-        return text
-    return value
+        setattr(namespace, self.dest, kept | {key: _json_value(text)})
 
 
 def add_words(parser: argparse.ArgumentParser, words: Iterable[Word]) -> None:
@@ -364,9 +346,12 @@ def add_words(parser: argparse.ArgumentParser, words: Iterable[Word]) -> None:
         if word.name == "--for":
             more |= {"dest": "for_s", "metavar": "SPAN"}
         elif word.name.startswith("--"):
+            more["dest"] = word.name.strip("-").replace("-", "_")
             more["metavar"] = word.name.strip("-").upper()
         elif not word.required:
             more["nargs"] = "?"
+        if word.kind == "texts":
+            more |= {"action": "append", "default": []}
         if word.kind == "pairs":
             parser.add_argument(word.name, action=_Pairs, **more)
         else:
