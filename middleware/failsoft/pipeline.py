@@ -87,13 +87,14 @@ class BodyPlan:
     changes: in order; the body is held back until they are done.  look: sees the
     bytes that went on, and holds nothing back.  is_required: a body that cannot be
     given to `changes` is refused instead of passed on.  statuses: of answers it is
-    for, None for all.
+    for, None for all.  elsewhere: told of a request body that is not JSON.
     """
 
     changes: tuple[BodyChange, ...] = ()
     look: BodyLook | None = None
     is_required: bool = False
     statuses: Callable[[int], bool] | None = None
+    elsewhere: Callable[[Exchange], None] | None = None
 
 
 class Plan:
