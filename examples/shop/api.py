@@ -12,13 +12,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 from fastapi import APIRouter, Depends, FastAPI
 
 from failsoft import Failsoft
 from shop import cart, catalogue, checkout, orders, reviews
 from shop.database import open_database
-from shop.pay import TIMEOUT_S
+from shop.pay import payments_client
 from shop.wiring import know_shopper
 
 
@@ -26,12 +25,7 @@ from shop.wiring import know_shopper
 async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     path = Path(os.environ.get("SHOP_DB", "shop.db"))
     url = os.environ.get("SHOP_PAYMENTS_URL", "http://127.0.0.1:8900")
-    # Below the provider's own 5 s, so that no charge meets a closing connection.
-    limits = httpx.Limits(keepalive_expiry=2.0)
-    async with (
-        open_database(path) as database,
-        httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S, limits=limits) as payments,
-    ):
+    async with open_database(path) as database, payments_client(url) as payments:
         yield {"database": database, "payments": payments}
 
 

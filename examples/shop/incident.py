@@ -1,4 +1,7 @@
-"""The scripted incident: payments slow, then failing, then recovered.
+"""The scripted incident: a bad release of payments, slow, failing, taken back.
+
+From its start it also sends an amount as text: nothing breaks, but the drift ledger
+says so within two seconds.
 
 `python -m shop.incident --payments http://127.0.0.1:8900 --after 5 --times 1`
 """
@@ -30,8 +33,8 @@ class Phase:
 
 
 PHASES = (
-    Phase("slow", 20.0, {"delay_ms": 900}),
-    Phase("failing", 45.0, {"delay_ms": 400, "fail_ratio": 0.6}),
+    Phase("slow", 20.0, {"delay_ms": 900, "shape": "v1-bad"}),
+    Phase("failing", 45.0, {"delay_ms": 400, "fail_ratio": 0.6, "shape": "v1-bad"}),
     Phase("timing out", 15.0, {"delay_ms": 4000}),
 )
 RECOVERED: dict[str, Any] = {}

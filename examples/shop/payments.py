@@ -13,11 +13,15 @@ from pydantic import BaseModel, Field
 
 
 class Behaviour(BaseModel):
-    """How the provider behaves now; what a request leaves out is normal."""
+    """How the provider behaves now; what a request leaves out is normal.
+
+    shape: v1-bad is a release that sends the amount as text, which readers of v1
+    take without a word; v2 is one that they cannot read.
+    """
 
     delay_ms: int = Field(default=20, ge=0, le=10_000)
     fail_ratio: float = Field(default=0.0, ge=0.0, le=1.0)
-    shape: Literal["v1", "v2"] = "v1"
+    shape: Literal["v1", "v1-bad", "v2"] = "v1"
 
 
 class Charge(BaseModel):
@@ -64,6 +68,8 @@ async def make_charge(
     charge_id = f"ch_{idempotency_key[:12]}"
     if provider.behaviour.shape == "v2":
         return {"charge": {"id": charge_id}, "amount": {"cents": charge.amount_cents}}
+    if provider.behaviour.shape == "v1-bad":
+        return {"charge_id": charge_id, "amount_cents": str(charge.amount_cents)}
     return {"charge_id": charge_id, "amount_cents": charge.amount_cents}
 
 

@@ -6,7 +6,8 @@ Leaves to others where it comes from, and when a schema is compiled.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from failsoft.routes.trie import Entry, Guard, Trie
@@ -39,14 +40,18 @@ class Shape:
     """The schema of one body.  Compiled in one thread, read from any.
 
     make: gives the node; called once, at the first use.  book: what the gates of a
-    contract share.
+    contract share.  is_model: the application reads the body by this schema, so
+    what it takes in another type is only `coerced`.
     """
 
-    __slots__ = ("_book", "_make", "gate", "node")
+    __slots__ = ("_book", "_is_model", "_make", "gate", "node")
 
-    def __init__(self, make: Callable[[], Node], book: GateBook) -> None:
+    def __init__(
+        self, make: Callable[[], Node], book: GateBook, *, is_model: bool = False
+    ) -> None:
         self._make = make
         self._book = book
+        self._is_model = is_model
         self.node: Node | None = None
         self.gate: Gate | None = None
 
@@ -64,7 +69,18 @@ class Shape:
 
     def differences(self, body: bytes) -> tuple[Finding, ...]:
         """Return what is different in a body."""
-        return () if self.node is None else tuple(walk(self.node, body).findings)
+        found = () if self.node is None else walk(self.node, body).findings
+        return found if self._is_model else tuple(_of_document(found))
+
+
+def _of_document(found: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield findings as a document means them: nobody says what readers take."""
+    for one in found:
+        if one.kind != "coerced":
+            yield one
+        elif one.got != "float" or "integer" not in one.expected.split("|"):
+            # But 1.0 is an integer there.
+            yield replace(one, kind="type")
 
 
 class Answer(NamedTuple):

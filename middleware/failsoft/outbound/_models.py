@@ -41,6 +41,6 @@ def compile_models(models: Mapping[tuple[str, str], Any]) -> Contract:
 
 
 def _place(method: str, path: str, node: Node, book: GateBook) -> Place:
-    shape = Shape(lambda: node, book)
+    shape = Shape(lambda: node, book, is_model=True)
     answers = {"2XX": Answer({"application/json": shape, "*/*": None})}
     return Place(None, method, path, Operation(f"{method} {path}", answers, False))

@@ -1,0 +1,80 @@
+"""Payments changes a field's type: customers see nothing, the ledger sees it."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import redis.asyncio
+
+from failsoft.store.drift import DriftRow
+from failsoft.store.redis.store import RedisStore
+from load.servers import served
+
+pytestmark = pytest.mark.anyio
+
+CANARY = "tok_canary7731"
+
+
+async def everything_in(url: str) -> bytes:
+    """Return all values of a server, joined."""
+    client: Any = redis.asyncio.Redis.from_url(url)
+    reads = {
+        b"hash": lambda key: client.hgetall(key),
+        b"zset": lambda key: client.zrange(key, 0, -1),
+        b"stream": lambda key: client.xrange(key),
+        b"string": lambda key: client.get(key),
+        b"set": lambda key: client.smembers(key),
+        b"list": lambda key: client.lrange(key, 0, -1),
+    }
+    async with client:
+        return b"\n".join(
+            [
+                key + repr(await reads[await client.type(key)](key)).encode()
+                async for key in client.scan_iter()
+            ]
+        )
+
+
+async def test_a_changed_type_is_on_record_within_two_seconds_and_breaks_nothing(
+    redis_url: str, tmp_path: Path
+) -> None:
+    store = RedisStore(redis_url, "drift")
+    with served("shop.payments:app", home=tmp_path) as payments:
+        env = {
+            "SHOP_DB": str(tmp_path / "shop.db"),
+            "SHOP_PAYMENTS_URL": payments,
+            "FAILSOFT_REDIS_URL": redis_url,
+            "FAILSOFT_ENV": "drift",
+        }
+        with served("shop.api:app", home=tmp_path, env=env) as url:
+            async with httpx.AsyncClient(base_url=url, timeout=10) as customer:
+
+                async def check_out() -> int:
+                    items = [{"sku": "mug-blue", "quantity": 2}]
+                    cart = await customer.post("/v1/cart", json={"items": items})
+                    body = {"cart_id": cart.json()["cart_id"], "card": CANARY}
+                    return (await customer.post("/v1/checkout", json=body)).status_code
+
+                async def drift() -> tuple[DriftRow, ...]:
+                    rows = (await store.drift()).rows
+                    return tuple(row for row in rows if row.entry.dependency)
+
+                assert await check_out() == 201
+                assert await drift() == ()
+
+                await customer.post(f"{payments}/admin", json={"shape": "v1-bad"})
+                assert await check_out() == 201
+                changed = time.monotonic()
+                while not (rows := await drift()):
+                    assert time.monotonic() - changed < 2
+
+    (entry,) = (row.entry for row in rows)
+    assert (entry.dependency, entry.route) == ("payments", "POST /charges")
+    assert (entry.path, entry.kind) == ("/amount_cents", "type")
+    assert (entry.expected, entry.got) == ("integer", "str:int")
+    assert CANARY.encode() not in await everything_in(redis_url)
+    await store.aclose()
