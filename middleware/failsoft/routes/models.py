@@ -114,7 +114,8 @@ def models_of(app: Any, *, transparent: Iterable[str] = ()) -> Models:
     if not uses:
         return Models()
     made, components, faults = generate([(use.mode, use.field) for use in uses])
-    schemas = Schemas(components, transparent=transparent)
+    taken = Schemas(components, transparent=transparent)
+    given = Schemas(components, is_output=True)
     shapes: dict[str, dict[int, Node]] = {}
     loose: dict[int, Node] = {}
     for use, schema in zip(uses, made, strict=True):
@@ -122,7 +123,7 @@ def models_of(app: Any, *, transparent: Iterable[str] = ()) -> Models:
             continue
         if use.slot == _REQUEST and not use.field.field_info.is_required():
             schema = {"anyOf": [schema, {"type": "null"}]}
-        node = schemas.node(schema)
+        node = (taken if use.slot == _REQUEST else given).node(schema)
         if use.is_loose:
             node = loose.setdefault(id(node), loosened(node))
         shapes.setdefault(use.key, {})[use.slot] = node

@@ -14,7 +14,7 @@ from uuid import UUID
 
 import msgspec
 
-from failsoft.shapes.graph import Node, Prop, reached
+from failsoft.shapes.graph import Node, Prop
 
 __all__ = ["NATIVE", "Gate", "GateBook", "compile_gate"]
 
@@ -69,7 +69,7 @@ def compile_gate(
 class GateBook:
     """Types of nodes, made once for all gates.  Not safe from two threads at once."""
 
-    __slots__ = ("_busy", "_kept", "_partial", "_structs", "_todo", "_types")
+    __slots__ = ("_busy", "_clean", "_kept", "_partial", "_structs", "_todo", "_types")
 
     def __init__(self) -> None:
         self._types: dict[tuple[int, bool], Any] = {}
@@ -77,6 +77,7 @@ class GateBook:
         self._todo: list[tuple[type[msgspec.Struct], list[tuple[Prop, bool]]]] = []
         self._busy: set[tuple[int, bool]] = set()
         self._partial: set[tuple[int, bool]] = set()
+        self._clean: set[tuple[int, bool]] = set()
         self._kept: list[Node] = []  # so that ids stay theirs
 
     def compile(self, node: Node, *, is_patch: bool = False) -> Gate:
@@ -91,9 +92,25 @@ class GateBook:
                 f"f{at}": self._field(prop, is_patch)
                 for at, (prop, is_patch) in enumerate(fields)
             }
-        is_partial = any((key, is_patch) in self._partial for key in reached([node]))
+        is_partial = self._leads_to_partial(node, is_patch)
         decode = msgspec.json.Decoder(kind).decode
         return Gate(decode, "null" in node.types, is_partial)
+
+    def _leads_to_partial(self, node: Node, is_patch: bool) -> bool:
+        # Operations of one document share most of their nodes: what was found
+        # clean once is not walked again.
+        seen: set[tuple[int, bool]] = set()
+        todo = [node]
+        while todo:
+            each = todo.pop()
+            key = (id(each), is_patch)
+            if key in self._partial:
+                return True
+            if key not in seen and key not in self._clean:
+                seen.add(key)
+                todo += each.below()
+        self._clean |= seen
+        return False
 
     def _field(self, prop: Prop, is_patch: bool) -> Any:
         kind = self._type(prop.node, is_patch)

@@ -6,7 +6,7 @@ cannot say is left open (any value), never guessed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,6 +70,15 @@ class Node:
     schema: Mapping[str, Any] = field(default_factory=dict)
     plain: frozenset[type] = frozenset()
 
+    def below(self) -> Iterator[Node]:
+        """Yield the nodes it refers to; one may come twice, and itself."""
+        for prop in self.properties.values():
+            yield prop.node
+        yield from self.branches
+        for each in (self.items, self.extra):
+            if isinstance(each, Node):
+                yield each
+
 
 class Schemas:
     """Makes nodes of schemas that share components; the same schema, the same node.
@@ -77,8 +86,10 @@ class Schemas:
     components: by name, what `#/components/schemas/`, `#/$defs/` and
     `#/definitions/` refer to.  document: where any other local pointer leads.
     transparent: components whose own validators count as accepting no more than
-    their schema.  Raises DefinitionError for a reference that is not local, or
-    leads nowhere.  Not safe to use from two threads at once.
+    their schema.  is_output: of what the application answers: its validators judge
+    what comes in, so nothing is opaque and names have no alternatives.
+    Raises DefinitionError for a reference that is not local, or leads nowhere.
+    Not safe to use from two threads at once.
     """
 
     def __init__(
@@ -87,10 +98,12 @@ class Schemas:
         *,
         document: SchemaDict | None = None,
         transparent: Iterable[str] = (),
+        is_output: bool = False,
     ) -> None:
         self.components = components
         self._document = document or {}
         self._transparent = frozenset(transparent)
+        self._is_output = is_output
         # id -> (the schema itself, kept so that its id stays its own; the node)
         self._made: dict[tuple[int, bool], tuple[SchemaDict | bool, Node]] = {}
         self._names = {id(schema): name for name, schema in components.items()}
@@ -181,10 +194,10 @@ class Schemas:
 
     def _fill(self, node: Node, flat: Flat) -> None:
         schema = flat.schema
-        node.is_opaque = bool(schema.get("x-failsoft-opaque")) and (
-            node.name.removesuffix("-Input").removesuffix("-Output")
-            not in self._transparent
-            and node.name not in self._transparent
+        node.is_opaque = bool(schema.get("x-failsoft-opaque")) and not (
+            self._is_output
+            or node.name in self._transparent
+            or node.name.removesuffix("-Input") in self._transparent
         )
         if flat.branches:
             node.branches = tuple(self._shell(branch) for branch in flat.branches)
@@ -206,7 +219,7 @@ class Schemas:
 
     def _fill_object(self, node: Node, schema: SchemaDict) -> None:
         required = frozenset(schema.get("required") or ())
-        aliases = schema.get("x-failsoft-aliases") or {}
+        aliases = {} if self._is_output else schema.get("x-failsoft-aliases") or {}
         for name, sub in (schema.get("properties") or {}).items():
             node.properties[name] = Prop(
                 self._shell(sub), name in required, tuple(aliases.get(name, ()))
@@ -360,9 +373,7 @@ def reached(roots: Iterable[Node]) -> dict[int, Node]:
         if id(node) in found:
             continue
         found[id(node)] = node
-        todo += [prop.node for prop in node.properties.values()]
-        todo += node.branches
-        todo += [each for each in (node.items, node.extra) if isinstance(each, Node)]
+        todo += node.below()
     return found
 
 
