@@ -8,17 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from email.utils import formatdate
+from typing import NamedTuple
 
+from failsoft.clock import utc_date
 from failsoft.versions._model import Contract, Deprecate, Version
 from failsoft.versions._windows import FOREVER_S, date_s
 
 __all__ = [
     "WARN_DAYS",
     "Lifecycle",
+    "Notice",
     "announce",
     "earliest",
     "lifecycle_of",
     "lifecycles_of",
+    "notices_of",
     "warning_due",
 ]
 
@@ -106,6 +110,30 @@ def _link(target: str, rel: str) -> tuple[bytes, bytes]:
     # A bracket or a blank would end the target (RFC 3986, 2).
     clean = "".join(c for c in target if c not in '<>"\\' and 32 < ord(c) < 127)
     return b"link", f'<{clean}>; rel="{rel}"'.encode()
+
+
+class Notice(NamedTuple):
+    """An end that comes.  what: version id or `METHOD template`.  days: at most left.
+
+    sunset: as an ISO date.  after: gone or serve.
+    """
+
+    what: str
+    days: int
+    sunset: str
+    after: str
+
+
+def notices_of(lives: Mapping[str, Lifecycle], now_s: float) -> tuple[Notice, ...]:
+    """Return the ends that are 30, 7 or 1 days away, at most."""
+    found = []
+    for what, life in lives.items():
+        if life.sunset_s is None:
+            continue
+        if (days := warning_due(life.sunset_s, now_s)) is not None:
+            after = "gone" if life.is_gone else "serve"
+            found.append(Notice(what, days, utc_date(life.sunset_s), after))
+    return tuple(found)
 
 
 def warning_due(sunset_s: float, now_s: float) -> int | None:

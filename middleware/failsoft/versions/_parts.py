@@ -126,6 +126,11 @@ class Parts:
         """Return when a route ends whatever the version, None for never."""
         return self._ends.get(route)
 
+    @property
+    def lives(self) -> dict[str, Lifecycle]:
+        """When each deprecated route ends, by `METHOD template`."""
+        return {route: end.life for route, end in self._ends.items()}
+
     def of(self, route: str) -> tuple[Part, ...]:
         """Return the groups of a `METHOD template`, oldest first."""
         found = self._known.get(route)

@@ -20,6 +20,7 @@ from failsoft.shapes.findings import Finding
 from failsoft.versions._chain import Chains
 from failsoft.versions._dress import Dresser, Report
 from failsoft.versions._headers import keep_original
+from failsoft.versions._lifecycle import Notice, notices_of
 from failsoft.versions._model import (
     Contract,
     Header,
@@ -71,6 +72,7 @@ class VersionStage:
         *,
         consumers: Consumers,
         now_ms: Callable[[], float],
+        usage: Usage | None = None,
         report: Report = _ignore,
         dice: Callable[[], float] = random.random,
         bypass: str = "/_failsoft",
@@ -78,7 +80,7 @@ class VersionStage:
     ) -> None:
         self.contract = contract
         self.chains = chains
-        self.usage = Usage()
+        self.usage = usage if usage is not None else Usage()
         self.counts: Counter[str] = Counter()
         self._consumers = consumers
         self._now_ms = now_ms
@@ -117,6 +119,11 @@ class VersionStage:
     def bad(self) -> tuple[str, ...]:
         """Controls that cannot be enforced here, as `kind:name`."""
         return tuple(self._standing.bad)
+
+    def notices(self) -> tuple[Notice, ...]:
+        """Return the ends of versions and routes that are 30, 7 or 1 days away."""
+        lives = {**self._standing.lives, **self._dresser.parts.lives}
+        return notices_of(lives, self.now_s())
 
     # --- plans --------------------------------------------------------------
 

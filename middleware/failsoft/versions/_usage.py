@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from failsoft.store.usage import FIELDS_KEPT, OTHER, Called
 
 __all__ = ["Usage"]
@@ -25,6 +27,13 @@ class Usage:
             counts[key] = 1
         else:
             counts[OTHER] = counts.get(OTHER, 0) + 1
+
+    def give_back(self, counts: Mapping[Called, int]) -> None:
+        """Count on with what could not be reported."""
+        mine = self._counts
+        for key, count in counts.items():
+            known = key if key in mine or len(mine) < FIELDS_KEPT else OTHER
+            mine[known] = mine.get(known, 0) + count
 
     def take(self) -> dict[Called, int]:
         """Return what was counted since the last call."""
