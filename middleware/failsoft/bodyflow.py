@@ -87,6 +87,8 @@ class _Incoming:
         is_required = self._plan.is_required
         if not facts.is_json:
             self._next = self._server
+            if self._plan.elsewhere is not None:
+                self._plan.elsewhere(self._exchange)
         elif facts.is_signed:
             self._skip("signed")
             if is_required:
