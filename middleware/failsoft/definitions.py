@@ -19,7 +19,17 @@ from failsoft.flags._definitions import IN_CODE, NO_FILES
 from failsoft.modes import BUILT_IN, outlined, summary_of
 from failsoft.routes.table import RouteTable
 from failsoft.settings import ModeDefinition, Settings
-from failsoft.telemetry import Definitions, FlagDef, ModeDef, encode
+from failsoft.telemetry import (
+    BrownoutDef,
+    Definitions,
+    FlagDef,
+    ModeDef,
+    VersionDef,
+    encode,
+)
+from failsoft.versions._model import Brownout
+from failsoft.versions._stage import VersionStage
+from failsoft.versions._windows import compile_windows
 
 __all__ = ["Publisher"]
 
@@ -34,12 +44,14 @@ class Publisher:
 
     digest: names the newest description.  seen_flags: key -> default as JSON, of
     flags that were met in code, at most 1,000.  files: the flags files in force.
+    versions: the stage of the contract in force, None without one.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.seen_flags: dict[str, str] = {}
         self.files = NO_FILES
+        self.versions: VersionStage | None = None
         self.digest = ""
         self._blob = b""
         self._has_news = False
@@ -83,6 +95,7 @@ class Publisher:
                 (name, json.decode())
                 for name, json in sorted(self.files.evaluators.items())
             ),
+            **_contract_of(self.versions),
         )
         self._blob = encode(definitions)
         self.digest = hashlib.sha256(self._blob).hexdigest()[:8]
@@ -141,6 +154,50 @@ class Publisher:
                         await store.publish_definitions(self.digest, self._blob)
                     due_at = now + _KEEP_S
             await asyncio.sleep(_PUBLISH_S)
+
+
+def _contract_of(stage: VersionStage | None) -> dict[str, Any]:
+    """Describe versions, brownouts and pins as declared; nothing without a contract."""
+    if stage is None:
+        return {}
+    contract = stage.contract
+    listed = [
+        msgspec.structs.replace(_brownout_of(op), versions=op.versions or (version.id,))
+        for version in contract.versions
+        for op in version.ops
+        if isinstance(op, Brownout)
+    ]
+    return {
+        "versions": tuple(
+            VersionDef(
+                version.id,
+                version.deprecated,
+                version.sunset,
+                version.link,
+                stage.chains.touched(version.id),
+                version.after,
+            )
+            for version in contract.versions
+        ),
+        "brownouts": (*listed, *map(_brownout_of, contract.brownouts)),
+        "pins": tuple(sorted(contract.pins.items())),
+        "version_default": contract.default,
+    }
+
+
+def _brownout_of(declared: Brownout) -> BrownoutDef:
+    windows = compile_windows(declared.windows, declared.every, declared.times)
+    return BrownoutDef(
+        declared.name,
+        declared.routes,
+        declared.versions,
+        tuple((start_s * 1000, end_s * 1000) for start_s, end_s in windows),
+        declared.percent,
+        declared.by,
+        declared.status,
+        declared.only,
+        declared.exempt,
+    )
 
 
 def _disabled(mode: ModeDefinition) -> tuple[str, ...]:
