@@ -257,8 +257,8 @@ class _Walk:
 
     def _object(self, item: _Item, todo: list[_Item]) -> None:
         node, value, path, depth = item
-        for name in self.doubled.get(id(value), _NOTHING)[1]:
-            self.add(f"{path}/{label(name, name in node.properties)}", "duplicate")
+        if self.doubled:
+            self._repeated(node, value, path)
         self.left -= len(value) // 16
         properties = node.properties
         others = []
@@ -266,7 +266,9 @@ class _Walk:
             prop = properties.get(name)
             if prop is None:
                 others.append(name)
-            elif type(each) not in prop.node.plain and (each, self.is_patch) != _NULLED:
+            elif type(each) not in prop.node.plain:
+                if each is None and self.is_patch:
+                    continue
                 below = f"{path}/{label(name, True)}"
                 todo.append((prop.node, each, below, depth + 1))
         renamed = self._others(item, others, todo) if others else frozenset()
@@ -275,6 +277,10 @@ class _Walk:
                 if prop.required and name not in value and name not in renamed:
                     below = f"{path}/{label(name, True)}"
                     self.add(below, "missing", expected_of(prop.node), "absent")
+
+    def _repeated(self, node: Node, value: Any, path: str) -> None:
+        for name in self.doubled.get(id(value), _NOTHING)[1]:
+            self.add(f"{path}/{label(name, name in node.properties)}", "duplicate")
 
     def _others(
         self, item: _Item, names: list[str], todo: list[_Item]
@@ -328,7 +334,6 @@ class _Walk:
 
 
 _Item = tuple[Node, Any, str, int]
-_NULLED = (None, True)
 _NOTHING: tuple[Any, list[str]] = (None, [])
 
 
