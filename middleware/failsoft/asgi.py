@@ -93,6 +93,7 @@ class Failsoft:
         self.runtime.bad_headers = self._tracing.counts
         self._looked_at = 0
         self._route_count = 0
+        self._root_path = ""
         self._look()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -156,7 +157,8 @@ class Failsoft:
             self._tracing.opens_inside = opens_inside(app)
             self._route_count = count_routes(app)
             found = walk(find_routes(app) or ())
-            table = build_table(found, self._policies, root_path_of(app))
+            self._root_path = root_path_of(app)
+            table = build_table(found, self._policies, self._root_path)
             self.runtime.install(table)
         except Exception as error:  # noqa: BLE001 - border: it serves without names
             self.runtime.failed("routes of the application", error)
@@ -169,7 +171,7 @@ class Failsoft:
         if count_routes(self.app) == self._route_count:
             return 0
         self._look()
-        self.runtime.learn_later(self.app)
+        self.runtime.learn_later(self.app, self._root_path)
         return self.runtime.table.find(method, scope)
 
     # --- lifespan -----------------------------------------------------------
@@ -187,14 +189,14 @@ class Failsoft:
         except Exception as error:  # noqa: BLE001 - border: it serves without a store
             self.runtime.failed("start", error)
             self.runtime.loop = get_running_loop()  # not again each request
-        self.runtime.learn_later(self.app)
+        self.runtime.learn_later(self.app, self._root_path)
 
     async def _learn(self) -> None:
         """Judge what is declared by the models, before any request is served."""
         if not self.runtime.planner.is_strict:
             return
         try:
-            await self.runtime.learn(self.app)
+            await self.runtime.learn(self.app, self._root_path)
         except DefinitionError as fault:
             self._fault = fault
             raise
@@ -206,7 +208,7 @@ class Failsoft:
         if count_routes(self.app) != self._route_count:
             self._look()
             await self._learn()
-            self.runtime.learn_later(self.app)
+            self.runtime.learn_later(self.app, self._root_path)
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[_MARK] = True

@@ -30,6 +30,7 @@ __all__ = [
     "changed_body",
     "look_at",
     "read_facts",
+    "tell_elsewhere",
     "worked",
 ]
 
@@ -67,25 +68,25 @@ NO_ROOM = problem(
 
 
 class Bodies:
-    """What all requests of a process share: limits, memory in use, counts.
+    """What all requests of a process share: limits, and memory in use.
 
-    held_bytes: of bodies kept or copied now.  skipped: word -> how many bodies were
-    not looked at for it: size, encoding, signed.  signatures: names of headers that
-    sign an answer besides those that say so; marks: the same of a request.
+    tally: counts a word, `skipped:size`.  held_bytes: of bodies kept or copied now.
+    signatures: names of headers that sign an answer besides those that say so;
+    marks: the same of a request.
     """
 
-    __slots__ = ("held_bytes", "limits", "marks", "signatures", "skipped")
+    __slots__ = ("held_bytes", "limits", "marks", "signatures", "tally")
 
-    def __init__(self, limits: ContractSettings) -> None:
+    def __init__(self, limits: ContractSettings, tally: Callable[[str], None]) -> None:
         self.limits = limits
+        self.tally = tally
         self.held_bytes = 0
         self.signatures = frozenset(name.encode() for name in limits.signed_headers)
         self.marks = self.signatures.union(DIGESTS)
-        self.skipped: dict[str, int] = {}
 
-    def skip(self, word: str) -> None:
-        """Count a body that goes on without having been looked at."""
-        self.skipped[word] = self.skipped.get(word, 0) + 1
+    def skip(self, why: str, plan: BodyPlan) -> None:
+        """Count a body that goes on without the plan's work: size, encoding, signed."""
+        self.tally(f"conflict:{why}" if plan.is_required else f"skipped:{why}")
 
 
 class Buffer:
@@ -200,6 +201,16 @@ def changed_body(
         found = body
     look_at(exchange, plan, found)
     return found
+
+
+def tell_elsewhere(exchange: Exchange, plan: BodyPlan) -> None:
+    """Tell the plan of a body that is not JSON; an error in it is only counted."""
+    if plan.elsewhere is None:
+        return
+    try:
+        plan.elsewhere(exchange)
+    except Exception as error:  # noqa: BLE001 - border: a request must go on
+        exchange.runtime.failed(f"looking at {exchange.plan.key}", error)
 
 
 def look_at(exchange: Exchange, plan: BodyPlan, body: bytes) -> None:

@@ -25,6 +25,7 @@ from failsoft.bodies import (
     changed_body,
     look_at,
     read_facts,
+    tell_elsewhere,
     worked,
 )
 from failsoft.pipeline import BodyPlan, Exchange, Headers, Rejection, Scope
@@ -87,8 +88,7 @@ class _Incoming:
         is_required = self._plan.is_required
         if not facts.is_json:
             self._next = self._server
-            if self._plan.elsewhere is not None:
-                self._plan.elsewhere(self._exchange)
+            tell_elsewhere(self._exchange, self._plan)
         elif facts.is_signed:
             self._skip("signed")
             if is_required:
@@ -106,7 +106,7 @@ class _Incoming:
         if refusal is not None and self._plan.is_required:
             self._refuse(refusal)
         self._buffer.drop()
-        self._bodies.skip(word)
+        self._bodies.skip(word, self._plan)
         self._next = self._server
 
     def _refuse(self, rejection: Rejection) -> NoReturn:
@@ -211,6 +211,8 @@ class _Outgoing:
     def close(self) -> None:
         """Give back what is still held: the application ended before its answer."""
         self._buffer.drop()
+        if self._exchange.phase == 0:
+            self._exchange.status = 0
 
     async def answer(self, rejection: Rejection) -> None:
         """Answer in place of the application, whatever it goes on to send."""
@@ -248,9 +250,9 @@ class _Outgoing:
 
     def _watch_or_not(self, facts: Facts) -> None:
         if facts.encoding:
-            self._bodies.skip("encoding")
+            self._bodies.skip("encoding", self._plan)
         elif facts.length > self._bodies.limits.body_max_bytes:
-            self._bodies.skip("size")
+            self._bodies.skip("size", self._plan)
         elif self._exchange.scope["method"] != "HEAD":
             self._next = self._watch
 
@@ -262,7 +264,7 @@ class _Outgoing:
             held = self._buffer.last(part) if is_last else self._buffer.add(part)
             if isinstance(held, Rejection):
                 self._buffer.drop()
-                self._bodies.skip("size")
+                self._bodies.skip("size", self._plan)
             elif held:
                 work = look_at, self._exchange, self._plan, held
                 await worked(self._bodies, len(held), *work)
@@ -272,8 +274,9 @@ class _Outgoing:
 
     async def _hold_or_not(self, start: Message, facts: Facts) -> None:
         self._start = start
+        self._exchange.status = start["status"]  # changes may ask which answer it is
         if facts.is_signed:
-            self._bodies.skip("signed")
+            self._bodies.skip("signed", self._plan)
             await self._send(_with_notice(start, b"signed"))
         elif self._exchange.scope["method"] == "HEAD":
             # The length would be that of a body which is not changed yet.
@@ -316,7 +319,7 @@ class _Outgoing:
             await self.answer(refusal)
             return
         body = self._buffer.take()
-        self._bodies.skip(word)
+        self._bodies.skip(word, self._plan)
         self._next = self._send
         await self._send(self._start)
         if message is not None:
@@ -329,6 +332,8 @@ class _Outgoing:
         # A request's body may have been refused while the answer was held back.
         found = self._exchange.rejection or found
         if isinstance(found, Rejection):
+            if found.status >= 500:
+                found.is_refusal = False  # a version that fails is an error of ours
             await self.answer(found)
             return
         self._next = self._send

@@ -7,17 +7,27 @@ stage has nothing to say, so until they are read plans are as without it.
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
+from failsoft.consumer import Consumers
 from failsoft.controls.records import Record
+from failsoft.errors import DefinitionError
 from failsoft.modes import Acting, compile_plan
 from failsoft.pipeline import Hook, Plan
-from failsoft.routes.models import models_of
+from failsoft.routes.models import Models, models_from_document, models_of
 from failsoft.routes.table import RouteDef, RouteTable
 from failsoft.settings import Settings
 from failsoft.telemetry import Window
+from failsoft.tolerance._ledger import Ledger
+from failsoft.tolerance._stage import ToleranceStage
+from failsoft.versions._chain import compile_contract
+from failsoft.versions._lifecycle import Notice
+from failsoft.versions._stage import VersionStage
+from failsoft.versions._usage import Usage
 
 __all__ = ["Planner", "Stage"]
 
@@ -36,7 +46,8 @@ class Planner:
     """Compiles the plans of one process, whenever routes, models or controls change.
 
     answers: `METHOD template` -> hook, of routes that failsoft answers itself.
-    stages: in the order in which they dress a plan.
+    stages: in the order in which they dress a plan.  versions: the one that resolves
+    requests, None without a contract.
     """
 
     def __init__(
@@ -52,29 +63,81 @@ class Planner:
         self._now_ms = now_ms
         self.answers: Mapping[str, Hook] = {}
         self.stages: tuple[Stage, ...] = ()
+        self.versions: VersionStage | None = None
+        self._tolerance: ToleranceStage | None = None
         self._learnt: tuple[RouteDef, ...] = ()
+
+    def forget(self, ledger: Ledger, consumers: Consumers, usage: Usage) -> None:
+        """Take what stages report to; what was learnt is to be learnt again."""
+        self._ledger, self._consumers, self._usage = ledger, consumers, usage
+        self._learnt = ()
 
     @property
     def is_strict(self) -> bool:
         """Whether something declared can be wrong of the models: then it is judged
         before the first request.
         """
-        return self._contract is not None
+        return self._contract is not None or bool(self._settings.tolerance.allow)
 
     @property
     def has_learnt(self) -> bool:
         """Whether the models are known of just these routes."""
         return self._learnt == self._routes
 
-    def learn(self, app: Any) -> None:
+    def learn(self, app: Any, root_path: str) -> None:
         """Read the application's models and compile what depends on them.
 
         For a thread: 100 routes take some 0.1 s.  Raises DefinitionError with every
         fault of the contract; what was learnt before then stays.
         """
-        routes = self._routes
-        models_of(app, transparent=self._settings.tolerance.transparent)
-        self._learnt = routes
+        routes, settings = self._routes, self._settings
+        models = self._read(app)
+        tolerance = ToleranceStage(settings, models, self._ledger, now_ms=self._now_ms)
+        tolerance.check(routes)
+        versions = None
+        if self._contract is not None:
+            versions = VersionStage(
+                self._contract,
+                compile_contract(self._contract, models),
+                models,
+                consumers=self._consumers,
+                now_ms=self._now_ms,
+                report=tolerance.report,
+                usage=self._usage,
+                app_root=root_path,
+            )
+        self._tolerance, self.versions, self._learnt = tolerance, versions, routes
+        self.stages = (tolerance,) if versions is None else (versions, tolerance)
+
+    def _read(self, app: Any) -> Models:
+        path = self._contract.schemas if self._contract is not None else None
+        if path is None:
+            return models_of(app, transparent=self._settings.tolerance.transparent)
+        try:
+            document = json.loads(Path(path).read_bytes())
+        except (OSError, ValueError) as error:
+            fault = f"contract: schemas = {path!r} cannot be read: {error}"
+            raise DefinitionError([f"{fault}; give it an OpenAPI file"]) from None
+        return models_from_document(document)
+
+    @property
+    def needs_gates(self) -> bool:
+        """Whether gates wait to be compiled; until then they see no drift."""
+        return self._tolerance is not None and self._tolerance.needs_gates
+
+    def compile_gates(self) -> None:
+        """Compile gates that plans ask for.  For a thread: large APIs take seconds."""
+        if self._tolerance is not None:
+            self._tolerance.compile_gates()
+
+    def notices(self) -> tuple[Notice, ...]:
+        """Return ends of versions that are to be told now."""
+        return self.versions.notices() if self.versions is not None else ()
+
+    def tick(self) -> None:
+        """Tell what goes by the clock; once a second."""
+        if self._tolerance is not None:
+            self._tolerance.tick()
 
     def install(self, table: RouteTable) -> None:
         """Take a new route table; counters of routes that stay go on."""
@@ -91,7 +154,7 @@ class Planner:
         for stage in self.stages:
             stage.take(records)
             for route, plan in zip(self._routes, found, strict=True):
-                if not route.bypass and route.key not in self.answers:
+                if route.key not in self.answers:
                     stage.dress(route, plan)
         return tuple(found)
 

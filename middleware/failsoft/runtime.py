@@ -45,6 +45,8 @@ from failsoft.telemetry._flush import Flusher, Vitals
 from failsoft.telemetry._groups import FlightDeck
 from failsoft.tolerance._flush import DriftReporter
 from failsoft.tolerance._ledger import Ledger
+from failsoft.versions._flush import UsageReporter
+from failsoft.versions._usage import Usage
 
 __all__ = ["Runtime", "current_runtime"]
 
@@ -86,10 +88,10 @@ class Runtime:
         self._alone: PrivateLoop | None = None
         self._state: ControlState | None = None
         self._flag_stage = FlagStage(settings)
-        self.bodies = Bodies(settings.contracts)
+        self.versions: Any = None
+        self.usage = Usage()
         self.planner = Planner(settings, contract, self.window, self.now_ms)
         self._watch_contracts()
-        self.versions: Any = None
         self.definitions = Publisher(settings)
         self.install(table)
         load_client(settings.store.url)
@@ -101,6 +103,8 @@ class Runtime:
         self.ledger = Ledger(self.now_ms, threading.Lock())
         watched = self.settings.dependencies
         self.peers = PeerReporter(watched, self.ledger, self.now_ms, self.failed)
+        self.bodies = Bodies(self.settings.contracts, self.ledger.tally)
+        self.planner.forget(self.ledger, self.consumers, self.usage)
 
     def _name(self) -> None:
         self.started = clock.unix()
@@ -164,19 +168,34 @@ class Runtime:
             bad=acting.bad,
         )
 
-    async def learn(self, app: Any) -> None:
+    async def learn(self, app: Any, root_path: str = "") -> None:
         """Read the models of the routes in force, off the loop; then plans follow.
 
         Raises DefinitionError where what is declared does not fit them.
         """
         if not self.planner.has_learnt:
-            await asyncio.to_thread(self.planner.learn, app)
+            await asyncio.to_thread(self.planner.learn, app, root_path)
+            self.versions = self.planner.versions
             self.install(self.table)
 
-    def learn_later(self, app: Any) -> None:
-        """Do so while requests are served already."""
-        if self._running is not None and not self.planner.has_learnt:
-            self._running.spawn(self.learn(app), "models")
+    def learn_later(self, app: Any, root_path: str = "") -> None:
+        """Do so while requests are served already, and compile gates."""
+        if self._running is not None:
+            self._running.spawn(self._learn_all(app, root_path), "models")
+
+    async def _learn_all(self, app: Any, root_path: str) -> None:
+        await self.learn(app, root_path)
+        await self._compile_gates()
+
+    async def _compile_gates(self) -> None:
+        if self.planner.needs_gates:
+            await asyncio.to_thread(self.planner.compile_gates)
+
+    def _look_at_plans(self) -> None:
+        """Each second: what goes by the clock, and gates that plans newly ask for."""
+        self.planner.tick()
+        if self._running is not None and self.planner.needs_gates:
+            self._running.spawn(self._compile_gates(), "gates")
 
     def now_ms(self) -> float:
         """Return store time in milliseconds; the wall clock before the first sync."""
@@ -288,8 +307,12 @@ class Runtime:
         if keeper is not None:
             running.spawn(keeper.run(), "lastgood")
         running.spawn(Offers(self.store, watcher).run(), "offers")
-        drift = DriftReporter(self.store, self.ledger)
+        drift = DriftReporter(self.store, self.ledger, self._look_at_plans)
         running.spawn(drift.run(self.failed), "drift")
+        usage = UsageReporter(
+            self.store, self.usage, self.consumers, self.planner.notices
+        )
+        running.spawn(usage.run(self.failed), "usage")
         running.spawn(self.peers.run(self.store), "announcements")
         running.spawn(self.definitions.run(self.store), "definitions")
         running.spawn(self._flag_stage.check(self), "flags")

@@ -206,7 +206,7 @@ async def test_a_signed_body_that_should_be_changed_passes_with_a_notice(
 
     assert answer.body == b"[]"
     assert answer.headers["failsoft-notice"] == "not-migrated;reason=signed"
-    assert guarded.runtime.bodies.skipped == {"signed": 1}
+    assert guarded.runtime.ledger.take(1).tallies == {"conflict:signed": 1}
 
 
 async def test_over_the_cap_what_was_read_is_replayed_and_the_rest_passes(
