@@ -8,7 +8,6 @@ from typing import Any
 
 from failsoft.pipeline import BodyPlan, Exchange, Plan
 from failsoft.routes.models import RouteShapes
-from failsoft.routes.table import RouteDef
 from failsoft.shapes.walk import walk
 from failsoft.tolerance._policy import RouteReading
 from failsoft.tolerance._requests import Desk
@@ -22,23 +21,25 @@ _UNPROCESSABLE = 422
 class AnswerWork:
     """Looks at answers of one route; none is ever held back or changed.
 
-    A response model certifies what it serialises, so only where a handler may
-    return a Response of its own are bodies judged.
+    A response model certifies what it serialises.  is_judged: the handler may return
+    a Response of its own, so its bodies are.
     """
 
     def __init__(
-        self, desk: Desk, route: RouteDef, shapes: RouteShapes, reading: RouteReading
+        self,
+        desk: Desk,
+        shapes: RouteShapes,
+        reading: RouteReading,
+        *,
+        is_judged: bool,
     ) -> None:
         self._desk = desk
         self._reading = reading
         self._node = shapes.request
         self._walks = desk.limits.route_rate()
-        bypasses = getattr(shapes, "bypasses_model", False)
-        self._gates = {
-            status: desk.gates.of(node)
-            for status, node in shapes.responses.items()
-            if bypasses and status != _UNPROCESSABLE
-        }
+        self._shapes = shapes if is_judged else RouteShapes()
+        for node in self._shapes.responses.values():
+            desk.gates.of(node)
 
     def dress(self, plan: Plan) -> None:
         """Add to one plan what its answers need."""
@@ -50,12 +51,9 @@ class AnswerWork:
             plan.answer = replace(plan.answer, look=self._look_at_refusals)
 
     def _concerns(self, status: int) -> bool:
-        return status == _UNPROCESSABLE or (
-            200 <= status < 300 and bool(self._gates) and self._gate(status) is not None
-        )
-
-    def _gate(self, status: int) -> Any:
-        return self._gates.get(status) or self._gates.get(0)
+        if status == _UNPROCESSABLE:
+            return True
+        return self._shapes.response(status) is not None
 
     def _is_off(self, exchange: Exchange) -> bool:
         consumer = (
@@ -77,7 +75,8 @@ class AnswerWork:
             self._desk.report(exchange, findings, "request")
 
     def _judge(self, exchange: Exchange, body: bytes) -> None:
-        held, limits = self._gate(exchange.status), self._desk.limits
+        limits = self._desk.limits
+        held = self._desk.gates.of(self._shapes.response(exchange.status))
         if held is None or held.gate is None:
             return
         if len(body) > limits.full_max_bytes and not limits.takes(len(body)):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractContextManager
 
 from failsoft.routes.models import RouteShapes
 from failsoft.settings import ContractSettings
 from failsoft.shapes.gate import Gate, GateBook
-from failsoft.shapes.graph import Node, over_budget, reached
+from failsoft.shapes.graph import Node, reached
 
 __all__ = ["Gates", "HeldGate", "Limits", "Rate"]
 
@@ -36,18 +36,20 @@ class Gates:
     """
 
     def __init__(
-        self, shapes: Mapping[str, RouteShapes], lock: AbstractContextManager[object]
+        self,
+        shapes: Mapping[str, RouteShapes],
+        left_out: Collection[str],
+        lock: AbstractContextManager[object],
     ) -> None:
         self._book = GateBook()
         self._lock = lock
         self._known: dict[tuple[int, bool], HeldGate] = {}
         self.wanted: list[HeldGate] = []
         roots = {key: _roots(each) for key, each in shapes.items()}
-        self.left_out = over_budget(roots)
         gated = {
             id(node)
             for key, nodes in roots.items()
-            if key not in self.left_out
+            if key not in left_out
             for node in nodes
         }
         every = {id(node) for nodes in roots.values() for node in nodes}

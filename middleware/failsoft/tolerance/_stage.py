@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from failsoft import clock
@@ -17,7 +17,7 @@ from failsoft.controls.records import Record
 from failsoft.controls.targets import covers
 from failsoft.errors import DefinitionError
 from failsoft.pipeline import Exchange, Plan
-from failsoft.routes.models import RouteShapes
+from failsoft.routes.models import Models, RouteShapes
 from failsoft.routes.table import RouteDef
 from failsoft.settings import Settings
 from failsoft.shapes.findings import Finding
@@ -35,16 +35,20 @@ __all__ = ["ToleranceStage"]
 class ToleranceStage:
     """Says for each route what is done with bodies that differ from its schema.
 
-    models: `.routes` by `METHOD template`.  now_ms: store time.  Gates are compiled
-    by `compile_gates`, off the loop; until then no drift is seen, nothing repaired.
+    models: of the application.  bypassing: routes whose answers are looked at, as
+    their handlers may pass by the response model.  now_ms: store time.
+
+    Gates are compiled by `compile_gates`, off the loop; until then no drift is
+    seen, nothing repaired.
     """
 
     def __init__(
         self,
         settings: Settings,
-        models: Any,
+        models: Models,
         ledger: Ledger,
         *,
+        bypassing: Collection[str] = (),
         now_ms: Callable[[], float] = lambda: clock.unix() * 1000,
         rand: Callable[[], float] = random.random,
     ) -> None:
@@ -53,7 +57,8 @@ class ToleranceStage:
         self._now_ms = now_ms
         self._shapes: Mapping[str, RouteShapes] = models.routes
         self.policy = compile_policy(settings.tolerance)
-        self._gates = Gates(self._shapes, threading.Lock())
+        self._gates = Gates(self._shapes, models.ungated, threading.Lock())
+        self._bypassing = frozenset(bypassing)
         self._told: set[str] = set()
         self._desk = Desk(
             settings=settings.tolerance,
@@ -83,7 +88,9 @@ class ToleranceStage:
         if reading.handlings == {"off"} and self._settings.tolerance.prefer == "off":
             return
         request = RequestWork(self._desk, route, shapes, reading)
-        answer = AnswerWork(self._desk, route, shapes, reading)
+        answer = AnswerWork(
+            self._desk, shapes, reading, is_judged=route.key in self._bypassing
+        )
         plans = (plan, *(plan.by_version or {}).values())
         for each in {id(one): one for one in plans}.values():
             request.dress(each)
