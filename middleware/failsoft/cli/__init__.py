@@ -39,6 +39,9 @@ _OWN = {
 _HOMES = {"run": "_run", "demo": "_demo", "top": "_top", "acl": "_acl"}
 _HOMES |= {"doctor": "_doctor", "log export": "_log"}
 _HOMES |= {name: "_store" for name in _OWN if name.startswith("store ")}
+_CONTRACT_HOMES = {
+    group: f"_{group}" for group in ("versions", "brownout", "drift", "tolerance")
+}
 _REGISTERED = {verb.name: verb for verb in (*VERBS, *FLAG_VERBS)}
 
 
@@ -90,8 +93,8 @@ _Act = Callable[[argparse.Namespace], int]
 def _registered(verb: Verb) -> tuple[argparse.ArgumentParser, _Act]:
     about = "_flags" if verb in FLAG_VERBS else ""
     home = f"{about}_{'write' if verb.role == 'operator' else 'read'}"
-    if verb.name.startswith("guard "):
-        home = "_guard"
+    group = verb.name.partition(" ")[0]
+    home = {"guard": "_guard", **_CONTRACT_HOMES}.get(group, home)
     module = import_module(f"failsoft.cli.{home}")
     parser = Grammar(
         prog=f"failsoft {verb.name}", description=verb.help, allow_abbrev=False
@@ -125,7 +128,7 @@ def _overview(group: str = "") -> str:
     verb = f"{group} VERB".strip()
     lines = [f"failsoft {verb} ...   (failsoft {verb} --help says more)", ""]
     known = _known(group)
-    lines += [f"  {name:<15} {text}" for name, text in known]
+    lines += [f"  {name:<17} {text}" for name, text in known]
     lines += [
         "",
         "FAILSOFT_REDIS_URL and FAILSOFT_ENV name the store, or --redis --env.",

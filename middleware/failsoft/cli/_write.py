@@ -239,6 +239,10 @@ def dry_run(shown: Preview) -> str:
     if shown.seen_on:
         seen = ", ".join(safe(key) for key in shown.seen_on[:5])
         lines.append(f"  seen on     {seen} (in kept failures)")
+    if shown.consumers:
+        who = ", ".join(safe(name) for name in shown.consumers[:5])
+        more = f" and {len(shown.consumers) - 5} more"
+        lines.append(f"  consumers   {who}{more if len(shown.consumers) > 5 else ''}")
     if shown.answer:
         lines.append(f"  clients get {safe(shown.answer)}")
     if shown.covers and not shown.diff:

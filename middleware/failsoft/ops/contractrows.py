@@ -44,9 +44,8 @@ class UseRow(msgspec.Struct, frozen=True):
     n: requests of the 30 days, today: of this day.  share: of all requests of the
     30 days.  per_s: of the last minute, None until two reads tell.  last_day: ISO
     date of the newest request; last_ms: its instant, 0 where only the day is known.
-    routes: (route, n), most called first, at most 20.  routes_known: how many there
-    are.  pinned: version of its pin, "" for none.  breaks: what it would meet if its
-    version were retired, empty for the newest version.
+    routes: (route, n), most called first.  pinned: version of its pin, "" for none.
+    breaks: what it would meet if its version were retired, empty for the newest.
     """
 
     version: str
@@ -58,7 +57,6 @@ class UseRow(msgspec.Struct, frozen=True):
     last_day: str = ""
     last_ms: int = 0
     routes: tuple[tuple[str, int], ...] = ()
-    routes_known: int = 0
     pinned: str = ""
     breaks: tuple[Break, ...] = ()
 

@@ -85,7 +85,7 @@ _READS = (
         "the OpenAPI document of a version",
         (
             Word("version", "id of a version (the newest)", required=False),
-            Word("--from", "a node, as http://host:8000", required=False),
+            Word("--node", "a node, as http://host:8000", required=False),
             Word("--app", "the application, as module:app", required=False),
             Word("--out", "file to write (stdout)", required=False),
         ),

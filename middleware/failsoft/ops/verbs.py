@@ -248,7 +248,7 @@ VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "extend",
-        "move the end of a kill or mode",
+        "move the end of a kill, mode, brownout, tolerance, pin or ack",
         (_TARGET, Word("span", "from now on", "span")),
         "operator",
         lambda values: Extend(values.target, values.span),

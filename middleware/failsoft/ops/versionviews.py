@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from calendar import timegm
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -33,17 +33,17 @@ __all__ = [
     "brownout_rows",
     "date_ms",
     "decoded",
-    "impact",
     "pin_rows",
     "sunset_of",
     "versions_view",
+    "would_break",
 ]
 
+_Changed = VersionDef | VersionRow
 Days = Mapping[str, Mapping[Called, int]]  # ISO date -> counts, newest first
 
 DAY_MS = 86_400_000
 _RATE_MS = 60_000
-_ROUTES_SHOWN = 20
 _Doc = TypeVar("_Doc", bound=msgspec.Struct)
 
 
@@ -126,47 +126,49 @@ def _by_consumer(counts: Mapping[Called, int]) -> dict[tuple[str, str], int]:
 
 
 def breaks_of(
-    calls: Iterable[tuple[str, str]], retired: str, versions: Iterable[VersionDef]
+    version: str, routes: Iterable[str], retired: str, versions: Sequence[_Changed]
 ) -> tuple[Break, ...]:
-    """Return what clients meet on routes they call if a version is retired.
+    """Return what a client meets on routes it calls if a version is retired.
 
-    calls: (version, route).  Clients of the retired version or an older one are then
+    versions: oldest first.  Clients of the retired version or an older one are then
     served as the next version, so what came in between reaches them.
     """
-    known = list(versions)
-    places = {version.id: place for place, version in enumerate(known)}
-    end = places.get(retired)
-    if end is None or end + 1 >= len(known):
+    ids = [one.id for one in versions]
+    if version not in ids or retired not in ids[: len(ids) - 1]:
         return ()
-    found: dict[Break, None] = {}
-    for version, route in calls:
-        start = places.get(version)
-        if start is None or start > end:
-            continue
-        for later in known[start + 1 : end + 2]:
-            for op, routes in later.changes:
-                if any(covers(glob, route) for glob in routes):
-                    found[Break(route, later.id, op)] = None
-    return tuple(found)
+    start, end = ids.index(version) + 1, ids.index(retired) + 2
+    called = tuple(routes)
+    return tuple(
+        Break(route, later.id, op)
+        for later in versions[start:end]
+        for op, reached in later.changes
+        for route in called
+        if any(covers(glob, route) for glob in reached)
+    )
 
 
-def impact(
-    counts: Mapping[Called, int], retired: str, versions: Iterable[VersionDef]
-) -> Mapping[str, tuple[Break, ...]]:
-    """Return consumer -> what it would meet, of those that use the retired span.
+def would_break(
+    view: VersionsView, retired: str
+) -> tuple[tuple[UseRow, tuple[Break, ...]], ...]:
+    """Return who uses a version or an older one, and what each would meet without it.
 
-    Consumers that would meet nothing have an empty tuple: they need to ask for the
-    next version, and no other change.
+    Those that would meet nothing have no breaks: they need to ask for the next
+    version, and no other change.  Most requests first.
     """
-    known = tuple(versions)
-    ids = [version.id for version in known]
+    known = [row for row in reversed(view.versions) if row.state != "unknown"]
+    return _breaking(view.uses, retired, known)
+
+
+def _breaking(
+    uses: Iterable[UseRow], retired: str, versions: Sequence[_Changed]
+) -> tuple[tuple[UseRow, tuple[Break, ...]], ...]:
+    ids = [version.id for version in versions]
     span = set(ids[: ids.index(retired) + 1]) if retired in ids else set()
-    calls: dict[str, list[tuple[str, str]]] = {}
-    for called in counts:
-        if called.version in span:
-            use = calls.setdefault(called.consumer, [])
-            use.append((called.version, called.route))
-    return {who: breaks_of(made, retired, known) for who, made in calls.items()}
+    return tuple(
+        (use, breaks_of(use.version, (r for r, _ in use.routes), retired, versions))
+        for use in uses
+        if use.version in span
+    )
 
 
 def sunset_of(version: VersionDef, controls: Iterable[ControlRow]) -> str:
@@ -269,7 +271,7 @@ def versions_view(
     brownouts = brownout_rows(shown, definitions, now_ms)
     total = sum(book.counts.values())
     uses = _uses(book, definitions, {pin.consumer: pin.version for pin in pins}, total)
-    lives = _Lives(book, shown, definitions.versions, brownouts, now_ms)
+    lives = _Lives(book, shown, definitions.versions, brownouts, uses, now_ms)
     by_version: dict[str, list[UseRow]] = {}
     for use in uses:
         by_version.setdefault(use.version, []).append(use)
@@ -302,7 +304,6 @@ def _uses(
     rows = []
     for (version, consumer), counts in routes.items():
         most = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
-        calls = [(version, route) for route, _ in most]
         n = sum(counts.values())
         rows.append(
             UseRow(
@@ -314,10 +315,9 @@ def _uses(
                 per_s=book.per_s(version, consumer),
                 last_day=book.last_days[version, consumer],
                 last_ms=book.last_ms.get((version, consumer), 0),
-                routes=tuple(most[:_ROUTES_SHOWN]),
-                routes_known=len(most),
+                routes=tuple(most),
                 pinned=pins.get(consumer, ""),
-                breaks=breaks_of(calls, version, definitions.versions),
+                breaks=breaks_of(version, counts, version, definitions.versions),
             )
         )
     return tuple(sorted(rows, key=lambda row: (-row.n, row.version, row.consumer)))
@@ -332,8 +332,10 @@ class _Lives:
         controls: tuple[ControlRow, ...],
         versions: tuple[VersionDef, ...],
         brownouts: tuple[BrownoutRow, ...],
+        uses: tuple[UseRow, ...],
         now_ms: int,
     ) -> None:
+        self._uses = uses
         self._book = book
         self._controls = controls
         self._versions = versions
@@ -345,7 +347,7 @@ class _Lives:
         sunset = sunset_of(version, self._controls)
         at_ms = date_ms(sunset)
         left = None if at_ms is None else (at_ms - self._now_ms) // DAY_MS
-        met = impact(self._book.counts, version.id, self._versions)
+        met = _breaking(self._uses, version.id, self._versions)
         row = VersionRow(
             version.id,
             self._state(version, left),
@@ -354,7 +356,7 @@ class _Lives:
             declared=version.sunset,
             days_left=left,
             link=version.link,
-            breaking=sum(bool(breaks) for breaks in met.values()),
+            breaking=len({use.consumer for use, breaks in met if breaks}),
             brownouts=tuple(
                 one.name
                 for one in self._open
