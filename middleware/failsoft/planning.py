@@ -18,6 +18,7 @@ from failsoft.controls.records import Record
 from failsoft.errors import DefinitionError
 from failsoft.modes import Acting, compile_plan
 from failsoft.pipeline import Hook, Plan
+from failsoft.routes.bypass import bypassing
 from failsoft.routes.models import Models, models_from_document, models_of
 from failsoft.routes.table import RouteDef, RouteTable
 from failsoft.settings import Settings
@@ -92,7 +93,13 @@ class Planner:
         """
         routes, settings = self._routes, self._settings
         models = self._read(app)
-        tolerance = ToleranceStage(settings, models, self._ledger, now_ms=self._now_ms)
+        tolerance = ToleranceStage(
+            settings,
+            models,
+            self._ledger,
+            bypassing=bypassing(app),
+            now_ms=self._now_ms,
+        )
         tolerance.check(routes)
         versions = None
         if self._contract is not None:
@@ -121,9 +128,9 @@ class Planner:
         return models_from_document(document)
 
     @property
-    def needs_gates(self) -> bool:
+    def wants_gates(self) -> bool:
         """Whether gates wait to be compiled; until then they see no drift."""
-        return self._tolerance is not None and self._tolerance.needs_gates
+        return self._tolerance is not None and self._tolerance.wants_gates
 
     def compile_gates(self) -> None:
         """Compile gates that plans ask for.  For a thread: large APIs take seconds."""

@@ -188,13 +188,13 @@ class Runtime:
         await self._compile_gates()
 
     async def _compile_gates(self) -> None:
-        if self.planner.needs_gates:
+        if self.planner.wants_gates:
             await asyncio.to_thread(self.planner.compile_gates)
 
     def _look_at_plans(self) -> None:
         """Each second: what goes by the clock, and gates that plans newly ask for."""
         self.planner.tick()
-        if self._running is not None and self.planner.needs_gates:
+        if self._running is not None and self.planner.wants_gates:
             self._running.spawn(self._compile_gates(), "gates")
 
     def now_ms(self) -> float:
