@@ -74,6 +74,11 @@ class Planner:
         self._learnt = ()
 
     @property
+    def contract(self) -> Any:
+        """What is declared of versions, None without a contract."""
+        return self._contract
+
+    @property
     def is_strict(self) -> bool:
         """Whether something declared can be wrong of the models: then it is judged
         before the first request.

@@ -76,6 +76,7 @@ class _Count:
     id: str
     entry: DriftEntry
     unsent: int = 0
+    total: int = 0
     last_ms: int = 0
 
 
@@ -185,6 +186,7 @@ class Ledger:
                 self._tally(OVERFLOW, 1)
                 return
         count.unsent += 1
+        count.total += 1
         count.last_ms = now_ms
         self._dirty[key] = count
 
@@ -213,6 +215,11 @@ class Ledger:
         entry = msgspec.convert([1, *words, now_ms], DriftEntry)
         count = self._held[key] = _Count(id_of(entry), entry)
         return count
+
+    def totals(self) -> dict[DriftEntry, int]:
+        """Return how often each entry was counted since it was opened, sent or not."""
+        with self._lock:
+            return {count.entry: count.total for count in self._held.values()}
 
     # --- sending ------------------------------------------------------------
 
