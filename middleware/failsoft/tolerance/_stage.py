@@ -143,7 +143,7 @@ class ToleranceStage:
                 emit("tolerance.expired", "warning", **said, reason=one.reason)
 
     @property
-    def needs_gates(self) -> bool:
+    def wants_gates(self) -> bool:
         """Whether `compile_gates` has something to do."""
         return bool(self._gates.wanted)
 
