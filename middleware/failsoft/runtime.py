@@ -185,17 +185,7 @@ class Runtime:
 
     async def _learn_all(self, app: Any, root_path: str) -> None:
         await self.learn(app, root_path)
-        await self._compile_gates()
-
-    async def _compile_gates(self) -> None:
-        if self.planner.wants_gates:
-            await asyncio.to_thread(self.planner.compile_gates)
-
-    def _look_at_plans(self) -> None:
-        """Each second: what goes by the clock, and gates that plans newly ask for."""
-        self.planner.tick()
-        if self._running is not None and self.planner.wants_gates:
-            self._running.spawn(self._compile_gates(), "gates")
+        await asyncio.to_thread(self.planner.compile_gates)
 
     def now_ms(self) -> float:
         """Return store time in milliseconds; the wall clock before the first sync."""
@@ -307,7 +297,7 @@ class Runtime:
         if keeper is not None:
             running.spawn(keeper.run(), "lastgood")
         running.spawn(Offers(self.store, watcher).run(), "offers")
-        drift = DriftReporter(self.store, self.ledger, self._look_at_plans)
+        drift = DriftReporter(self.store, self.ledger, self.planner.tick)
         running.spawn(drift.run(self.failed), "drift")
         usage = UsageReporter(
             self.store, self.usage, self.consumers, self.planner.notices
