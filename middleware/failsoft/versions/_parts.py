@@ -9,13 +9,23 @@ from typing import TYPE_CHECKING, Any
 
 from failsoft.versions._chain import Chains, Migration, RequestEdits
 from failsoft.versions._lifecycle import Lifecycle, earliest, lifecycle_of
-from failsoft.versions._model import Contract, Deprecate, EndpointAdded, Gone
+from failsoft.versions._model import (
+    Contract,
+    Deprecate,
+    EndpointAdded,
+    Gone,
+    HeaderEdit,
+    QueryEdit,
+    StatusEdit,
+)
 
 if TYPE_CHECKING:
     from failsoft.shapes.graph import Node
 
 __all__ = ["Answers", "Part", "Parts", "RouteEnd"]
 
+# How `Chains.touched` names all routes, for changes of error bodies.
+_EVERY = "* *"
 # Asked besides the declared ones: what frameworks answer by themselves.
 _USUAL = (200, 201, 202, 400, 401, 403, 404, 405, 409, 410, 415, 422, 429, 500, 503)
 
@@ -116,6 +126,10 @@ class Parts:
             case Gone(route, link):
                 self._gone[route] = index, link
                 self._cut(route, index)
+            case HeaderEdit(route=route) | QueryEdit(route=route):
+                self._cut(route, index)
+            case StatusEdit(route=route):
+                self._cut(route, index)
             case Deprecate(route=route):
                 life = lifecycle_of(op)
                 held = self._ends.get(route)
@@ -135,7 +149,8 @@ class Parts:
         """Return the groups of a `METHOD template`, oldest first."""
         found = self._known.get(route)
         if found is None:
-            edges = sorted({0, len(self._ids), *self._cuts.get(route, ())})
+            cuts = {*self._cuts.get(route, ()), *self._cuts.get(_EVERY, ())}
+            edges = sorted({0, len(self._ids), *cuts})
             found = self._known[route] = tuple(
                 self._part(route, start, self._ids[start:end])
                 for start, end in pairwise(edges)
