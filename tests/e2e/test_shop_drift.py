@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
-import redis.asyncio
 
+from e2e.kept import everything_in
 from failsoft.store.drift import DriftRow
 from failsoft.store.redis.store import RedisStore
 from load.servers import served
@@ -17,26 +16,6 @@ from load.servers import served
 pytestmark = pytest.mark.anyio
 
 CANARY = "tok_canary7731"
-
-
-async def everything_in(url: str) -> bytes:
-    """Return all values of a server, joined."""
-    client: Any = redis.asyncio.Redis.from_url(url)
-    reads = {
-        b"hash": lambda key: client.hgetall(key),
-        b"zset": lambda key: client.zrange(key, 0, -1),
-        b"stream": lambda key: client.xrange(key),
-        b"string": lambda key: client.get(key),
-        b"set": lambda key: client.smembers(key),
-        b"list": lambda key: client.lrange(key, 0, -1),
-    }
-    async with client:
-        return b"\n".join(
-            [
-                key + repr(await reads[await client.type(key)](key)).encode()
-                async for key in client.scan_iter()
-            ]
-        )
 
 
 async def test_a_changed_type_is_on_record_within_two_seconds_and_breaks_nothing(
@@ -76,5 +55,5 @@ async def test_a_changed_type_is_on_record_within_two_seconds_and_breaks_nothing
     assert (entry.dependency, entry.route) == ("payments", "POST /charges")
     assert (entry.path, entry.kind) == ("/amount_cents", "type")
     assert (entry.expected, entry.got) == ("integer", "str:int")
-    assert CANARY.encode() not in await everything_in(redis_url)
+    assert CANARY.encode() not in everything_in(redis_url)
     await store.aclose()

@@ -107,7 +107,8 @@ def test_references_of_paths_and_answers_are_followed() -> None:
 
 
 def test_answers_are_declared_by_status_class_or_default() -> None:
-    statuses: dict[str, Any] = dict.fromkeys(("200", "4xx", "x-note", "default"), {})
+    keys = "200", "4xx", "x-note", "default"
+    statuses: dict[str, Any] = {key: {} for key in keys}
     get = {"responses": statuses}
     rest = compile_document({"openapi": "3.0.0", "paths": {"/a": {"get": get}}})
 
