@@ -18,12 +18,13 @@ from failsoft.errors import StoreError
 from failsoft.flags._definitions import IN_CODE, NO_FILES
 from failsoft.modes import BUILT_IN, outlined, summary_of
 from failsoft.routes.table import RouteTable
-from failsoft.settings import ModeDefinition, Settings
+from failsoft.settings import ModeDefinition, Settings, ToleranceSettings
 from failsoft.telemetry import (
     BrownoutDef,
     Definitions,
     FlagDef,
     ModeDef,
+    ToleranceDef,
     VersionDef,
     encode,
 )
@@ -96,6 +97,7 @@ class Publisher:
                 for name, json in sorted(self.files.evaluators.items())
             ),
             **_contract_of(self.versions),
+            **_tolerance_of(self.settings.tolerance, table),
         )
         self._blob = encode(definitions)
         self.digest = hashlib.sha256(self._blob).hexdigest()[:8]
@@ -198,6 +200,39 @@ def _brownout_of(declared: Brownout) -> BrownoutDef:
         declared.only,
         declared.exempt,
     )
+
+
+def _tolerance_of(settings: ToleranceSettings, table: RouteTable) -> dict[str, Any]:
+    """Describe how bodies are read, and the exceptions declared; "" = any consumer."""
+    rules = [(settings.handling, "* *", "")]
+    rules += [
+        (r.handling, r.route, _any_as_none(r.consumer)) for r in settings.handlings
+    ]
+    rules += [(r.handling, r.key, "") for r in table.routes if r.handling]
+    tolerances = tuple(
+        ToleranceDef(
+            one.name,
+            one.route,
+            _any_as_none(one.consumer),
+            one.path,
+            one.kind,
+            _plain(one.value),
+            one.until,
+            one.reason,
+            one.owner,
+        )
+        for one in settings.allow
+    )
+    return {"tolerances": tolerances, "handlings": tuple(rules)}
+
+
+def _any_as_none(consumer: str) -> str:
+    return "" if consumer == "*" else consumer
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of TOML as the wire can hold it: dates become text."""
+    return msgspec.json.decode(msgspec.json.encode(value))
 
 
 def _disabled(mode: ModeDefinition) -> tuple[str, ...]:
