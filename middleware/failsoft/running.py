@@ -44,6 +44,8 @@ class Running:
         self.tasks.append(task)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
+        if not self.is_ending:
+            self.tasks.remove(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self.failed(f"task {task.get_name()} ended", error)
 

@@ -118,6 +118,7 @@ class Runtime:
         self.table = table
         self.planner.install(table)
         self.definitions.files = self._flag_stage.definitions.files
+        self.definitions.versions = self.planner.versions
         self.definitions.describe(table)
         self.snapshot = self._compile(self._state)
 
@@ -186,6 +187,13 @@ class Runtime:
     async def _learn_all(self, app: Any, root_path: str) -> None:
         await self.learn(app, root_path)
         await asyncio.to_thread(self.planner.compile_gates)
+
+    def _look_at_plans(self) -> None:
+        """Each second: what goes by the clock, and gates that plans newly ask for."""
+        self.planner.tick()
+        if self._running is not None and self.planner.stages:
+            compiled = asyncio.to_thread(self.planner.compile_gates)
+            self._running.spawn(compiled, "gates")
 
     def now_ms(self) -> float:
         """Return store time in milliseconds; the wall clock before the first sync."""
@@ -297,7 +305,7 @@ class Runtime:
         if keeper is not None:
             running.spawn(keeper.run(), "lastgood")
         running.spawn(Offers(self.store, watcher).run(), "offers")
-        drift = DriftReporter(self.store, self.ledger, self.planner.tick)
+        drift = DriftReporter(self.store, self.ledger, self._look_at_plans)
         running.spawn(drift.run(self.failed), "drift")
         usage = UsageReporter(
             self.store, self.usage, self.consumers, self.planner.notices
@@ -403,13 +411,18 @@ class Runtime:
                 rss_bytes=Vitals.rss_bytes(),
                 inflight=self.window.inflight,
                 kills=self.snapshot.kills,
-                bad=(*self.snapshot.bad, *self.flags.bad_targets())[:20],
+                bad=self._unenforced()[:20],
                 own_errors=self.own_errors,
                 bad_headers=dict(self.bad_headers),
                 own_error=self.own_error,
                 defs=self.definitions.digest,
             )
         )
+
+    def _unenforced(self) -> tuple[str, ...]:
+        """Return the controls that this node cannot enforce."""
+        versions = self.versions.bad if self.versions is not None else ()
+        return (*self.snapshot.bad, *self.flags.bad_targets(), *versions)
 
     def failed(self, what: str, error: BaseException) -> None:
         """Note an internal error of ours: counted, logged once a minute."""
