@@ -19,6 +19,7 @@ from typing import Any
 
 from failsoft.application import count_routes, opens_inside, root_path_of
 from failsoft.bodyflow import serve
+from failsoft.endpoints.openapi import serve_documents
 from failsoft.errors import DefinitionError, FailsoftError
 from failsoft.pipeline import CURRENT, Exchange, Rejection, Scope, Start
 from failsoft.problem import (
@@ -35,7 +36,7 @@ from failsoft.routes.trie import WEBSOCKET
 from failsoft.runtime import Runtime
 from failsoft.settings import load_settings
 from failsoft.tracing._context import format_response
-from failsoft.tracing._stage import Tracing
+from failsoft.tracing._stage import Apart, Tracing
 
 __all__ = ["Failsoft"]
 
@@ -81,6 +82,8 @@ class Failsoft:
         self._fault: DefinitionError | None = None
         try:
             settings = load_settings(overrides, os.environ, Path.cwd())
+            table = build_table((), settings.routes)
+            self.runtime = Runtime(settings, table, contract)
         except DefinitionError as fault:
             # Starlette builds its middleware inside the lifespan, where servers
             # take an exception for "no lifespan here" and go on; so it waits.
@@ -88,7 +91,6 @@ class Failsoft:
             return
         self._policies = settings.routes
         self._headers = settings.tracing
-        self.runtime = Runtime(settings, build_table((), self._policies), contract)
         self._tracing = Tracing()
         self.runtime.bad_headers = self._tracing.counts
         self._looked_at = 0
@@ -156,7 +158,10 @@ class Failsoft:
         try:
             self._tracing.opens_inside = opens_inside(app)
             self._route_count = count_routes(app)
-            found = walk(find_routes(app) or ())
+            found = [
+                *serve_documents(app, self.runtime.planner),
+                *walk(find_routes(app) or ()),
+            ]
             self._root_path = root_path_of(app)
             table = build_table(found, self._policies, self._root_path)
             self.runtime.install(table)
@@ -297,6 +302,8 @@ class Failsoft:
                 if not message.get("more_body"):
                     exchange.phase = 2
                     exchange.ended_ns = perf_counter_ns()
+                    if exchange.token is not None:
+                        return Apart(send(message))
             elif kind == "http.response.start":
                 exchange.status = message["status"]
                 if exchange.status == 500 and is_refused(exchange):

@@ -219,7 +219,7 @@ class Exchange:
     def settle(self) -> None:
         """Let go of the request: what outlives it keeps ids, plan and context."""
         # Also, an exception, its frames and the exchange keep each other alive.
-        self.exception = None
+        self.exception = self.span = self.token = None
         self.scope = _SPENT
         self.phase = SETTLED
 
