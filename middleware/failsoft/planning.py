@@ -21,13 +21,14 @@ from failsoft.pipeline import Hook, Plan
 from failsoft.routes.bypass import bypassing
 from failsoft.routes.models import Models, models_from_document, models_of
 from failsoft.routes.table import RouteDef, RouteTable
-from failsoft.settings import Settings
+from failsoft.settings import EndpointSettings, Settings
 from failsoft.telemetry import Window
 from failsoft.tolerance._ledger import Ledger
 from failsoft.tolerance._stage import ToleranceStage
 from failsoft.versions._chain import compile_contract
 from failsoft.versions._lifecycle import Notice
 from failsoft.versions._stage import VersionStage
+from failsoft.versions._toml import contract_of
 from failsoft.versions._usage import Usage
 
 __all__ = ["Planner", "Stage"]
@@ -59,10 +60,11 @@ class Planner:
         now_ms: Callable[[], float],
     ) -> None:
         self._settings = settings
-        self._contract = contract
+        self._contract = contract_of(contract, settings.versions)
         self._window = window
         self._now_ms = now_ms
         self.answers: Mapping[str, Hook] = {}
+        self.own_document: Callable[[RouteDef, Plan], None] | None = None
         self.stages: tuple[Stage, ...] = ()
         self.versions: VersionStage | None = None
         self._tolerance: ToleranceStage | None = None
@@ -77,6 +79,11 @@ class Planner:
     def contract(self) -> Any:
         """What is declared of versions, None without a contract."""
         return self._contract
+
+    @property
+    def endpoints(self) -> EndpointSettings:
+        """What failsoft answers itself."""
+        return self._settings.endpoints
 
     @property
     def is_strict(self) -> bool:
@@ -110,12 +117,13 @@ class Planner:
         if self._contract is not None:
             versions = VersionStage(
                 self._contract,
-                compile_contract(self._contract, models),
+                compile_contract(self._contract, models, [r.key for r in routes]),
                 models,
                 consumers=self._consumers,
                 now_ms=self._now_ms,
                 report=tolerance.report,
                 usage=self._usage,
+                bypass=settings.endpoints.prefix,
                 app_root=root_path,
             )
         self._tolerance, self.versions, self._learnt = tolerance, versions, routes
@@ -163,6 +171,9 @@ class Planner:
             for route, plan in zip(self._routes, found, strict=True):
                 if route.key not in self.answers:
                     stage.dress(route, plan)
+        if self.own_document is not None:
+            for route, plan in zip(self._routes, found, strict=True):
+                self.own_document(route, plan)
         return tuple(found)
 
     def _plan(self, route: RouteDef, cell: Any, acting: Acting) -> Plan:

@@ -34,12 +34,18 @@ from failsoft.settings._values import (
     TelemetrySettings,
     TracingSettings,
 )
+from failsoft.settings._versions import (
+    BrownoutDefinition,
+    VersionDefinition,
+    VersionsSettings,
+)
 
 __all__ = [
     "CRITICALITIES",
     "FAIL_POLICIES",
     "FIELD_OF",
     "HANDLINGS",
+    "BrownoutDefinition",
     "ConsumerSettings",
     "ContractSettings",
     "DependencySettings",
@@ -58,6 +64,8 @@ __all__ = [
     "ToleranceDefinition",
     "ToleranceSettings",
     "TracingSettings",
+    "VersionDefinition",
+    "VersionsSettings",
     "is_date",
     "is_dependency",
     "is_flag_key",

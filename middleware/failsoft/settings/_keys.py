@@ -44,6 +44,12 @@ from failsoft.settings._values import (
     Shed,
     StaticAnswer,
 )
+from failsoft.settings._versions import (
+    VERSIONS_FIELDS,
+    read_brownout,
+    read_pin,
+    read_version,
+)
 
 __all__ = ["ENVIRONMENT", "SECTIONS"]
 
@@ -198,6 +204,10 @@ SECTIONS: dict[str, dict[str, Reader] | Reader] = {
     "routes": _read_policy,
     "dependency": read_dependency,
     "mode": _read_mode,
+    "version": read_version,
+    "versions": VERSIONS_FIELDS,
+    "brownout": read_brownout,
+    "pins": read_pin,
     "modes": {"never": read_scope},
 }
 
@@ -212,5 +222,5 @@ ENVIRONMENT: dict[str, tuple[str, str, Reader]] = {
     for section, keys in SECTIONS.items()
     if isinstance(keys, dict)
     for key, read in keys.items()
-    if key not in ("declare", "allow", "handlings")
+    if key not in ("declare", "allow", "handlings", "read")
 }

@@ -13,7 +13,7 @@ from typing import Any
 from failsoft.errors import DefinitionError
 from failsoft.settings._endpoints import EndpointSettings
 from failsoft.settings._keys import ENVIRONMENT, SECTIONS
-from failsoft.settings._readers import ABSENT, At, Size, Span, read_fields
+from failsoft.settings._readers import ABSENT, At, Reader, Size, Span, read_fields
 from failsoft.settings._tolerance import ToleranceSettings
 from failsoft.settings._values import (
     ConsumerSettings,
@@ -25,6 +25,7 @@ from failsoft.settings._values import (
     TelemetrySettings,
     TracingSettings,
 )
+from failsoft.settings._versions import ROWS, VersionsSettings, rows_by_name
 
 __all__ = ["load_settings"]
 
@@ -96,10 +97,18 @@ def _from_tree(tree: Mapping[str, Any], at: At) -> _Values:
         if readers is None:
             at.unknown(section, SECTIONS)
             continue
-        reader = partial(read_fields, readers=readers)
+        reader = partial(_read_section, section, readers)
         found = at.child(section).read(reader, body, {})
         values |= {(section, key): value for key, value in found.items()}
     return values
+
+
+def _read_section(
+    section: str, readers: Mapping[str, Reader] | Reader, body: object, at: At
+) -> dict[str, Any]:
+    if section in ROWS:
+        body = rows_by_name(body, at, ROWS[section])
+    return read_fields(body, at, readers)
 
 
 def _from_environment(environ: Mapping[str, str], at: At) -> _Values:
@@ -159,6 +168,12 @@ def _build(values: _Values) -> Settings:
         routes=MappingProxyType(_part(values, "routes")),
         modes=MappingProxyType(_part(values, "mode")),
         never=values.get(("modes", "never"), ()),
+        versions=VersionsSettings(
+            *(
+                MappingProxyType(_part(values, section))
+                for section in ("version", "brownout", "pins", "versions")
+            )
+        ),
         dependencies=MappingProxyType(_part(values, "dependency")),
     )
 

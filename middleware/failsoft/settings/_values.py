@@ -9,6 +9,7 @@ from typing import Any, Literal
 from failsoft.settings._dependency import DependencySettings
 from failsoft.settings._endpoints import EndpointSettings
 from failsoft.settings._tolerance import ToleranceSettings
+from failsoft.settings._versions import VersionsSettings
 
 CRITICALITIES = ("critical_plus", "critical", "sheddable_plus", "sheddable")
 FAIL_POLICIES = ("last_known", "default", "off", "refuse")
@@ -187,3 +188,4 @@ class Settings:
     modes: Mapping[str, ModeDefinition] = field(default_factory=dict)
     never: tuple[str, ...] = ()
     dependencies: Mapping[str, DependencySettings] = field(default_factory=dict)
+    versions: VersionsSettings = field(default_factory=VersionsSettings)

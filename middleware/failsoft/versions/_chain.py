@@ -76,8 +76,15 @@ class Chains:
     route: `METHOD template`.  version: a declared id; KeyError for another.
     """
 
-    def __init__(self, contract: Contract, models: Any, gathered: Gathered) -> None:
+    def __init__(
+        self,
+        contract: Contract,
+        models: Any,
+        gathered: Gathered,
+        routes: Collection[str],
+    ) -> None:
         self.contract = contract
+        self._keys = tuple(routes)
         self._routes: Mapping[str, RouteShapes] = models.routes
         self._names: Mapping[str, tuple[Node, ...]] = models.names
         self._gathered = gathered
@@ -205,10 +212,10 @@ class Chains:
         place = self._gathered.places.get(id(op))
         if place is None:
             named = (getattr(op, name, "") for name in ("route", "now"))
-            return tuple(route for route in named if route in self._routes)
+            return tuple(route for route in named if route in self._keys)
         owner = place.owner
         if owner == ERROR:
-            return ("* *",)
+            return self._keys
         if place.is_root:
             return (owner.partition(" ")[2],)
         return tuple(
@@ -434,8 +441,9 @@ def compile_contract(
     """
     names = models.names
     gathered = gather(contract, names)
-    findings = check_contract(contract, routes or models.routes)
-    chains = Chains(contract, models, gathered)
+    routes = routes or tuple(models.routes)
+    findings = check_contract(contract, routes)
+    chains = Chains(contract, models, gathered, routes)
     chains.try_all()
     for version in contract.versions:
         for op in version.ops:
