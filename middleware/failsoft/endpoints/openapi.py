@@ -7,20 +7,29 @@ their first request and kept.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 from failsoft.application import framework_of
 from failsoft.pipeline import Exchange, Hook, Plan, Rejection
+from failsoft.planning import Planner
+from failsoft.routes.discover import Found
 from failsoft.routes.table import RouteDef
 from failsoft.settings import EndpointSettings
 from failsoft.versions._model import Contract
 from failsoft.versions._openapi import document_at, version_ids
 from failsoft.versions._refusals import refusal
 
-__all__ = ["Documents", "OwnDocument", "document_answers", "head_document"]
+__all__ = [
+    "Documents",
+    "OwnDocument",
+    "document_answers",
+    "head_document",
+    "is_documented",
+    "serve_documents",
+]
 
 _JSON = (b"content-type", b"application/json")
 # A document changes with each release of the application, never in between.
@@ -101,15 +110,30 @@ def _answer(body: bytes) -> Rejection:
     )
 
 
+def serve_documents(app: Any, planner: Planner) -> Iterator[Found]:
+    """Let a planner answer for the documents of a contract; yield the routes added.
+
+    Without a contract nothing is added: the application is as bare.
+    """
+    contract = planner.contract
+    if contract is None or not is_documented(app, contract):
+        planner.answers, planner.own_document = {}, None
+        return
+    documents = Documents(app, contract)
+    planner.answers = document_answers(documents, planner.endpoints)
+    planner.own_document = OwnDocument(documents, app).dress
+    for key in planner.answers:
+        yield Found(key.partition(" ")[2], ("GET", "HEAD"))
+
+
 def document_answers(
-    documents: Documents, app: Any, contract: Contract | None, told: EndpointSettings
+    documents: Documents, told: EndpointSettings
 ) -> Mapping[str, Hook]:
     """Return the routes that failsoft answers itself, `METHOD template` -> hook.
 
-    Empty where documents are switched off, by settings or by the application
-    (`openapi_url=None`).
+    Empty where documents are switched off.
     """
-    if not told.openapi or not is_documented(app, contract):
+    if not told.openapi:
         return {}
     return {f"GET {told.prefix}/openapi.json": documents.asked}
 
