@@ -87,5 +87,8 @@ def _problem(body: bytes) -> str:
     return safe(f"{told.get('detail') or told.get('title') or 'refused'}{more}", 400)
 
 
-def _of_app(_target: str, _version: str) -> Any:
-    raise Invalid("--app", "is not known yet")
+def _of_app(name: str, version: str) -> Any:
+    # The application is imported, with all that it needs.
+    from failsoft.testing.contractapp import import_app, open_app
+
+    return open_app(import_app(name)).document(version)

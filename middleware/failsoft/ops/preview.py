@@ -75,9 +75,7 @@ def preview_plan(
             cannot=len(live) - len(can),
         )
     )
-    warnings = plan.warnings
-    if not live:
-        warnings = (*warnings, "no live node: nothing enforces it yet")
+    idle = () if live else ("no live node: nothing enforces it yet",)
     return Preview(
         target=plan.target,
         action=plan.action,
@@ -90,7 +88,7 @@ def preview_plan(
         answer=plan.answer,
         in_flight=reach.in_flight,
         nodes_can=(len(can), len(live) + silent),
-        warnings=warnings,
+        warnings=(*plan.warnings, *idle),
         data_age=age,
         tier=tier,
         tier_why=why,

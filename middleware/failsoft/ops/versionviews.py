@@ -23,6 +23,7 @@ from failsoft.ops.contractrows import (
     VersionsView,
 )
 from failsoft.ops.views import ControlRow
+from failsoft.settings import is_date
 from failsoft.store.usage import Called
 from failsoft.telemetry import BrownoutDef, Definitions, VersionDef
 
@@ -49,14 +50,10 @@ _Doc = TypeVar("_Doc", bound=msgspec.Struct)
 
 def date_ms(date: str) -> int | None:
     """Return the instant of an ISO date, UTC midnight; None when it is none."""
-    parts = date.split("-")
-    if [len(part) for part in parts] != [4, 2, 2] or not date.isascii():
+    if not is_date(date):
         return None
-    try:
-        year, month, day = (int(part) for part in parts)
-        return timegm((year, month, day, 0, 0, 0)) * 1000
-    except ValueError:
-        return None
+    year, month, day = (int(part) for part in date.split("-"))
+    return timegm((year, month, day, 0, 0, 0)) * 1000
 
 
 def decoded(row: ControlRow, kind: type[_Doc]) -> _Doc | None:
