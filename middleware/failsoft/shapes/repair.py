@@ -24,7 +24,7 @@ from failsoft.shapes.rawjson import (
     write,
 )
 
-__all__ = ["REPAIRS", "Allowed", "Repaired", "repair", "unusable"]
+__all__ = ["REPAIRS", "Allowed", "Repaired", "nodes_at", "repair", "unusable"]
 
 # In the order in which they are made at one place: names, then presence, then values.
 REPAIRS = (
@@ -137,7 +137,7 @@ class _Work:
         names = _names(one.path)
         if len(names) > _MOST_DEPTH:
             return tree
-        if one.kind == "drop_unknown" and _objects(node, names):
+        if one.kind == "drop_unknown" and _is_closed(node, one.path):
             return self._each(tree, node, names, lambda n, t: self._drop(one, n, t, ""))
         if not names:
             return self._value(one, node, tree)
@@ -342,6 +342,14 @@ def _children(node: Node, name: str) -> list[Node]:
     return found[:1] if len({id(each) for each in found}) == 1 else found
 
 
+def nodes_at(node: Node, path: str) -> list[Node]:
+    """Return what a schema says of a path; several nodes in a union, or none."""
+    here = [node]
+    for name in _names(path):
+        here = [child for each in here for child in _children(each, name)]
+    return [layer for each in here for layer in _layers(each)]
+
+
 def _ends(node: Node, names: Sequence[str]) -> list[Node]:
     """Return the nodes a path leads to; for a key nobody knows, its object."""
     here = [node]
@@ -356,13 +364,9 @@ def _ends(node: Node, names: Sequence[str]) -> list[Node]:
     return here
 
 
-def _objects(node: Node, names: Sequence[str]) -> bool:
+def _is_closed(node: Node, path: str) -> bool:
     """Whether a path leads to an object that forbids other keys."""
-    here = [node]
-    for name in names:
-        here = [child for each in here for child in _children(each, name)]
-    layers = [layer for each in here for layer in _layers(each)]
-    return any(layer.extra is None and layer.properties for layer in layers)
+    return any(n.extra is None and n.properties for n in nodes_at(node, path))
 
 
 def _keys(node: Node, members: dict[str, Any], name: str) -> list[str]:

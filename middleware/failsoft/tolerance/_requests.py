@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from failsoft.controls.targets import covers
 from failsoft.pipeline import (
     BodyChange,
     BodyLook,
@@ -26,6 +27,7 @@ from failsoft.settings import ToleranceSettings
 from failsoft.shapes.findings import Finding
 from failsoft.shapes.repair import repair
 from failsoft.shapes.walk import Walked, repeats, walk
+from failsoft.tolerance._enums import EnumNames
 from failsoft.tolerance._gates import Gates, HeldGate, Limits
 from failsoft.tolerance._policy import Reading, RouteReading, Tolerance
 from failsoft.tolerance._words import (
@@ -75,6 +77,7 @@ class RequestWork:
         )
         self._walks = desk.limits.route_rate()
         self._alone = None if reading.asks_consumer else reading.for_("")
+        self._enums = EnumNames() if _names_enums(desk.settings, route) else None
         self._prefer = desk.settings.prefer
         self._strict_kinds = frozenset(desk.settings.strict_kinds)
 
@@ -129,7 +132,10 @@ class RequestWork:
         if walked.truncated:
             self._desk.tally("truncated")
         if not is_quiet:
-            self._desk.report(exchange, walked.findings, "request")
+            findings = walked.findings
+            if self._enums is not None:
+                findings = self._enums.named(held.node, body, findings)
+            self._desk.report(exchange, findings, "request")
         return walked
 
     def _fit(self, exchange: Exchange, held: HeldGate) -> HeldGate | None:
@@ -267,6 +273,14 @@ class RequestWork:
             return status
 
         return start
+
+
+def _names_enums(settings: ToleranceSettings, route: RouteDef) -> bool:
+    """Whether the members sent to a route's enums may be named."""
+    return any(
+        glob[4:] in route.tags if glob.startswith("tag:") else covers(glob, route.key)
+        for glob in settings.enum_values
+    )
 
 
 def _is_fit(fit: HeldGate, body: bytes) -> bool:
