@@ -106,6 +106,10 @@ class Stage:
         return ((self.envelope, *path) if self.envelope else path), is_touched
 
 
+# What a JSON text may begin with (RFC 8259, 2).
+_STARTS = frozenset(bytes((start,)) for start in b'{["-0123456789tfn')
+
+
 class Program:
     """Runs the parts, ascending for `up`, the same in descending order for `down`."""
 
@@ -126,6 +130,8 @@ class Program:
         try:
             if kind == "patch" and self._is_up:
                 return Migrated(self._pointers(body))
+            if self._is_up and body.lstrip()[:1] not in _STARTS:
+                raise ValueError  # BOM or UTF-16, which the application may well read
             value: Any = Raw(body)
             for run in self._runs:
                 value = run(value, trace)
