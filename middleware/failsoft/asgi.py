@@ -158,12 +158,10 @@ class Failsoft:
         try:
             self._tracing.opens_inside = opens_inside(app)
             self._route_count = count_routes(app)
-            found = [
-                *serve_documents(app, self.runtime.planner),
-                *walk(find_routes(app) or ()),
-            ]
+            found = list(walk(find_routes(app) or ()))
+            added = serve_documents(app, found, self.runtime.planner)
             self._root_path = root_path_of(app)
-            table = build_table(found, self._policies, self._root_path)
+            table = build_table([*added, *found], self._policies, self._root_path)
             self.runtime.install(table)
         except Exception as error:  # noqa: BLE001 - border: it serves without names
             self.runtime.failed("routes of the application", error)

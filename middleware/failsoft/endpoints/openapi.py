@@ -7,29 +7,21 @@ their first request and kept.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 from failsoft.application import framework_of
-from failsoft.pipeline import Exchange, Hook, Plan, Rejection
+from failsoft.pipeline import Exchange, Plan, Rejection, Scope
 from failsoft.planning import Planner
 from failsoft.routes.discover import Found
 from failsoft.routes.table import RouteDef
-from failsoft.settings import EndpointSettings
 from failsoft.versions._model import Contract
 from failsoft.versions._openapi import document_at, version_ids
 from failsoft.versions._refusals import refusal
 
-__all__ = [
-    "Documents",
-    "OwnDocument",
-    "document_answers",
-    "head_document",
-    "is_documented",
-    "serve_documents",
-]
+__all__ = ["Documents", "OwnDocument", "head_document", "serve_documents"]
 
 _JSON = (b"content-type", b"application/json")
 # A document changes with each release of the application, never in between.
@@ -42,8 +34,7 @@ def head_document(app: Any, contract: Contract | None = None) -> Mapping[str, An
     From `app.openapi()`, looking through wrapping middleware, else from the file
     that the contract names in `schemas`.
     """
-    framework = framework_of(app)
-    make = getattr(framework, "openapi", None)
+    make = getattr(framework_of(app), "openapi", None)
     if callable(make):
         made = make()
         return made if isinstance(made, Mapping) else {}
@@ -53,113 +44,99 @@ def head_document(app: Any, contract: Contract | None = None) -> Mapping[str, An
     return {}
 
 
-def is_documented(app: Any, contract: Contract | None) -> bool:
-    """Whether the application publishes a document: `openapi_url=None` means no."""
-    framework = framework_of(app)
-    if hasattr(framework, "openapi_url"):
-        return framework.openapi_url is not None
-    return contract is not None and bool(contract.schemas)
-
-
 class Documents:
     """The documents of one application, by version; "" is the head's."""
 
-    def __init__(self, app: Any, contract: Contract | None) -> None:
+    def __init__(self, app: Any, contract: Contract) -> None:
         self._app = app
         self._contract = contract
         self.ids = version_ids(contract)
         self._made: dict[str, bytes] = {}
 
-    def at(self, version: str) -> bytes | None:
-        """Return the document as JSON, None for a version that is not declared."""
-        known = self._made.get(version)
-        if known is None and (not version or version in self.ids):
-            known = self._made[version] = self._make(version)
-        return known
-
-    def _make(self, version: str) -> bytes:
-        document = head_document(self._app, self._contract)
-        if version and self._contract is not None:
-            document = document_at(document, self._contract, version)
-        return json.dumps(document, separators=(",", ":")).encode()
-
     def asked(self, exchange: Exchange) -> Rejection:
-        """Answer `?version=`; without one the version the request speaks, or the head.
+        """Answer `?version=`; without one the head's own document.
 
         An id that is not declared is the problem `version-unknown` (400).
         """
         query = exchange.scope.get("query_string", b"").decode("latin-1")
         asked = parse_qs(query).get("version", [""])[-1]
-        if not asked and exchange.version in self.ids:
-            asked = exchange.version
-        body = self.at(asked)
-        if body is None:
+        if asked and asked not in self.ids:
             told = {"requested": asked[:64], "supported": list(self.ids)}
             return refusal("version-unknown", members=told)
-        return _answer(body)
+        return self._answer(asked, exchange.scope)
 
+    def spoken(self, exchange: Exchange) -> Rejection | None:
+        """Answer the application's own route with what the request's version reads."""
+        url = getattr(self._framework(exchange.scope), "openapi_url", None)
+        # A mounted application has a document and a route of its own.
+        if exchange.version not in self.ids or url != exchange.plan.template:
+            return None
+        return self._answer(exchange.version, exchange.scope)
 
-def _answer(body: bytes) -> Rejection:
-    return Rejection(
-        "openapi",
-        200,
-        (_JSON, _REVALIDATE),
-        body,
-        is_problem=False,
-        is_refusal=False,
-    )
+    def _framework(self, scope: Scope) -> Any:
+        """Return the application: inside its middleware only the scope knows it."""
+        inside = scope.get("app")
+        return inside if hasattr(inside, "openapi") else framework_of(self._app)
 
-
-def serve_documents(app: Any, planner: Planner) -> Iterator[Found]:
-    """Let a planner answer for the documents of a contract; yield the routes added.
-
-    Without a contract nothing is added: the application is as bare.
-    """
-    contract = planner.contract
-    if contract is None or not is_documented(app, contract):
-        planner.answers, planner.own_document = {}, None
-        return
-    documents = Documents(app, contract)
-    planner.answers = document_answers(documents, planner.endpoints)
-    planner.own_document = OwnDocument(documents, app).dress
-    for key in planner.answers:
-        yield Found(key.partition(" ")[2], ("GET", "HEAD"))
-
-
-def document_answers(
-    documents: Documents, told: EndpointSettings
-) -> Mapping[str, Hook]:
-    """Return the routes that failsoft answers itself, `METHOD template` -> hook.
-
-    Empty where documents are switched off.
-    """
-    if not told.openapi:
-        return {}
-    return {f"GET {told.prefix}/openapi.json": documents.asked}
+    def _answer(self, version: str, scope: Scope) -> Rejection:
+        body = self._made.get(version)
+        if body is None:
+            framework = self._framework(scope)
+            document = head_document(framework, self._contract)
+            if version:
+                document = document_at(document, self._contract, version)
+            body = json.dumps(document, separators=(",", ":")).encode()
+            self._made[version] = body
+        return Rejection(
+            "openapi",
+            200,
+            (_JSON, _REVALIDATE),
+            body,
+            is_problem=False,
+            is_refusal=False,
+        )
 
 
 class OwnDocument:
-    """Dresses the application's own `openapi_url`: each version reads its document.
+    """Dresses the application's own OpenAPI routes: each version reads its document."""
 
-    A request that speaks no version gets the application's answer.
-    """
-
-    def __init__(self, documents: Documents, app: Any) -> None:
-        url = getattr(framework_of(app), "openapi_url", None)
-        self.route = f"GET {url}" if isinstance(url, str) else ""
+    def __init__(self, documents: Documents, keys: Collection[str]) -> None:
         self._documents = documents
+        self._keys = keys
 
     def dress(self, route: RouteDef, plan: Plan) -> None:
-        """Add to the plan of that route, and of each version of it."""
-        if route.key != self.route:
+        """Add to the plan of such a route, and of each version of it."""
+        if route.key not in self._keys:
             return
         # Versions may share a plan: each gets the hook once.
         plans = {id(one): one for one in (plan, *(plan.by_version or {}).values())}
         for one in plans.values():
-            one.admit = (*one.admit, self._spoken)
+            one.admit = (*one.admit, self._documents.spoken)
 
-    def _spoken(self, exchange: Exchange) -> Rejection | None:
-        if exchange.version not in self._documents.ids:
-            return None
-        body = self._documents.at(exchange.version)
-        return _answer(body) if body is not None else None
+
+def serve_documents(
+    app: Any, found: Iterable[Found], planner: Planner
+) -> Iterator[Found]:
+    """Let a planner answer for the documents of a contract; yield the routes added.
+
+    found: the application's routes.  Without a contract, and where the application
+    publishes no document (`openapi_url=None`), nothing is added: it is as bare.
+    """
+    contract = planner.contract
+    planner.answers, planner.own_document = {}, None
+    keys = {f"GET {one.path}" for one in found if _is_document(one)}
+    if contract is None or not (keys or contract.schemas):
+        return
+    documents = Documents(app, contract)
+    planner.own_document = OwnDocument(documents, keys).dress
+    if planner.endpoints.openapi:
+        path = f"{planner.endpoints.prefix}/openapi.json"
+        planner.answers = {f"GET {path}": documents.asked}
+        yield Found(path, ("GET", "HEAD"))
+
+
+def _is_document(found: Found) -> bool:
+    """Whether FastAPI answers its OpenAPI document here; no attribute tells."""
+    endpoint = getattr(found.context, "endpoint", None)
+    names = [getattr(endpoint, name, "") for name in ("__module__", "__name__")]
+    return names == ["fastapi.applications", "openapi"]

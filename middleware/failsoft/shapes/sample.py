@@ -8,6 +8,7 @@ union, the ends of each range.  Examples come first.
 from __future__ import annotations
 
 import copy
+import math
 import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -251,6 +252,9 @@ class _Maker:
     def integer(self, node: Node, depth: int, path: str) -> list[Any]:
         step = node.schema.get("multipleOf", 1)
         low, high = _bounds(node, step)
+        if "integer" in node.types:  # pydantic writes bounds as 1.0
+            low = math.ceil(low) if low is not None else None
+            high = math.floor(high) if high is not None else None
         if low is None and high is None:
             return [step if step != 1 else 1, 0, -7 * step]
         usual = low if low is not None else high

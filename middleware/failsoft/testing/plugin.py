@@ -1,4 +1,6 @@
-"""The pytest plugin: flags under a test's control.  Switched off by `-p no:failsoft`.
+"""The pytest plugin: flags under a test's control, contract tests without a file.
+
+Switched off by `-p no:failsoft`.
 
 Loads nothing of failsoft but this file until a test asks for it.
 """
@@ -23,9 +25,33 @@ _MARK = (
 pytest.register_assert_rewrite("failsoft.testing.store_contract")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--failsoft-contracts`, and the ini options that it reads."""
+    group = parser.getgroup("failsoft")
+    group.addoption(
+        "--failsoft-contracts",
+        action="store_true",
+        help="also run the contract tests of the application named by failsoft_app",
+    )
+    parser.addini("failsoft_app", "module:attribute of the application", default="")
+    parser.addini(
+        "failsoft_lock", "its lock file, below the root", default="contract.lock.json"
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Make the mark known."""
     config.addinivalue_line("markers", _MARK)
+
+
+def pytest_collection_modifyitems(
+    session: pytest.Session, config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Add the contract tests, if they were asked for."""
+    if config.getoption("--failsoft-contracts"):
+        from failsoft.testing.contractitems import contract_items
+
+        items += contract_items(session)
 
 
 @pytest.fixture
