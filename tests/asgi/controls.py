@@ -15,9 +15,12 @@ from failsoft.store.protocols import Call, Change
 _ids = itertools.count()
 
 
-async def put(guarded: Failsoft, kind: str, name: str, doc: msgspec.Struct) -> int:
+async def put(
+    guarded: Failsoft, kind: str, name: str, doc: msgspec.Struct, until: str = "0"
+) -> int:
     """Write one control and wait until this node enforces it."""
-    change = Change(kind, name, "put", json=msgspec.json.encode(doc))
+    json = msgspec.json.encode(doc)
+    change = Change(kind, name, "put", until=until, json=json)
     call = Call(f"op-{next(_ids)}", "ana", "test", (change,))
     answer = await guarded.runtime.store.apply(call)
     await eventually(lambda: guarded.runtime.snapshot.revision >= answer.revision)
