@@ -90,7 +90,9 @@ class Answer(NamedTuple):
 
     def shape(self, media_type: str) -> Shape | Literal["undeclared"] | None:
         """Return the shape for a media type, by its ranges if need be."""
-        for name in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
+        if media_type in self.shapes:
+            return self.shapes[media_type]
+        for name in (f"{media_type.partition('/')[0]}/*", "*/*"):
             if name in self.shapes:
                 return self.shapes[name]
         return "undeclared" if self.shapes else None
@@ -108,10 +110,10 @@ class Operation(NamedTuple):
 
     def answer(self, status: int) -> Answer | None:
         """Return what is declared for a status, None for nothing."""
-        for key in (str(status), f"{status // 100}XX", "default"):
-            if key in self.answers:
-                return self.answers[key]
-        return None
+        exact = self.answers.get(str(status))
+        if exact is not None:
+            return exact
+        return self.answers.get(f"{status // 100}XX") or self.answers.get("default")
 
     def status_findings(self, status: int) -> tuple[Finding, ...]:
         """Return a finding for a status that is not declared."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import fields, replace
 from functools import partial
 from typing import NamedTuple, Protocol
@@ -108,19 +109,23 @@ class Tap:
     ) -> None:
         self.name, self._given = given
         self.dice = dice
-        self._find_peers = find_peers
+        self.find_peers = find_peers
         self._load = load
         self._later = later
         self._declared: DependencySettings | None = None
         self._contract: Contract | None = None
 
     def begin(
-        self, asked: Asked, status: int, headers: Iterable[tuple[bytes, bytes]]
+        self,
+        peers: Peers,
+        asked: Asked,
+        status: int,
+        headers: Iterable[tuple[bytes, bytes]],
     ) -> Copy | None:
-        """Look at the head of an answer; returns what copies its body, if wanted."""
-        peers = self._find_peers()
-        if peers is None:
-            return None
+        """Look at the head of an answer; returns what copies its body, if wanted.
+
+        peers: of `find_peers`, at the same call.
+        """
         call = Call(asked, status, peers)
         declared = self._declared or self._declare(peers)
         if declared is None:
@@ -151,9 +156,10 @@ class Tap:
 
     def failed(self, error: BaseException) -> None:
         """Count a fault of ours; the call goes on."""
-        peers = self._find_peers()
-        if peers is not None:
-            self._failed(peers, error)
+        with suppress(Exception):  # finding them may be the fault
+            peers = self.find_peers()
+            if peers is not None:
+                self._failed(peers, error)
 
     def _open(self, peers: Peers, declared: DependencySettings) -> None:
         try:
@@ -222,11 +228,13 @@ class Tap:
 
     def settle(self, call: Call, wire: bytes, is_large: bool) -> None:
         """Judge a complete body, as it came over the wire."""
-        judge = partial(self._judge, call, wire, is_large)
         if is_large or self._contract is None or not _is_compiled(call.shape):
-            self._work_later(call, judge)
-        else:
-            self._guarded(call, judge)
+            self._work_later(call, partial(self._judge, call, wire, is_large))
+            return
+        try:
+            self._judge(call, wire, is_large)
+        except Exception as error:  # noqa: BLE001 - border: the call goes on
+            self._failed(call.peers, error)
 
     def _judge(self, call: Call, wire: bytes, is_large: bool) -> None:
         if call.shape is None:  # known by now, where the contract was still loading

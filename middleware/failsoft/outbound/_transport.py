@@ -64,13 +64,16 @@ class DependencyTransport:
         return response
 
     def _watch(self, request: Any, response: Any, *, is_async: bool) -> None:
+        peers = self._tap.find_peers()
+        if peers is None:
+            return
         url = request.url
         asked = Asked(
             request.method,
             url.netloc.decode("ascii", "replace"),
             url.raw_path.partition(b"?")[0].decode("ascii", "replace"),
         )
-        copy = self._tap.begin(asked, response.status_code, response.headers.raw)
+        copy = self._tap.begin(peers, asked, response.status_code, response.headers.raw)
         if copy is None:
             return
         if response.is_closed:  # of a mock: complete, and decoded

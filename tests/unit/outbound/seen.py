@@ -106,7 +106,7 @@ class Watched:
     ) -> Copy | None:
         said = {"Content-Type": "application/json"} | dict(headers or {})
         raw = [(name.encode(), value.encode("latin-1")) for name, value in said.items()]
-        return self.tap.begin(Asked(method, "x.test", path), status, raw)
+        return self.tap.begin(self.seen, Asked(method, "x.test", path), status, raw)
 
     def answer(self, body: bytes, **how: Any) -> list[tuple[str, str, str]]:
         """Let an answer be read to its end; return what was found in it."""
