@@ -140,6 +140,11 @@ class Planner:
             raise DefinitionError([f"{fault}; give it an OpenAPI file"]) from None
         return models_from_document(document)
 
+    @property
+    def wants_gates(self) -> bool:
+        """Whether gates wait to be compiled; until then they see no drift."""
+        return self._tolerance is not None and self._tolerance.wants_gates
+
     def compile_gates(self) -> None:
         """Compile gates that plans ask for.  For a thread: large APIs take seconds."""
         if self._tolerance is not None:
