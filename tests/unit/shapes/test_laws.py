@@ -19,7 +19,7 @@ def _cases(draw: st.DrawFn) -> tuple[Node, bytes]:
     return node, body_of(draw(values(node)))
 
 
-@settings(max_examples=50)
+@settings(max_examples=40)
 @given(_cases(), st.booleans())
 def test_gate_and_walk_agree_on_every_body(
     case: tuple[Node, bytes], is_patch: bool
