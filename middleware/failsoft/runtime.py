@@ -191,8 +191,6 @@ class Runtime:
     def _look_at_plans(self) -> None:
         """Each second: what goes by the clock, and gates that plans newly ask for."""
         self.planner.tick()
-        for word, count in self.bodies.take_skipped().items():
-            self.ledger.tally(f"skipped:{word}", count)
         if self._running is not None and self.planner.wants_gates:
             compiled = asyncio.to_thread(self.planner.compile_gates)
             self._running.spawn(compiled, "gates")
