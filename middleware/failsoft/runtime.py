@@ -43,6 +43,7 @@ from failsoft.store.open import load_client, open_store
 from failsoft.telemetry import Heartbeat, Window, encode
 from failsoft.telemetry._flush import Flusher, Vitals
 from failsoft.telemetry._groups import FlightDeck
+from failsoft.tolerance._enums import EnumNames
 from failsoft.tolerance._flush import DriftReporter
 from failsoft.tolerance._ledger import Ledger
 from failsoft.versions._flush import UsageReporter
@@ -101,8 +102,9 @@ class Runtime:
         """Begin to count what differs from schemas; after a fork, anew."""
         # Long bodies and third parties are judged in threads.
         self.ledger = Ledger(self.now_ms, threading.Lock())
-        watched = self.settings.dependencies
-        self.peers = PeerReporter(watched, self.ledger, self.now_ms, self.failed)
+        self.peers = PeerReporter(
+            self.settings, self.ledger, self.now_ms, self.failed, EnumNames
+        )
         self.bodies = Bodies(self.settings.contracts, self.ledger.tally)
         self.planner.forget(self.ledger, self.consumers, self.usage)
 

@@ -21,8 +21,9 @@ from failsoft.outbound._announced import (
     note_id,
     read_note,
 )
-from failsoft.settings import DependencySettings
+from failsoft.settings import DependencySettings, Settings
 from failsoft.shapes.findings import Finding
+from failsoft.shapes.graph import Node
 from failsoft.store.peernotes import PeerNoteStore
 
 __all__ = ["FindingLedger", "PeerReporter"]
@@ -31,9 +32,8 @@ _log = logging.getLogger("failsoft")
 _events = logging.getLogger("failsoft.dependency")
 _NOTES_KEPT = 500
 _AGAIN_MS = 60_000  # so often a note that says nothing new is written
-_WALKS_PER_S = 200
-_ROUTE_WALKS_PER_S = 20
 _NONE = DependencySettings()
+Findings = tuple[Finding, ...]
 
 
 class FindingLedger(Protocol):
@@ -54,22 +54,35 @@ class FindingLedger(Protocol):
         ...
 
 
+class EnumNaming(Protocol):
+    """What names the unknown members of one operation's enums; bounded."""
+
+    def named(
+        self, node: Node, body: bytes, findings: Iterable[Finding]
+    ) -> tuple[Finding, ...]:
+        """Return the findings of a body, with what was sent."""
+        ...
+
+
 class PeerReporter:
     """What one runtime does with the answers of third parties.
 
-    settings: by name of the dependency.  now_ms: store time.  failed: takes what
-    went wrong.  Taps call it from any thread.
+    now_ms: store time.  failed: takes what went wrong.  enum_names: makes what names
+    members of enums, for dependencies that ask for it.  Taps call it from any thread.
     """
 
     def __init__(
         self,
-        settings: Mapping[str, DependencySettings],
+        settings: Settings,
         ledger: FindingLedger,
         now_ms: Callable[[], float],
         failed: Callable[[str, BaseException], None],
+        enum_names: Callable[[], EnumNaming],
     ) -> None:
         self.failed = failed
         self._settings = settings
+        self._enum_names = enum_names
+        self._named: dict[tuple[str, str], EnumNaming] = {}
         self._ledger = ledger
         self._now_ms = now_ms
         self._notes: dict[str, PeerNote] = {}
@@ -79,13 +92,24 @@ class PeerReporter:
 
     def settings_of(self, dependency: str) -> DependencySettings:
         """Return what settings say of a third party."""
-        return self._settings.get(dependency, _NONE)
+        return self._settings.dependencies.get(dependency, _NONE)
 
     def found(
         self, dependency: str, operation: str, findings: Iterable[Finding]
     ) -> None:
         """Count differences of one answer."""
         self._ledger.add(operation, "response", dependency, findings)
+
+    def with_members(
+        self, place: tuple[str, str], node: Node, body: bytes, findings: Findings
+    ) -> Findings:
+        """Return findings with unknown members of enums, of (dependency, operation)."""
+        names = self._named.get(place)
+        if names is None:
+            if len(self._named) >= _NOTES_KEPT:
+                return findings
+            names = self._named[place] = self._enum_names()
+        return names.named(node, body, findings)
 
     def skip(self, why: str) -> None:
         """Count an answer that was not judged."""
@@ -96,8 +120,10 @@ class PeerReporter:
         second = int(clock.monotonic())
         if second != self._walks_at:
             self._walks_at, self._walks = second, {}
-        count = self._walks.get(operation, 0)
-        if count >= _ROUTE_WALKS_PER_S or sum(self._walks.values()) >= _WALKS_PER_S:
+        count, limits = self._walks.get(operation, 0), self._settings.contracts
+        if count >= limits.route_walks_per_s:
+            return False
+        if sum(self._walks.values()) >= limits.walks_per_s:
             return False
         self._walks[operation] = count + 1
         return True

@@ -24,6 +24,7 @@ from failsoft.outbound._contract import (
 )
 from failsoft.settings import DependencySettings
 from failsoft.shapes.findings import Finding
+from failsoft.shapes.graph import Node
 
 __all__ = ["ANY_OPERATION", "Call", "Copy", "Peers", "Tap", "inflated"]
 
@@ -53,6 +54,16 @@ class Peers(Protocol):
         self, dependency: str, operation: str, findings: Iterable[Finding]
     ) -> None:
         """Count differences of one answer."""
+        ...
+
+    def with_members(
+        self,
+        place: tuple[str, str],
+        node: Node,
+        body: bytes,
+        findings: tuple[Finding, ...],
+    ) -> tuple[Finding, ...]:
+        """Return findings with unknown members of enums, of (dependency, operation)."""
         ...
 
     def may_walk(self, operation: str) -> bool:
@@ -113,6 +124,7 @@ class Tap:
         self._load = load
         self._later = later
         self._declared: DependencySettings | None = None
+        self._names_enums = False
         self._contract: Contract | None = None
 
     def begin(
@@ -151,7 +163,7 @@ class Tap:
         declared = over(self._given, peers.settings_of(self.name))
         if not self._later(partial(self._open, peers, declared)):
             return None  # the next call tries again
-        self._declared = declared
+        self._declared, self._names_enums = declared, declared.enum_values
         return declared
 
     def failed(self, error: BaseException) -> None:
@@ -257,6 +269,9 @@ class Tap:
             call.peers.skip("unlisted")
             return
         findings = shape.differences(body)
+        if self._names_enums and shape.node is not None:
+            place = self.name, operation.label
+            findings = call.peers.with_members(place, shape.node, body, findings)
         if findings:
             call.peers.found(self.name, operation.label, findings)
 

@@ -224,12 +224,12 @@ def open_transport(
         faults.append(f"{where}: there is no file {told.contract!r}; correct contract")
     if faults:
         raise DefinitionError(faults)
-    load = partial(_load, models)
+    load = partial(_load, name, models)
     tap = Tap(given, find_peers, load, _WORKER.add, random.random)
     return DependencyTransport(tap, inner)
 
 
-def _load(models: Models | None, declared: DependencySettings) -> Contract:
+def _load(name: str, models: Models | None, declared: DependencySettings) -> Contract:
     if models is not None:
         from failsoft.outbound._models import compile_models
 
@@ -237,6 +237,11 @@ def _load(models: Models | None, declared: DependencySettings) -> Contract:
     path = declared.contract
     if not path:
         return Contract()
-    with Path(path).open("rb") as file:
-        raw = file.read(MAX_BYTES + 1)
+    try:
+        with Path(path).open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        where = f"dependency.{name}.contract = {path!r}"
+        fault = f"{where} cannot be read ({error.strerror}); correct the path"
+        raise DefinitionError([fault]) from None
     return compile_document(read_document(raw, path), declared.hosts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from failsoft.outbound._announced import Said
@@ -11,6 +12,7 @@ from failsoft.outbound._openapi import compile_document
 from failsoft.outbound._tap import Asked, Copy, Tap
 from failsoft.settings import DependencySettings
 from failsoft.shapes.findings import Finding
+from failsoft.shapes.graph import Node
 
 CHARGE = {
     "type": "object",
@@ -52,6 +54,15 @@ class Seen:
         self, dependency: str, operation: str, findings: Iterable[Finding]
     ) -> None:
         self.findings += [(f.path, f.kind, f.got) for f in findings]
+
+    def with_members(
+        self,
+        place: tuple[str, str],
+        node: Node,
+        body: bytes,
+        findings: tuple[Finding, ...],
+    ) -> tuple[Finding, ...]:
+        return tuple(replace(one, got=f"named:{one.got}") for one in findings)
 
     def may_walk(self, operation: str) -> bool:
         self.walks -= 1

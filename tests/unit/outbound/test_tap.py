@@ -174,6 +174,14 @@ def test_a_body_read_to_its_end_is_not_left(watched: Watched) -> None:
     assert watched.seen.findings == [("", "missing", "absent")]
 
 
+def test_members_of_enums_are_named_where_settings_say_so() -> None:
+    watched = Watched(Seen(enum_values=True))
+
+    assert watched.answer(b'{"id": "1", "amount": "5"}') == [
+        ("/amount", "type", "named:str:int")
+    ]
+
+
 def test_walks_beyond_their_limit_are_counted(watched: Watched) -> None:
     watched.seen.walks = 1
 
