@@ -12,6 +12,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from msgspec.structs import replace
 
+from failsoft.consumer import consumer_of
 from failsoft.controls.targets import covers
 from failsoft.errors import DefinitionError, FlagUnavailable
 from failsoft.flags import FlagDetails, FlagState, evaluate
@@ -279,9 +280,25 @@ def _attributes(
     ours = exchange.plan.facts
     if ours is None or ours["node"] is not runtime.node:  # a fork has a new name
         ours = exchange.plan.facts = _facts(exchange.plan, runtime)
+    ours = _Ours(exchange, ours)
     if context:
         return {**exchange.context, **context, "failsoft": ours}
     return {**exchange.context, "failsoft": ours}
+
+
+class _Ours(dict[str, str]):
+    """What failsoft says of one request.  The caller is named once a rule asks."""
+
+    __slots__ = ("_exchange",)
+
+    def __init__(self, exchange: Exchange, facts: dict[str, str]) -> None:
+        super().__init__(facts, version=exchange.version)
+        self._exchange = exchange
+
+    def get(self, name: str, default: Any = None, /) -> Any:
+        if name == "consumer":
+            return consumer_of(self._exchange)
+        return super().get(name, default)
 
 
 def _facts(plan: Plan | None, runtime: Runtime | None) -> dict[str, str]:
