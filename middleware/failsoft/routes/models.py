@@ -113,12 +113,16 @@ def models_of(app: Any, *, transparent: Iterable[str] = ()) -> Models:
     uses, streams = _uses(walk(find_routes(app) or ()))
     if not uses:
         return Models()
-    made, components, faults = generate([(use.mode, use.field) for use in uses])
+    # One field in several slots is generated once: it costs most of all this.
+    wanted = {(use.mode, id(use.field)): (use.mode, use.field) for use in uses}
+    made, components, faults = generate(list(wanted.values()))
+    by_field = dict(zip(wanted, made, strict=True))
     taken = Schemas(components, transparent=transparent)
     given = Schemas(components, is_output=True)
     shapes: dict[str, dict[int, Node]] = {}
     loose: dict[int, Node] = {}
-    for use, schema in zip(uses, made, strict=True):
+    for use in uses:
+        schema = by_field[use.mode, id(use.field)]
         if schema is None:
             continue
         if use.slot == _REQUEST and not use.field.field_info.is_required():

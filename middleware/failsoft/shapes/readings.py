@@ -39,8 +39,8 @@ _GOT = {
 }
 _UUID = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _DATE = r"\d{4}-\d\d-\d\d"
-_TIME = r"(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:[.,]\d{1,12})?)?"
-_ZONE = r" ?(?:[Zz]|[+-]\d\d:?\d\d)?"
+_TIME = r"(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d(?:[.,]\d+)?)?"
+_ZONE = r"(?:[Zz]|[+-](?:[01]\d|2[0-3]):?[0-5]\d)?"
 _GOT_TEXT = (
     ("str:int", re.compile(r"[+-]?\d{1,4300}")),
     ("str:bool", re.compile("true|false", re.IGNORECASE)),

@@ -23,6 +23,8 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.dataclasses import dataclass
+from pydantic_core import core_schema
 from starlette.applications import Starlette
 from starlette.routing import Host, Route, Router
 
@@ -243,6 +245,11 @@ class Aliased(BaseModel):
     plain: str = ""
 
 
+@dataclass(config=ConfigDict(populate_by_name=True))
+class Point:
+    latitude: float = Field(alias="lat")
+
+
 class Pathed(BaseModel):
     first: str = Field(validation_alias=AliasPath("names", 0))
 
@@ -274,6 +281,39 @@ def test_a_type_without_json_schema_is_open_and_harms_no_other() -> None:
 
     assert node.properties["odd"].node.is_opaque
     assert node.properties["qty"].node.types == {"integer"}
+
+
+class Stubborn:
+    """A type of somebody's, whose own hook fails."""
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Any) -> Any:
+        return core_schema.any_schema()
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: Any, handler: Any) -> Any:
+        raise LookupError("no schema today")
+
+
+def test_a_model_whose_schema_fails_is_told_and_harms_no_other() -> None:
+    app = FastAPI()
+
+    def take(value: Any) -> None: ...
+
+    take.__annotations__["value"] = Annotated[Stubborn, Body()]
+    app.post("/odd")(take)
+    app.post("/orders")(place)
+
+    models = models_of(app)
+
+    assert list(models.routes) == ["POST /orders"]
+    assert models.faults == ("1 models: LookupError: no schema today",)
+
+
+def test_a_dataclass_takes_other_names_as_a_model_does() -> None:
+    properties = taken_by(Point).properties
+
+    assert properties["lat"].aliases == ("latitude",)
 
 
 def test_a_discriminated_union_is_gated_by_its_tag() -> None:
