@@ -12,7 +12,7 @@ from failsoft.cli._ledgers import Picture, ends, read_ledgers, write_command
 from failsoft.cli._ledgers import add_verb as add_arguments
 from failsoft.ops.command import ToleranceAdd
 from failsoft.ops.contractrows import DriftRow, ToleranceRow
-from failsoft.ops.driftplans import suggested
+from failsoft.ops.driftplans import suggestions
 from failsoft.ops.text import safe
 from failsoft.ops.verbs import Verb
 from failsoft.ops.views import FleetView
@@ -53,9 +53,7 @@ def _cells(row: ToleranceRow, repaired: int) -> tuple[str, ...]:
 
 
 def _suggest(view: FleetView) -> Picture:
-    rows = view.drift.rows if view.drift else ()
-    open_rows = [row for row in rows if not row.tolerance]
-    found = [(row, made) for row in open_rows if (made := suggested(row)) is not None]
+    found = suggestions(view.drift) if view.drift else ()
     lines = []
     for row, made in found:
         what = f"{row.n:,} x {safe(row.route)} {safe(row.path) or '(body)'}"
@@ -63,11 +61,11 @@ def _suggest(view: FleetView) -> Picture:
         lines += [f"# {what}: {safe(got)}, by {safe(row.consumer) or 'anybody'}"]
         lines += [command_line(row, made), ""]
     text = "\n".join(lines).rstrip() or "nothing that a repair would meet"
-    suggestions = [
+    shown = [
         {"entry": plain(row), "add": plain(made), "line": command_line(row, made)}
         for row, made in found
     ]
-    return {"suggestions": suggestions}, text
+    return {"suggestions": shown}, text
 
 
 def command_line(row: DriftRow, made: ToleranceAdd) -> str:

@@ -16,7 +16,7 @@ from failsoft.controls.records import DriftAckDoc, ToleranceDoc
 from failsoft.controls.targets import nearest
 from failsoft.errors import Invalid, TargetGone
 from failsoft.ops.command import DriftAck, ToleranceAdd, ToleranceEnd
-from failsoft.ops.contractrows import DriftRow, ToleranceRow
+from failsoft.ops.contractrows import DriftRow, DriftView, ToleranceRow
 from failsoft.ops.controlrows import scoped_routes
 from failsoft.ops.driftviews import is_covered, tolerance_rows
 from failsoft.ops.killfields import check_route
@@ -34,11 +34,18 @@ from failsoft.ops.views import FleetView
 from failsoft.settings import FIELD_OF, HANDLINGS
 from failsoft.telemetry import Definitions
 
-__all__ = ["DRIFT_PLANNERS", "TOLERANCE_MOST_S", "TOLERANCE_S", "suggested"]
+__all__ = [
+    "DRIFT_PLANNERS",
+    "TOLERANCE_MOST_S",
+    "TOLERANCE_S",
+    "suggested",
+    "suggestions",
+]
 
 TOLERANCE_S = 30 * 86_400.0
 TOLERANCE_MOST_S = 90 * 86_400.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_READ_ANYWAY = ("unknown", "coerced", "number")
 _EXAMPLES = {"from": "the client's key", "value": "a JSON value", "to": "a member"}
 
 
@@ -55,6 +62,22 @@ def suggested(row: DriftRow) -> ToleranceAdd | None:
         consumer=row.consumer,
         path=row.path,
         kind=row.suggests,
+    )
+
+
+def suggestions(view: DriftView) -> tuple[tuple[DriftRow, ToleranceAdd], ...]:
+    """Return the tolerances that would help, each with the entry it would meet.
+
+    Of what nobody acked or tolerates.  What the application reads all the same, as
+    unknown keys mostly, is left out unless it refused them.
+    """
+    refused = {(row.route, row.path) for row in view.rows if row.kind == "rejected"}
+    return tuple(
+        (row, made)
+        for row in view.rows
+        if not (row.tolerance or row.acked_until_ms)
+        and (row.kind not in _READ_ANYWAY or (row.route, row.path) in refused)
+        and (made := suggested(row)) is not None
     )
 
 
@@ -119,7 +142,7 @@ def _tolerance_add(
         who="",
         why="",
         route=command.route or "* *",
-        consumer=command.consumer or "*",
+        consumer="" if command.consumer == "*" else command.consumer,
         path=command.path,
         kind=command.kind,
         value=command.value,
