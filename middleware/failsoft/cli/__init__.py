@@ -28,6 +28,7 @@ _OWN = {
     "demo": "a shop under load, with its incident and the terminal UI",
     "top": "the terminal UI",
     "acl": "print the Redis rules of each role",
+    "dependencies": "what third parties announce: deprecations, ends, versions",
     "doctor": "check the store, its rights and the nodes",
     "log export": "the whole kept log as JSON lines, oldest first",
     "store status": "revision, digest and records of the store, and of each node",
@@ -35,10 +36,18 @@ _OWN = {
     "store rewound": "what nodes still enforce that Redis lost",
     "store restore": "write an offered set back",
     "store accept": "let the nodes adopt what Redis holds",
+    "contract check": "faults of an app's contract, opaque models, undeclared changes",
+    "contract lock": "write the lock file that CI compares the code with",
+    "contract diff": "what differs between two OpenAPI documents or versions",
+    "contract suggest": "the changes that would cover what differs, as TOML",
+    "contract export": "write one OpenAPI file for each version",
+    "contract test": "run the contract tests of an app",
 }
 _HOMES = {"run": "_run", "demo": "_demo", "top": "_top", "acl": "_acl"}
 _HOMES |= {"doctor": "_doctor", "log export": "_log"}
+_HOMES["dependencies"] = "_dependencies"
 _HOMES |= {name: "_store" for name in _OWN if name.startswith("store ")}
+_HOMES |= {name: "_contract" for name in _OWN if name.startswith("contract ")}
 _CONTRACT_HOMES = {
     group: f"_{group}" for group in ("versions", "brownout", "drift", "tolerance")
 }

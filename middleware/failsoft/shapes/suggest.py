@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -25,6 +26,10 @@ _WORDS = {
     "number": "number",
     "boolean": "bool",
 }
+
+
+# As TOML writes it: `GET /orders/{id} response /items/*/colour`.
+_BODY = re.compile(r'Body\("([^"]*)", "([^"]*)", "([^"]*)"\)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +74,13 @@ def toml_lines(found: Iterable[Suggestion]) -> list[str]:
     for one in found:
         if one.is_guess:
             notes.append(f"# {one.op} {one.target} is a guess: {one.why}")
-        if one.op == "change" or one.target.startswith("Body("):
-            notes.append(f"# in Python: {one.op} of {one.target}: {one.why}")
+        target = _BODY.sub(r"\1 \2 \3", one.target)
+        if one.op == "change":
+            notes.append(f"# in Python: change of {target}: {one.why}")
         elif one.value:
-            tables.setdefault(one.op, []).append(f'"{one.target}" = {one.value}')
+            tables.setdefault(one.op, []).append(f'"{target}" = {one.value}')
         else:
-            lists.setdefault(one.op, []).append(f'"{one.target}"')
+            lists.setdefault(one.op, []).append(f'"{target}"')
     lines = [f"{op} = {{ {', '.join(pairs)} }}" for op, pairs in tables.items()]
     lines += [f"{op} = [{', '.join(names)}]" for op, names in lists.items()]
     return notes + lines

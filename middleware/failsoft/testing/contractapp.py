@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -22,15 +23,18 @@ from failsoft.routes.models import (
     models_of,
 )
 from failsoft.routes.table import keys_of
+from failsoft.settings import EndpointSettings, Settings, load_settings
 from failsoft.versions._chain import Chains, compile_contract
 from failsoft.versions._model import Contract
 from failsoft.versions._openapi import document_at, version_ids
+from failsoft.versions._toml import contract_of
 
 __all__ = ["PROBE", "OpenedApp", "import_app", "open_app"]
 
 # Routes that exist in contract tests only: one for each schema, in and out alike.
 PROBE = "/(schema)/"
 _MAX_LAYERS = 100
+_DEFAULT_PREFIX = EndpointSettings().prefix
 
 
 def import_app(name: str, folder: Path | None = None) -> Any:
@@ -67,7 +71,7 @@ class OpenedApp:
     app: Any
     contract: Contract | None
     head: Mapping[str, Any]
-    prefix: str = "/_failsoft"
+    prefix: str = _DEFAULT_PREFIX
 
     @property
     def versions(self) -> tuple[str, ...]:
@@ -180,40 +184,30 @@ def open_app(app: Any) -> OpenedApp:
     """Read an application; kept, as its schemas take some time.
 
     app: FastAPI, Starlette, Failsoft(...), or any of them inside other middleware.
-    Raises Invalid if the settings of its Failsoft cannot be used.
+    Raises DefinitionError if the settings of its Failsoft cannot be used.
     """
-    layer = _layer_of(app)
-    if layer is None:
-        return OpenedApp(app, None, head_document(app))
-    planner, settings = layer.runtime.planner, layer.runtime.settings
-    found = planner.contract
-    contract = found if isinstance(found, Contract) else None
-    prefix = settings.endpoints.prefix
-    return OpenedApp(app, contract, head_document(app, contract), prefix)
+    contract, settings = _declared(app)
+    head = head_document(app, contract)
+    prefix = settings.endpoints.prefix if settings else _DEFAULT_PREFIX
+    return OpenedApp(app, contract, head, prefix)
 
 
-def _layer_of(app: Any) -> Failsoft | None:
-    """Return the Failsoft around an application, or the one of its middleware."""
+def _declared(app: Any) -> tuple[Contract | None, Settings | None]:
+    """Return what the Failsoft around an application, or in its middleware, has."""
     layer = app
     for _ in range(_MAX_LAYERS):
         if isinstance(layer, Failsoft):
-            return _sound(layer)
+            if not hasattr(layer, "runtime"):
+                todo = "start it once, it says all that is wrong with them"
+                raise Invalid("app", f"the settings of Failsoft cannot be used; {todo}")
+            return layer.runtime.planner.contract, layer.runtime.settings
         layer = getattr(layer, "app", None)
         if layer is None:
             break
     for one in getattr(framework_of(app), "user_middleware", ()):
         if isinstance(one.cls, type) and issubclass(one.cls, Failsoft):
-            # Built apart from the application: it has started nothing yet.
-            return _sound(one.cls(_nothing, *one.args, **one.kwargs))
-    return None
-
-
-async def _nothing(scope: Any, receive: Any, send: Any) -> None:
-    """Answer nothing; stands where an application is asked for."""
-
-
-def _sound(layer: Failsoft) -> Failsoft:
-    if not hasattr(layer, "runtime"):
-        todo = "start it once, it says all that is wrong with them"
-        raise Invalid("app", f"the settings of its Failsoft cannot be used; {todo}")
-    return layer
+            given = dict(one.kwargs)
+            contract = given.pop("contract", None)
+            settings = load_settings(given, os.environ, Path.cwd())
+            return contract_of(contract, settings.versions), settings
+    return None, None
