@@ -1,7 +1,12 @@
 """Run Starlette's and FastAPI's own tests bare and with failsoft around every app.
 
-    python tests/suites/run_upstream.py [starlette] [fastapi] [--wrap passthrough]
+    python tests/suites/run_upstream.py [starlette] [fastapi] [--wrap WRAP ...]
                                         [--keep DIR] [--select EXPRESSION]
+                                        [--fastapi VERSION]
+
+WRAP: failsoft (as it comes), off, observe, tolerate (that handling, with the models
+read before each first request), versioned (a contract, all clients at its head), or
+passthrough (a plain wrapper, to try the harness).
 
 Takes the sdists of the versions installed here (they carry the tests), gives each
 a virtual environment of its own with what its tests ask for, runs it twice and
@@ -75,6 +80,8 @@ SUITES = {
     ),
 }
 
+WRAPS = ("failsoft", "off", "observe", "tolerate", "versioned", "passthrough")
+
 # No part of what the tests need at run time.
 TOOLS = ("ruff", "mypy", "ty", "twine", "types-pyyaml", "coverage", "pytest-cov")
 
@@ -82,7 +89,8 @@ TOOLS = ("ruff", "mypy", "ty", "twine", "types-pyyaml", "coverage", "pytest-cov"
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("suites", nargs="*", default=list(SUITES))
-    parser.add_argument("--wrap", default="failsoft", help="or passthrough")
+    parser.add_argument("--wrap", nargs="+", choices=WRAPS, default=["failsoft"])
+    parser.add_argument("--fastapi", default="", help="version, else the one here")
     parser.add_argument("--keep", type=Path, help="work here and keep it")
     parser.add_argument("--select", default="", help="pytest -k expression")
     options = parser.parse_args()
@@ -95,31 +103,31 @@ def main() -> int:
 
 
 def compare(suite: Suite, work: Path, options: argparse.Namespace) -> set[str]:
-    source = fetch(suite, work)
-    python = environment(suite, source, work)
-    sets = {
-        wrap: passed(suite, source, python, wrap, options.select)
-        for wrap in ("", options.wrap)
-    }
-    bare, around = sets[""], sets[options.wrap]
-    lost, won = bare - around, around - bare
-    print(
-        f"\n{suite.project} {version(suite.project)}: {len(bare)} pass bare, ", end=""
-    )
-    print(f"{len(around)} with {options.wrap} around every app")
-    for title, ids in (("passes only bare", lost), ("passes only wrapped", won)):
-        for test in sorted(ids):
-            print(f"  {title}: {test}")
+    wanted = options.fastapi if suite.project == "fastapi" else ""
+    wanted = wanted or version(suite.project)
+    source = fetch(suite, wanted, work)
+    python = environment(suite, source, work, wanted)
+    bare = passed(suite, source, python, "", options.select)
+    lost: set[str] = set()
+    for wrap in options.wrap:
+        around = passed(suite, source, python, wrap, options.select)
+        print(f"\n{suite.project} {wanted}: {len(bare)} pass bare, ", end="")
+        print(f"{len(around)} with {wrap} around every app")
+        titles = {"passes only bare": bare - around, "only wrapped": around - bare}
+        for title, ids in titles.items():
+            for test in sorted(ids):
+                print(f"  {title}: {test}")
+        lost |= bare - around
     for what, why in {**suite.left_out, **suite.unselected}.items():
         print(f"  left out: {what}: {why}")
     return lost
 
 
-def fetch(suite: Suite, work: Path) -> Path:
-    """Download and unpack the sdist of the installed version, once."""
-    name = f"{suite.project}-{version(suite.project)}"
+def fetch(suite: Suite, wanted: str, work: Path) -> Path:
+    """Download and unpack the sdist of a version, once."""
+    name = f"{suite.project}-{wanted}"
     if not (work / name).is_dir():
-        pinned = f"{suite.project}=={version(suite.project)}"
+        pinned = f"{suite.project}=={wanted}"
         command = [sys.executable, "-m", "pip", "download", "-qq", "--no-deps"]
         python = venv_with_pip(work / "pip") if not has_pip() else Path(sys.executable)
         command[0] = str(python)
@@ -142,21 +150,22 @@ def venv_with_pip(path: Path) -> Path:
     return path / "bin" / "python"
 
 
-def environment(suite: Suite, source: Path, work: Path) -> Path:
+def environment(suite: Suite, source: Path, work: Path, wanted: str) -> Path:
     """Make the virtual environment of a suite, once; return its interpreter."""
-    home = work / f"{suite.project}-venv"
+    home = work / f"{suite.project}-{wanted}-venv"
     python = venv_with_pip(home)
     if not (home / "ready").exists():
         project = tomllib.loads((source / "pyproject.toml").read_text())
-        wanted = [
+        needed = [
             requirement
             for requirement in group(project["dependency-groups"], suite.group)
             if not requirement.lower().startswith(TOOLS)
         ]
-        pinned = [f"{name}=={version(name)}" for name in SUITES]
-        pinned.append(f"{suite.project}{suite.extras}=={version(suite.project)}")
+        is_here = wanted == version(suite.project)
+        pinned = [f"{name}=={version(name)}" for name in SUITES if is_here]
+        pinned.append(f"{suite.project}{suite.extras}=={wanted}")
         install = [str(python), "-m", "pip", "install", "-qq"]
-        run([*install, *pinned, "pytest-timeout", str(ROOT), *wanted])
+        run([*install, *pinned, "pytest-timeout", str(ROOT), *needed])
         (home / "ready").touch()
     return python
 
@@ -180,7 +189,7 @@ def passed(
     command = [str(python), "-m", "pytest", "-q", "--no-header", "--tb=short"]
     command += ["-p", HERE.name + ".around_every_app", "-p", "no:cacheprovider"]
     command += [f"--ignore={path}" for path in suite.left_out]
-    wanted = [select] if select else []
+    wanted = [f"({select})"] if select else []
     for what in suite.unselected:
         if "::" in what:
             command.append(f"--deselect={what}")
