@@ -7,10 +7,10 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import Body, FastAPI
 from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -24,7 +24,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
 from asgi.controls import kill
-from asgi.drive import Answer, get
+from asgi.drive import Answer, get, post
 from asgi.lifespan import started
 from failsoft import Failsoft, current, logs
 
@@ -325,3 +325,24 @@ def test_without_an_sdk_the_parent_is_joined_and_else_ids_are_made() -> None:
     assert alone == alone_header.split("-")[1]
     assert len(alone) == 32
     assert alone != joined
+
+
+async def test_no_value_of_a_body_reaches_a_span(
+    spans: InMemorySpanExporter, guard: Any
+) -> None:
+    app = FastAPI()
+
+    @app.post("/ages")
+    async def age(age: Annotated[int, Body(embed=True)]) -> None:
+        return None
+
+    guarded = await guard(app, tolerance={"handling": "warn"})
+    await guarded.runtime.learn(guarded.app)
+    guarded.runtime.planner.compile_gates()
+    headers = [(b"content-type", b"application/json")]
+
+    answer = await post(guarded, "/ages", b'{"age": "cAnArY"}', headers=headers)
+
+    assert answer.headers["failsoft-notice"] == 'type;path="/age"'
+    assert servers(spans)
+    assert "cAnArY" not in "".join(s.to_json() for s in spans.get_finished_spans())

@@ -10,6 +10,7 @@ import pytest
 
 from failsoft.controls.resync import read_controls
 from failsoft.errors import DefinitionError, StoreRefused
+from failsoft.store.drift import Counted, DriftEntry, id_of
 from failsoft.store.protocols import Call, Change, TickBatch
 from failsoft.store.redis.acl import ROLES, Role, acl_line, acl_rules
 from failsoft.store.redis.store import RedisStore
@@ -211,3 +212,16 @@ async def test_without_acl_everybody_is_an_unproven_operator(redis_url: str) -> 
 def test_a_user_name_that_is_a_pattern_is_refused(user: str) -> None:
     with pytest.raises(DefinitionError):
         acl_rules("app", "shop", user)
+
+
+async def test_a_node_counts_drift_and_a_viewer_reads_it(login: Login) -> None:
+    entry = DriftEntry(route="POST /a", path="/x", kind="type")
+    counted = Counted(id_of(entry), entry, 2)
+
+    await (await login("app")).drift_add([counted], {"skipped:size": 1})
+    with pytest.raises(StoreRefused, match="lacks the right"):
+        await (await login("viewer")).drift_add([counted], {})
+
+    found = await (await login("viewer")).drift()
+    assert [(row.entry, row.count) for row in found.rows] == [(entry, 2)]
+    assert found.tallies == {"skipped:size": 1}

@@ -176,10 +176,10 @@ def _rejection(node: Node | None, error: Any) -> Finding:
     if place == "body":
         path = "".join(f"/{name}" for name in _in_schema(node, names))
     else:
-        # Parameters that the application declares; only with `extra_forbidden` is
-        # the name the client's.
-        known = kind != "extra_forbidden"
-        path = "".join(f"/{n if known else '{*}'}" for n in (place, *names[:1]))
+        # The application declares its parameters; only what it forbids is the
+        # client's own name.
+        shown = names[:1] if kind != "extra_forbidden" else ["{*}"]
+        path = "".join(f"/{name}" for name in (place, *shown))
     return Finding(path, "rejected", kind)
 
 
