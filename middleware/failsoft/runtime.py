@@ -307,13 +307,7 @@ class Runtime:
         if keeper is not None:
             running.spawn(keeper.run(), "lastgood")
         running.spawn(Offers(self.store, watcher).run(), "offers")
-        drift = DriftReporter(self.store, self.ledger, self._look_at_plans)
-        running.spawn(drift.run(self.failed), "drift")
-        usage = UsageReporter(
-            self.store, self.usage, self.consumers, self.planner.notices
-        )
-        running.spawn(usage.run(self.failed), "usage")
-        running.spawn(self.peers.run(self.store), "announcements")
+        self._report_contracts(running)
         running.spawn(self.definitions.run(self.store), "definitions")
         running.spawn(self._flag_stage.check(self), "flags")
         reports = reporter.run(
@@ -323,6 +317,16 @@ class Runtime:
         follow = self._flag_stage.follow(self._redefine, self.failed)
         running.spawn(follow, "files")
         return running
+
+    def _report_contracts(self, running: Running) -> None:
+        """Send what was seen of drift, of versions and of third parties."""
+        drift = DriftReporter(self.store, self.ledger, self._look_at_plans)
+        running.spawn(drift.run(self.failed), "drift")
+        usage = UsageReporter(
+            self.store, self.usage, self.consumers, self.planner.notices
+        )
+        running.spawn(usage.run(self.failed), "usage")
+        running.spawn(self.peers.run(self.store), "announcements")
 
     def _abandon(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let go of what belongs to another loop; it ends there, if it still can."""
