@@ -17,6 +17,7 @@ from pydantic import BaseModel
 import failsoft
 from e2e.kept import everything_in
 from e2e.third_party import BAD, CANARIES, GOOD, ThirdParty, serving
+from failsoft.cli import run
 from failsoft.outbound._transport import open_transport
 from failsoft.settings import DependencySettings
 from failsoft.testing import RedisServer
@@ -210,7 +211,10 @@ class Charge(BaseModel):
 
 
 def test_models_are_a_contract_and_the_runtime_keeps_the_record_without_values(
-    module: ModuleType, redis_server: RedisServer, third_party: tuple[str, ThirdParty]
+    module: ModuleType,
+    redis_server: RedisServer,
+    third_party: tuple[str, ThirdParty],
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     redis_server.ask("FLUSHALL")
     models = {("get", "/charges/{id}"): Charge}
@@ -227,6 +231,13 @@ def test_models_are_a_contract_and_the_runtime_keeps_the_record_without_values(
         finally:
             failsoft.stop()
 
+    words = ("dependencies", "--redis", redis_server.url, "--env", "third")
+    assert run([*words]) == 0
+    lines = capsys.readouterr().out
+    assert "third       GET /charges/{id}  -           2020-10-31" in lines
+    assert run([*words, "--json"]) == 0
+    (peer,) = json.loads(capsys.readouterr().out)["dependencies"]
+    assert (peer["sunset"], peer["days_left"] < 0) == ("2020-10-31", True)
     held = everything_in(redis_server.url)
     assert b"/amount" in held
     assert not [canary for canary in CANARIES if canary.encode() in held]
