@@ -52,6 +52,11 @@ def check_contract(contract: Contract, routes: Collection[str]) -> list[str]:
     for version in contract.versions:
         findings += _lifecycle(version)
         for op in version.ops:
+            if not isinstance(op, Op):
+                name = getattr(op, "__name__", repr(op))
+                todo = 'decorate a class with @change(on="Schema")'
+                findings.append(f"version {version.id}: {name} is no op; {todo}")
+                continue
             where = f"version {version.id}: {words_of(op)}"
             findings += [f"{where}: {fault}" for fault in _routes(op, routes)]
             findings += [f"{where}: {fault}" for fault in _dates(op)]
@@ -195,6 +200,9 @@ def check_op(
         return
     if not place.path and not isinstance(op, Change | UnionBy):
         yield f"it names no field; write {place.owner}.field"
+    for other, key in gathered.doubled:
+        if other is op:
+            yield f"{key} has two ops in this version; put one into the next"
     yield from _terms(op)
 
 

@@ -26,7 +26,7 @@ __all__ = ["Gathered", "gather", "target_of", "words_of"]
 class Gathered:
     """ops: version index -> owner -> what it does there.  places: id of the op ->
     what it is about.  unions: (place, property).  alone: ids of ops that need their
-    version to itself.
+    version to itself.  doubled: (op, key) of a second op on one key of a version.
     """
 
     def __init__(self) -> None:
@@ -34,6 +34,7 @@ class Gathered:
         self.places: dict[int, Place] = {}
         self.unions: list[tuple[Op, Place, str]] = []
         self.alone: set[int] = set()
+        self.doubled: list[tuple[Op, str]] = []
 
     def at(self, index: int, owner: str) -> OwnerOps:
         """Return what a version does to an owner, empty at first."""
@@ -90,4 +91,10 @@ def _sort(found: Gathered, index: int, op: Op, names: frozenset[str]) -> None:
         if place.path:
             found.at(index, place.owner).hidden.append((op, place.path))
     elif place.path and (edit := edit_of(op, place)) is not None:
-        found.at(index, place.owner).edits.append(edit)
+        edits = found.at(index, place.owner).edits
+        for other in edits:
+            if other.container == edit.container:
+                for path in {*other.old} & {*edit.old} or {*other.new} & {*edit.new}:
+                    key = ".".join((place.owner, *edit.container, *path))
+                    found.doubled.append((op, key))
+        edits.append(edit)

@@ -100,7 +100,7 @@ class Layouts:
     def label(self, node: Node | None, owner: str) -> Node:
         """Return a root that also stands for the bodies of one route."""
         root = copied(node) if node is not None else Node()
-        self._keep(root, node)
+        self._kept.append(root)
         self._labels[id(root)] = owner
         below = self.reach(node) if node is not None else frozenset()
         self._reach[id(root)] = below | {owner}
@@ -303,7 +303,8 @@ def _editable(node: Node, path: Path, fresh: Copy) -> Iterator[Node]:
             yield from _editable(branch, path, fresh)
         return
     if not path:
-        yield node
+        if not node.types or "object" in node.types:
+            yield node
         return
     prop = node.properties.get(path[0])
     if prop is not None:
@@ -348,7 +349,7 @@ class _Undo:
         places = list(_editable(self._node, path, self._layouts.fresh))
         if not places and not self._is_open_way(path):
             for op in ops:
-                self._note(op, f"nothing is at {'.'.join(path)}")
+                self._note(op, f"no object is at {'.'.join(path)}")
         return places
 
     def _find_crossing(self, path: Path, ops: Iterable[Any]) -> None:
@@ -391,6 +392,7 @@ class _Undo:
         for edit, props in zip(edits, taken, strict=True):
             found = [prop for prop in props if prop is not None]
             complaint = "" if is_open else _absent(edit.new, props, after)
+            complaint = complaint or _unmapped(edit.op, found)
             clash = [p for p in edit.old if _depth(before, p) == len(p)]
             if not complaint and clash and not is_open:
                 complaint = f"the schema has {'.'.join(clash[0])} still"
@@ -431,6 +433,21 @@ def _absent(
             name = ".".join(path)
             return f"the schema has no {name}; {nearest(path[0], known)}"
     return ""
+
+
+def _unmapped(op: Any, found: Sequence[Prop]) -> str:
+    """Say which member of the head an enum_map leaves without an old one."""
+    if not isinstance(op, EnumMap) or op.fallback is not ABSENT or op.lossy:
+        return ""
+    known = [new for _, new in op.values]
+    members = (found[0].node.members or ()) if found else ()
+    left = [member for member in members if member not in known]
+    if not left:
+        return ""
+    names = ", ".join(repr(member) for member in left)
+    return (
+        f"the schema has {names}, which no old one stands for; map it or give fallback="
+    )
 
 
 def _pop(place: Node, path: Path, fresh: Copy) -> Prop | None:

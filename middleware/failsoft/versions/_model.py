@@ -1,6 +1,6 @@
 """What developers declare: versions, what changed in each, and where it is said.
 
-Frozen records only.  `_ops` gives the words that make them (`rename(...)`); `_chain`
+Frozen records only.  `_words` gives the words that make them (`rename(...)`); `_chain`
 checks them against the schemas and compiles the migrations; `_lifecycle` and
 `_negotiate` read the rest.  Dates are text (`2026-11-01`), meant as UTC 00:00.
 """
@@ -372,7 +372,8 @@ class Version:
     def __init__(
         self,
         id: str,
-        *ops: Op,
+        # A class under `@change` is an Op; type checkers take it for the class still.
+        *ops: Op | type,
         deprecated: str = "",
         sunset: str = "",
         link: str = "",

@@ -13,7 +13,14 @@ from typing import Any
 from msgspec import Raw
 
 from failsoft.shapes.findings import Finding
-from failsoft.shapes.rawjson import UNREADABLE, close, open_list, open_object, scalar
+from failsoft.shapes.rawjson import (
+    UNREADABLE,
+    close,
+    open_list,
+    open_object,
+    read,
+    scalar,
+)
 from failsoft.versions._paths import (
     Blocked,
     Filled,
@@ -123,7 +130,8 @@ class Program:
 
     def __call__(self, body: bytes, kind: str = "json") -> Migrated:
         """Migrate a body; kind: json, merge or patch."""
-        if not body.strip():
+        first = body.lstrip()[:1]
+        if not first:
             return Migrated(body)
         trace = Trace(kind == "merge")
         at = 0
@@ -133,6 +141,10 @@ class Program:
             if self._is_up and body.lstrip()[:1] not in _STARTS:
                 raise ValueError  # BOM or UTF-16, which the application may well read
             value: Any = Raw(body)
+            if first not in b"{[":
+                # A scalar, or what only other parsers read, such as a BOM: those
+                # would take a body that nobody migrated.
+                read(value)
             for run in self._runs:
                 value = run(value, trace)
                 at += 1
