@@ -119,6 +119,7 @@ class Runtime:
         """Take a new route table; plans of the controls in force follow at once."""
         self.table = table
         self.planner.install(table)
+        self.versions = self.planner.versions
         self.definitions.files = self._flag_stage.definitions.files
         self.definitions.versions = self.planner.versions
         self.definitions.describe(table)
@@ -168,7 +169,7 @@ class Runtime:
             flags=self._flag_stage.compile(state, acting.disabled),
             kills=len(acting.kills),
             modes=tuple(mode.name for mode in acting.modes),
-            bad=acting.bad,
+            bad=(*acting.bad, *self.planner.bad),
         )
 
     async def learn(self, app: Any, root_path: str = "") -> None:
@@ -178,7 +179,6 @@ class Runtime:
         """
         if not self.planner.has_learnt:
             await asyncio.to_thread(self.planner.learn, app, root_path)
-            self.versions = self.planner.versions
             self.install(self.table)
 
     def learn_later(self, app: Any, root_path: str = "") -> None:

@@ -54,7 +54,6 @@ class Learnt:
             # At once, where a server would not wait: some tests count on the order
             # of two requests that begin together.
             runtime.planner.learn(self.app, "")
-            runtime.versions = runtime.planner.versions
             runtime.install(runtime.table)
             runtime.planner.compile_gates()
         await self.guarded(scope, receive, without_ours(send))
