@@ -129,18 +129,19 @@ class _Maker:
         if depth > _HARD_DEPTH:
             return _Unmet(f"{path or '/'}: the schema has no end")
         try:
-            return _distinct(self._fresh(node, depth, path))
+            made = _distinct(self._fresh(node, depth, path))
+            return self._turned(made, path) if depth else made
         except _Unmet as why:
             return why
 
     def _fresh(self, node: Node, depth: int, path: str) -> list[Any]:
         null = [None] if "null" in node.types else []
         if node.members is not None:
-            return self._turned(list(node.members), path)
+            return [*node.members, *null]
         if null and depth > _DEPTH:
             return null
         if node.branches:
-            return [*self._turned(self._branches(node, depth, path), path), *null]
+            return [*self._branches(node, depth, path), *null]
         out: list[Any] = []
         whys = []
         for kind in sorted(node.types - {"null"}, key=_KINDS.index):
@@ -271,7 +272,7 @@ class _Maker:
         return [usual, *([high] if high is not None else []), *_zero(low, high)]
 
     def boolean(self, node: Node, depth: int, path: str) -> list[Any]:
-        return self._turned([True, False], path)
+        return [True, False]
 
 
 def _is_required(node: Node, name: str) -> bool:

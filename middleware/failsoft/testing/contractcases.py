@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -185,8 +185,7 @@ def down_cases(opened: OpenedApp, seed: int = 0) -> Iterator[ContractCase]:
                 continue
             edits = chains.request_edits(key, version)
             statuses = (edits.statuses if edits else None) or {}
-            for slot, node in head.responses.items():
-                status = _status_of(slot)
+            for status, node in _answers(head.responses):
                 published = shapes.response(statuses.get(status, status))
                 down = chains.down(key, version, status)
                 if published is None or down is None:
@@ -198,11 +197,15 @@ def down_cases(opened: OpenedApp, seed: int = 0) -> Iterator[ContractCase]:
                     yield ContractCase("down-fits", version, where, number, body, run)
 
 
-def _status_of(slot: int) -> int:
-    """Return a status of a slot of RouteShapes: 2 stands for 2XX, 0 for the rest."""
-    if slot >= 100:
-        return slot
-    return slot * 100 if slot else 500
+def _answers(responses: Mapping[int, Node]) -> Iterator[tuple[int, Node]]:
+    """Yield a status for each schema: 2 stands for 2XX, 0 for all others."""
+    exact = {slot: node for slot, node in responses.items() if slot >= 100}
+    yield from exact.items()
+    for slot, node in responses.items():
+        if slot < 100 and not any(node is one for one in exact.values()):
+            status = slot * 100 if slot else 500
+            if status not in exact:
+                yield status, node
 
 
 # --- the contract itself --------------------------------------------------------

@@ -25,7 +25,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from failsoft.errors import MissingExtraError
+from failsoft.errors import Invalid, MissingExtraError
 from failsoft.ops.contractlock import cover, read_lock
 from failsoft.testing.contractapp import open_app
 from failsoft.testing.contractcases import (
@@ -126,17 +126,24 @@ def bodies(
 ) -> Any:
     """Return a hypothesis strategy of JSON bodies of a route in a version.
 
-    route: `METHOD /template` as in the version's document.  Needs
-    hypothesis-jsonschema.  Raises Invalid for a route without such a body.
+    route: `METHOD /template` as in the version's document.  version: "" for the
+    newest.  section: request, or response of a status.  Needs hypothesis.
+    Raises Invalid for a route without such a body.
     """
     try:
-        from hypothesis_jsonschema import from_schema
+        from failsoft.testing.strategies import fitting
     except ImportError:
-        package = "hypothesis-jsonschema"
-        raise MissingExtraError("contracts.bodies", package, "dev") from None
-    from failsoft.testing.strategies import body_schema
-
-    return from_schema(body_schema(openapi(app, version), route, section, status))
+        raise MissingExtraError("contracts.bodies", "Hypothesis", "dev") from None
+    opened = open_app(app)
+    newest = opened.contract.head if opened.contract else ""
+    shapes = opened.old_models(version or newest).routes.get(route)
+    node = None
+    if shapes is not None:
+        node = shapes.request if section == "request" else shapes.response(status)
+    if node is None:
+        text = f"{route!r} has no JSON {section} in this version's document"
+        raise Invalid("route", text)
+    return fitting(node)
 
 
 def schemathesis(app: Any, version: str = "", **options: Any) -> Any:

@@ -1,50 +1,134 @@
-"""JSON Schemas of bodies, complete in themselves, for generators."""
+"""Hypothesis strategies of what fits a schema graph.
+
+hypothesis-jsonschema 0.23.1, the last one, fails on objects with Hypothesis 6.170
+(`'many' object has no attribute 'more'`); a graph needs less than JSON Schema does.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from typing import Any
 
-from failsoft.errors import Invalid
-from failsoft.shapes.documents import Reader, operations_of
+from hypothesis import strategies as st
 
-__all__ = ["body_schema"]
+from failsoft.shapes.graph import Node
+from failsoft.shapes.sample import samples
+
+__all__ = ["fitting"]
+
+Strategy = st.SearchStrategy[Any]
+
+_MOST_ITEMS = 5
+# JSON that every parser reads alike; surrogates and nul are tested elsewhere.
+_TEXT = st.characters(exclude_categories=["Cs", "Cc"])
 
 
-def body_schema(
-    document: Mapping[str, Any], route: str, section: str, status: int
-) -> dict[str, Any]:
-    """Return the schema of a route's JSON body, its components included.
+def fitting(node: Node) -> Strategy:
+    """Return a strategy of JSON values that fit a schema; recursion is followed."""
+    return _Made().of(node)
 
-    section: request, or response of a status.  Invalid for a route without one.
-    """
-    reader = Reader(document)
-    operation = next((o for o in operations_of(document) if o.key == route), None)
-    if operation is None:
-        raise Invalid("route", f"{route!r} is not in the document of this version")
-    if section == "request":
-        holder = reader.request(operation)
+
+class _Made:
+    """One strategy per node, so that cycles of schemas are cycles of strategies."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, Strategy] = {}
+
+    def of(self, node: Node) -> Strategy:
+        if id(node) not in self._known:
+            self._known[id(node)] = st.deferred(lambda: self._fresh(node))
+        return self._known[id(node)]
+
+    def _fresh(self, node: Node) -> Strategy:
+        null = [st.none()] if "null" in node.types else []
+        if node.members is not None:
+            return st.one_of(st.sampled_from(node.members), *null)
+        if node.branches:
+            return st.one_of(
+                *map(self._tagged, [node] * len(node.branches), node.branches), *null
+            )
+        each = [self._kind(kind, node) for kind in sorted(node.types - {"null"})]
+        if not each and not null:
+            return st.one_of(st.none(), st.booleans(), st.text(_TEXT, max_size=9))
+        return st.one_of(*each, *null)
+
+    def _tagged(self, union: Node, branch: Node) -> Strategy:
+        made = self.of(branch)
+        if union.tag is None:
+            return made
+        name, by_value = union.tag
+        values = [value for value, one in by_value.items() if one is branch]
+        if not values:
+            return made
+        return made.map(lambda value: {**value, name: values[0]})
+
+    def _kind(self, kind: str, node: Node) -> Strategy:
+        if kind == "object":
+            return self._object(node)
+        if kind == "array":
+            return self._array(node)
+        if kind == "boolean":
+            return st.booleans()
+        return _text(node) if kind == "string" else _number(node, kind)
+
+    def _object(self, node: Node) -> Strategy:
+        needed: dict[str, Strategy] = {}
+        optional: dict[str, Strategy] = {}
+        for name, prop in node.properties.items():
+            (needed if prop.required else optional)[name] = self.of(prop.node)
+        made = st.fixed_dictionaries(needed, optional=optional)
+        if node.properties or node.extra is None:
+            return made
+        values = self.of(node.extra) if isinstance(node.extra, Node) else st.booleans()
+        names = st.text(_TEXT, min_size=1, max_size=9)
+        low = int(node.schema.get("minProperties", 0))
+        return st.dictionaries(names, values, min_size=low, max_size=low + _MOST_ITEMS)
+
+    def _array(self, node: Node) -> Strategy:
+        low = int(node.schema.get("minItems", 0))
+        high = int(node.schema.get("maxItems", low + _MOST_ITEMS))
+        if node.items is None:
+            return st.sampled_from(samples(node).values or ([],))
+        unique = repr if node.schema.get("uniqueItems") else None
+        high = min(high, low + _MOST_ITEMS)
+        return st.lists(
+            self.of(node.items), min_size=low, max_size=high, unique_by=unique
+        )
+
+
+def _text(node: Node) -> Strategy:
+    schema = node.schema
+    if "pattern" in schema:
+        low, high = int(schema.get("minLength", 0)), schema.get("maxLength", math.inf)
+        matching = st.from_regex(str(schema["pattern"]))
+        return matching.filter(lambda text: low <= len(text) <= high)
+    if node.format:
+        known = {
+            "date": st.dates().map(str),
+            "uuid": st.uuids().map(str),
+            "date-time": st.datetimes().map(lambda at: f"{at.isoformat()}Z"),
+        }
+        return known.get(node.format) or st.sampled_from(samples(node).values)
+    low = int(schema.get("minLength", 0))
+    high = schema.get("maxLength", low + 20)
+    return st.text(_TEXT, min_size=low, max_size=min(high, low + 1000))
+
+
+def _number(node: Node, kind: str) -> Strategy:
+    schema = node.schema
+    low, high = schema.get("minimum"), schema.get("maximum")
+    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
+    low = above if isinstance(above, int | float) and above is not True else low
+    high = below if isinstance(below, int | float) and below is not True else high
+    if "multipleOf" in schema:
+        return st.sampled_from(samples(node).values)
+    if kind == "integer":
+        made: Strategy = st.integers(
+            math.ceil(low) if low is not None else None,
+            math.floor(high) if high is not None else None,
+        )
     else:
-        responses = reader.responses(operation)
-        keys = (str(status), f"{status // 100}XX", "default")
-        holder = next((responses[k] for k in keys if k in responses), {})
-    for kind, media in (holder.get("content") or {}).items():
-        if "json" in kind and "schema" in media:
-            components = {"components": document.get("components") or {}}
-            return {
-                **_without_nullable(media["schema"]),
-                **_without_nullable(components),
-            }
-    raise Invalid("route", f"{route!r} has no JSON {section} in this version")
-
-
-def _without_nullable(schema: Any) -> Any:
-    """Say OpenAPI 3.0's `nullable` as JSON Schema does."""
-    if isinstance(schema, list):
-        return [_without_nullable(one) for one in schema]
-    if not isinstance(schema, Mapping):
-        return schema
-    made = {key: _without_nullable(one) for key, one in schema.items()}
-    if made.pop("nullable", None) is True:
-        return {"anyOf": [made, {"type": "null"}]}
-    return made
+        made = st.floats(low, high, allow_nan=False, allow_infinity=False)
+    # Booleans say in OpenAPI 3.0 that the bound itself does not count.
+    ends = [e for e, out in ((low, above), (high, below)) if out not in (None, False)]
+    return made.filter(lambda number: number not in ends)
