@@ -44,7 +44,9 @@ class AnswerWork:
     def dress(self, plan: Plan) -> None:
         """Add to one plan what its answers need."""
         if plan.answer is None:
-            plan.answer = BodyPlan(look=self._look, statuses=self._concerns)
+            # Asked at each start of an answer, so it is no method where none is needed.
+            statuses = self._concerns if self._shapes.responses else _is_refusal
+            plan.answer = BodyPlan(look=self._look, statuses=statuses)
         elif plan.answer.look is None:
             # Older versions: what goes on is not in the head's terms, but a 422 is
             # told by its types all the same.
@@ -86,6 +88,10 @@ class AnswerWork:
         if not self._is_off(exchange) and limits.may_walk(self._walks):
             walked = walk(held.node, body)
             self._desk.report(exchange, walked.findings, "response")
+
+
+def _is_refusal(status: int) -> bool:
+    return status == _UNPROCESSABLE
 
 
 def _told_errors() -> Any:
