@@ -27,23 +27,15 @@ from failsoft.versions._model import (
     UnionBy,
     Version,
 )
+from failsoft.versions._negotiate import read_id
 from failsoft.versions._targets import nearest
 from failsoft.versions._values import RETYPES
+from failsoft.versions._windows import compile_windows
 
 __all__ = ["check_contract", "check_op"]
 
 # Short name of several schemas -> their qualified names.
 Ambiguous = Mapping[str, tuple[str, ...]]
-
-_IDS = {
-    "date": re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(\.[A-Za-z0-9_-]+)?"),
-    "number": re.compile(r"v?[0-9]{1,9}(\.[0-9]{1,9})?"),
-}
-_WINDOW = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2})?)?Z?/"
-    r"P(?=.)([0-9]+D)?(T(?=.)([0-9]+H)?([0-9]+M)?([0-9]+S)?)?"
-)
-_SPAN = re.compile(r"P(?=.)([0-9]+W)?([0-9]+D)?(T(?=.)([0-9]+H)?([0-9]+M)?)?")
 
 
 def check_contract(contract: Contract, routes: Collection[str]) -> list[str]:
@@ -86,10 +78,8 @@ def _ids(contract: Contract) -> Iterator[str]:
     ids = [version.id for version in contract.versions]
     if not ids:
         yield "contract: it has no versions; declare at least one"
-    pattern = _IDS[contract.scheme]
     for name in ids:
-        is_bad_date = contract.scheme == "date" and not is_date(name[:10])
-        if not pattern.fullmatch(name) or is_bad_date or len(name) > 64:
+        if read_id(contract.scheme, name) is None:
             example = "2026-02-01" if contract.scheme == "date" else "2.1"
             yield (
                 f"version {name}: is no {contract.scheme}; write it like {example}, "
@@ -158,17 +148,14 @@ def _dates(op: Op) -> Iterator[str]:
 def _brownout(op: Brownout) -> Iterator[str]:
     if not op.windows:
         yield "it has no window; write one like 2026-10-01T14:00Z/PT2H"
-    for window in op.windows:
-        if not _WINDOW.fullmatch(window) or not is_date(window[:10]):
-            yield f"window {window!r}: write it like 2026-10-01T14:00Z/PT2H"
-    if op.every and not _SPAN.fullmatch(op.every):
-        yield f"every {op.every!r}: write it like P7D"
+    try:
+        compile_windows(op.windows, op.every, op.times)
+    except ValueError as error:
+        yield f"window: {error}"
     if not 0 < op.percent <= 100:
         yield f"percent {op.percent:g} is not within 0 to 100; choose one that is"
     if op.status not in (503, 410, 429):
         yield f"status {op.status}: choose 503, 410 or 429"
-    if op.times < 1:
-        yield f"times {op.times}: write 1 or more"
 
 
 def _routes(op: Op, routes: Collection[str]) -> Iterator[str]:

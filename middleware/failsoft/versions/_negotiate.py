@@ -28,7 +28,7 @@ _LENGTH = 64
 _DAY_S = 86_400
 ALWAYS = float("-inf")
 
-_DATED = re.compile(r"(\d{4}-\d{2}-\d{2})(?:\.([A-Za-z0-9_-]{1,40}))?", re.ASCII)
+_DATED = re.compile(r"(\d{4}-\d{2}-\d{2})(?:\.([A-Za-z0-9_-]{1,53}))?", re.ASCII)
 _NUMBERED = re.compile(r"v?(\d{1,9})(?:\.(\d{1,9}))?", re.ASCII)
 # After every name that one date may have: a bare date means the last of that day.
 _LAST = "\x7f"
@@ -172,7 +172,7 @@ class Negotiation:
         raw = [(name, v) for name, v in scope["headers"] if name in labels]
         if len(raw) == 1 and in_path is None and not self._params and not self._queries:
             choice = self.ids.find(raw[0][1].decode("latin-1"))
-            if not choice.slug and choice.since_s == ALWAYS:
+            if not choice.slug and self._holds(choice, now_s):
                 return choice
         elif not raw and not self._queries:
             return in_path
@@ -180,6 +180,11 @@ class Negotiation:
         if not asked:
             return in_path
         return self._agreed(asked, in_path, now_s)
+
+    @staticmethod
+    def _holds(choice: Choice, now_s: Now) -> bool:
+        """Whether what a value means is known already."""
+        return choice.since_s == ALWAYS or choice.since_s <= now_s()
 
     def _agreed(
         self, asked: list[tuple[str, str]], in_path: Choice | None, now_s: Now
@@ -189,7 +194,7 @@ class Negotiation:
             choice = self.ids.find(text)
             if choice.slug:
                 return replace(choice, sources=(source,))
-            if choice.since_s > ALWAYS and choice.since_s > now_s():
+            if not self._holds(choice, now_s):
                 slug, text = "version-unknown", choice.requested
                 return Choice(slug=slug, requested=text, sources=(source,))
             found.append((source, choice))

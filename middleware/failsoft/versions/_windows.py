@@ -39,7 +39,9 @@ def date_s(text: str) -> int:
 def _instant_s(text: str) -> int:
     found = _INSTANT.fullmatch(text)
     if found is None:
-        raise ValueError(f"{text!r} is no instant; write it like 2026-10-01T14:00Z")
+        raise ValueError(
+            f"{text!r} is no instant; write it like 2026-10-01T14:00Z/PT2H"
+        )
     hour, minute, second = (int(part or 0) for part in found.groups()[3:])
     if hour > 23 or minute > 59 or second > 59:
         raise ValueError(f"{text!r} is no time of a day")
@@ -91,7 +93,9 @@ def _check_repeats(count: int, every: str, times: int) -> None:
 def _window(text: str) -> tuple[int, int]:
     start, slash, end = text.partition("/")
     if not slash:
-        raise ValueError(f"{text!r} has no length; write 2026-10-01T14:00Z/PT2H")
+        raise ValueError(
+            f"{text!r} has no length; write it like 2026-10-01T14:00Z/PT2H"
+        )
     start_s = _instant_s(start)
     end_s = start_s + span_s(end) if end.startswith("P") else _instant_s(end)
     if end_s <= start_s:
