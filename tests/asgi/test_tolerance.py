@@ -21,6 +21,7 @@ from failsoft.clock import utc_date
 from failsoft.controls.records import ToleranceDoc
 from failsoft.errors import DefinitionError
 from failsoft.store.drift import DriftRow
+from failsoft.versions import Contract, Header, Version, rename
 
 Guard = Callable[..., Awaitable[Failsoft]]
 
@@ -100,7 +101,7 @@ def shop() -> FastAPI:
     return app
 
 
-def body_of(qty: str = "1", **more: Any) -> bytes:
+def body_of(qty: str = "1", **more: object) -> bytes:
     doc = {"customer": "ann", "items": [{"sku": "a", "qty": "@"}], **more}
     return json.dumps(doc).replace('"@"', qty).encode()
 
@@ -297,7 +298,7 @@ async def test_a_control_may_set_the_handling(open_shop: Open) -> None:
 async def test_warn_names_what_differs_in_a_header(open_shop: Open) -> None:
     guarded = await open_shop(tolerance={"handling": "warn"})
 
-    answer = await send(guarded, body_of(**{"cölour\r\nX: 1": 1}))
+    answer = await send(guarded, body_of("1", **{"cölour\r\nX: 1": 1}))
 
     assert answer.status == 200
     assert answer.headers["failsoft-notice"] == 'unknown;path="/c_lour__X__1"'
@@ -390,3 +391,27 @@ async def test_a_tolerance_that_can_never_work_stops_the_start(guard: Guard) -> 
     said = "\n".join(refused.value.findings)
     assert "'/itmes/*/qty' is not in the schema" in said
     assert "'POST /x' covers none" in said
+
+
+async def test_bodies_of_older_versions_are_repaired_as_the_heads(guard: Guard) -> None:
+    contract = Contract(
+        versions=[
+            Version("2025-01-01"),
+            Version("2026-01-01", rename("Order.mail", to="customer")),
+        ],
+        read=[Header("X-API-Version")],
+    )
+    guarded = await guard(shop(), contract=contract, tolerance=qty())
+    await guarded.runtime.learn(guarded.app)
+    guarded.runtime.planner.compile_gates()
+    old = {"x-api-version": "2025-01-01"}
+
+    answer = await send(guarded, body_of('"3"').replace(b"customer", b"mail"), **old)
+    refused = await send(guarded, body_of('"x"').replace(b"customer", b"mail"), **old)
+
+    found = await rows(guarded)
+    assert (answer.status, answer.json) == (200, {"qty": 3})
+    assert refused.status == 422
+    assert found["/items/*/qty", "type"].entry.version == "2025-01-01"
+    assert found["/items/*/qty", "type"].count == 1  # not by both stages
+    assert guarded.runtime.own_errors == 0
