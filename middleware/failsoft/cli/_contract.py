@@ -80,7 +80,7 @@ def _check(values: argparse.Namespace) -> int:
     opened = _open(values.app)
     faults = _faults(opened)
     opaque = _opaque(opened)
-    found = _against(opened, Path(values.lock)) if not faults else None
+    found = _against(opened, Path(values.lock))
     lines = found.lines() if found is not None else []
     ok = not faults and (found is None or found.is_covered)
     if values.json:
@@ -103,7 +103,7 @@ def _check(values: argparse.Namespace) -> int:
         print(f"fault: {safe(fault, 400)}")
     for name, why in opaque.items():
         print(f"opaque: {safe(name)} ({safe(why, 200)}): its own code decides")
-    if found is None and not faults:
+    if found is None:
         print(
             f"no lock file {safe(values.lock)}; write it with `failsoft contract lock`"
         )
