@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -21,7 +23,7 @@ from failsoft.cli import run
 from failsoft.outbound._transport import open_transport
 from failsoft.settings import DependencySettings
 from failsoft.testing import RedisServer
-from load.servers import eventually
+from load.servers import clean_environ, eventually
 from unit.outbound.seen import Seen, document
 
 pytestmark = pytest.mark.anyio
@@ -244,6 +246,22 @@ def test_models_are_a_contract_and_the_runtime_keeps_the_record_without_values(
 
 
 KEYS = ("fs:{third}:obs:1:drift:d", "fs:{third}:obs:1:peer:notes")
+
+
+def test_a_forked_child_watches_though_its_parent_was_loading(
+    contract: str, tmp_path: Path
+) -> None:
+    program = Path(__file__).parent / "forked_tap.py"
+    tests = str(Path(__file__).parents[1])
+
+    done = subprocess.run(
+        [sys.executable, str(program), str(tmp_path)],
+        env=clean_environ() | {"PYTHONPATH": tests},
+        capture_output=True,
+        timeout=20,
+    )
+
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.parametrize(

@@ -166,6 +166,10 @@ class Tap:
         self._declared, self._names_enums = declared, declared.enum_values
         return declared
 
+    def forget(self) -> None:
+        """Begin anew: in a forked child, where a load may have been cut short."""
+        self._declared = self._contract = None
+
     def failed(self, error: BaseException) -> None:
         """Count a fault of ours; the call goes on."""
         with suppress(Exception):  # finding them may be the fault

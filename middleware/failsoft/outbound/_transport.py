@@ -16,6 +16,7 @@ from functools import cache, partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from weakref import WeakSet
 
 from failsoft.errors import DefinitionError
 from failsoft.outbound._contract import Contract
@@ -40,6 +41,7 @@ class DependencyTransport:
     def __init__(self, tap: Tap, inner: Any = None) -> None:
         self._tap = tap
         self._inner = inner
+        _TAPS.add(tap)
 
     def handle_request(self, request: Any) -> Any:
         """Send a request; the answer is that of the inner transport."""
@@ -80,8 +82,10 @@ class DependencyTransport:
             copy.add(response.content)
             copy.end(is_inflated=True)
             return
-        streams = _streams(_module_of(request))
-        response.stream = streams[is_async](response.stream, copy)
+        module = _module_of(request)
+        kind = module.AsyncByteStream if is_async else module.SyncByteStream
+        if isinstance(response.stream, kind):  # else the client will refuse it
+            response.stream = _streams(module)[is_async](response.stream, copy)
 
     def __enter__(self) -> DependencyTransport:
         if self._inner is not None:
@@ -198,8 +202,18 @@ class _Worker:
 
 
 _WORKER = _Worker()
+_TAPS: WeakSet[Tap] = WeakSet()
+
+
+def _after_fork() -> None:
+    # The parent's thread is not here; what it was amid is left half done.
+    _WORKER.reset()
+    for tap in list(_TAPS):
+        tap.forget()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_WORKER.reset)  # its thread is not there
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def open_transport(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +29,7 @@ CHARGE = {
 
 def document(**operations: Any) -> dict[str, Any]:
     """Return a document with GET /charges/{id}, and whatever else is given."""
-    answer = {"content": {"application/json": {"schema": CHARGE}}}
+    answer = {"content": {"application/json": {"schema": deepcopy(CHARGE)}}}
     get = {"responses": {"200": answer, "404": {}, "5XX": {}}}
     return {"openapi": "3.0.3", "paths": {"/charges/{id}": {"get": get}, **operations}}
 
