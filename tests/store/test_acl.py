@@ -14,6 +14,7 @@ from failsoft.store.drift import Counted, DriftEntry, id_of
 from failsoft.store.protocols import Call, Change, TickBatch
 from failsoft.store.redis.acl import ROLES, Role, acl_line, acl_rules
 from failsoft.store.redis.store import RedisStore
+from failsoft.store.usage import Called
 from failsoft.testing import RedisServer
 
 Login = Callable[[Role], Awaitable[RedisStore]]
@@ -225,3 +226,27 @@ async def test_a_node_counts_drift_and_a_viewer_reads_it(login: Login) -> None:
     found = await (await login("viewer")).drift()
     assert [(row.entry, row.count) for row in found.rows] == [(entry, 2)]
     assert found.tallies == {"skipped:size": 1}
+
+
+async def test_a_viewer_sees_versions_and_drift_and_may_set_no_pin(
+    login: Login,
+) -> None:
+    node, operator, viewer = [
+        await login(role) for role in ("app", "operator", "viewer")
+    ]
+    await node.usage_add({Called("1", "GET /x", "web"): 3})
+    await node.peer_notes_add({"pay|*": b"note"})
+    pin = Change("pin", "web", "put", json=b'{"who":"a","why":"b","version":"1"}')
+    call = Call("pin", "ana", "a test", (pin,))
+
+    for store in (node, viewer):
+        with pytest.raises(StoreRefused, match="lacks the right"):
+            await store.apply(call)
+    with pytest.raises(StoreRefused, match="lacks the right"):
+        await viewer.usage_add({Called("1", "GET /x", "web"): 3})
+    await operator.apply(call)
+
+    (counts,) = (await viewer.usage(1)).values()
+    assert counts == {Called("1", "GET /x", "web"): 3}
+    assert await viewer.peer_notes() == {"pay|*": b"note"}
+    assert ("pin", "web") in await viewer.small_kinds()

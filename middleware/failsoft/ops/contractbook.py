@@ -31,8 +31,14 @@ class ContractBook:
         self._drift: DriftView | None = None
 
     def take(self, ledgers: Ledgers) -> None:
-        """Take a read of the wanted sections."""
-        self._ledgers = ledgers
+        """Take a read of the wanted sections; what is not wanted stays as it was."""
+        last = self._ledgers or ledgers
+        self._ledgers = Ledgers(
+            ledgers.now_ms,
+            last.usage if ledgers.usage is None else ledgers.usage,
+            last.drift if ledgers.drift is None else ledgers.drift,
+            last.notes if ledgers.notes is None else ledgers.notes,
+        )
         if ledgers.usage is not None:
             self.usage.take(ledgers.usage, ledgers.now_ms)
 
@@ -42,7 +48,7 @@ class ContractBook:
         definitions: Definitions,
         now_ms: int,
     ) -> tuple[VersionsView | None, DriftView | None]:
-        """Return both pictures, None for what is not wanted."""
+        """Return both pictures, None for what was never read."""
         read = self._ledgers
         if read is None:
             return None, None

@@ -178,8 +178,9 @@ class DriftRow(msgspec.Struct, frozen=True):
     """One difference between bodies and their schema, newest first.  Types only.
 
     direction: request or response; dependency: "" for our own API.  n: times seen
-    in 30 days, today: of this day.  acked_until_ms: 0 = nobody acked
-    it; -1 = acked without end.  tolerance: name of the active one that covers it.
+    in 30 days, today: of this day.  severity: of a new entry, warning or info.
+    acked_until_ms: 0 = nobody acked it; -1 = acked without end.  tolerance: name of
+    the active one that covers it.
     suggests: repair kind that would meet it, "" for none.
     """
 
@@ -201,6 +202,7 @@ class DriftRow(msgspec.Struct, frozen=True):
     acked_by: str = ""
     tolerance: str = ""
     suggests: str = ""
+    severity: str = "info"
 
 
 class PeerRow(msgspec.Struct, frozen=True):

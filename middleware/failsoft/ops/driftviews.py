@@ -12,7 +12,7 @@ from failsoft.controls.targets import covers
 from failsoft.ops.contractrows import DriftRow, DriftView, PeerRow, ToleranceRow
 from failsoft.ops.versionviews import date_ms, decoded
 from failsoft.ops.views import ControlRow
-from failsoft.store.drift import OVERFLOW, DriftRead
+from failsoft.store.drift import OVERFLOW, DriftRead, severity_of
 from failsoft.store.drift import DriftRow as Counted
 from failsoft.telemetry import Definitions, ToleranceDef
 
@@ -185,4 +185,5 @@ def _row(counted: Counted, ack: ControlRow | None, today: str) -> DriftRow:
         acked_until_ms=(ack.until_ms or NO_END) if ack else 0,
         acked_by=ack.by if ack else "",
         suggests=repair_for(entry.kind, entry.expected, entry.got),
+        severity=severity_of(entry.kind),
     )

@@ -47,7 +47,8 @@ class Operator(Protocol):
     def want(self, sections: Iterable[Section]) -> None:
         """Read `versions` or `drift` too, at once and each 5 s; nothing else then.
 
-        `FleetView.versions` and `.drift` are None until they were read.
+        `FleetView.versions` and `.drift` are None until they were read, and stay as
+        read last when they are not wanted any more; their `read_ms` tells.
         """
         ...
 

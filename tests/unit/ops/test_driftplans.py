@@ -9,7 +9,8 @@ from failsoft.controls.records import DriftAckDoc, ToleranceDoc
 from failsoft.errors import Invalid, TargetGone
 from failsoft.ops.command import NEVER, Command, DriftAck, ToleranceAdd, ToleranceEnd
 from failsoft.ops.contractrows import DriftRow
-from failsoft.ops.driftplans import suggested
+from failsoft.ops.driftplans import suggested, suggestions
+from failsoft.ops.driftreport import ReportRow, is_breaking, markdown, report_rows
 from failsoft.ops.driftviews import repair_for
 from failsoft.ops.plans import plan_of
 from failsoft.ops.preview import preview
@@ -214,3 +215,50 @@ def test_a_difference_names_the_repair_that_meets_it(
 ) -> None:
     assert repair_for(*found) == repair
     assert repair in ("", *FIELD_OF)
+
+
+def test_what_third_parties_announced_stands_beside_the_drift() -> None:
+    view, _ = look()
+
+    assert view.drift is not None
+    (peer,) = view.drift.peers
+    assert (peer.dependency, peer.operation) == ("payments", "POST /charge")
+    assert (peer.deprecated, peer.sunset, peer.days_left) == (
+        "2026-09-01",
+        "2026-11-01",
+        40,
+    )
+    assert peer.successor == "https://docs.payments.example/v2"
+
+
+def test_a_report_joins_consumers_and_says_what_oasdiff_says() -> None:
+    view, _ = look()
+    assert view.drift is not None
+
+    rows = report_rows(view.drift)
+
+    found = {(row.operation, row.path): (row.level, row.id) for row in rows}
+    assert found == {
+        ("POST /charge", "/amount"): ("error", "response-property-type-changed"),
+        ("POST /cart", "/items/*/qty"): ("error", "request-property-type-changed"),
+        ("POST /charge", ""): ("error", "api-removed-before-sunset"),
+        ("POST /checkout", "/coupon"): ("info", "new-optional-request-property"),
+        ("POST /reviews", "/rating"): ("info", "request-property-became-optional"),
+    }
+    assert [is_breaking(row) for row in rows] == [True, True, True, False, False]
+
+
+def test_a_hostile_name_harms_no_table_of_markdown() -> None:
+    row = ReportRow("x", "/a|b", "GET /\x1b[2J", "request", "info", 1, 0, 0, 0)
+
+    text = markdown([row])
+
+    assert "/a\\|b" in text
+    assert "\x1b" not in text
+
+
+def test_only_what_helps_is_suggested() -> None:
+    view, _ = look()
+    assert view.drift is not None
+
+    assert [row.path for row, _ in suggestions(view.drift)] == ["/rating"]

@@ -8,9 +8,10 @@ import msgspec
 
 from failsoft.clock import utc_date
 from failsoft.ops.sources.ledgers import Ledgers, Section
+from failsoft.outbound._announced import PeerNote, note_id
 from failsoft.store.drift import DriftEntry, DriftRead, DriftRow, id_of
 from failsoft.store.usage import Called
-from failsoft.telemetry import BrownoutDef, ToleranceDef, VersionDef
+from failsoft.telemetry import BrownoutDef, ToleranceDef, VersionDef, encode
 
 __all__ = ["CONTRACT", "fake_ledgers"]
 
@@ -129,6 +130,20 @@ _DRIFT = (  # entry, of past days, per second
         0,
     ),
 )
+_NOTE = (
+    note_id("payments", "POST /charge"),
+    PeerNote(
+        dependency="payments",
+        operation="POST /charge",
+        is_deprecated=True,
+        deprecated_at=1_788_220_800,
+        sunset_at=1_793_491_200,
+        links=(("successor-version", "https://docs.payments.example/v2"),),
+        version="v1",
+        first_ms=1_789_000_000_000,
+        last_ms=1_790_000_000_000,
+    ),
+)
 
 
 def fake_ledgers(
@@ -142,7 +157,7 @@ def fake_ledgers(
     if "versions" in wanted:
         usage = _usage(now_ms, seconds)
     if "drift" in wanted:
-        drift, notes = _drift(now_ms, start_ms, seconds), dict[str, bytes]()
+        drift, notes = _drift(now_ms, start_ms, seconds), {_NOTE[0]: encode(_NOTE[1])}
     return Ledgers(now_ms, usage, drift, notes)
 
 
