@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Iterable
@@ -10,10 +11,12 @@ from typing import Any
 
 import pytest
 
+from failsoft.errors import StoreUnavailable
 from failsoft.outbound._announced import Said, read_note
 from failsoft.outbound._flush import PeerReporter
 from failsoft.settings import ContractSettings, Settings
 from failsoft.shapes.findings import Finding
+from failsoft.shapes.graph import Schemas
 from failsoft.store.memory import MemoryStore
 from failsoft.tolerance._enums import EnumNames
 
@@ -167,3 +170,40 @@ def test_findings_are_counted_as_answers_of_the_dependency() -> None:
     node.peers.found("stripe", "GET /a", [finding])
 
     assert node.ledger.added == [("GET /a", "response", "stripe", (finding,))]
+
+
+def test_members_of_enums_are_named_by_operation_and_bounded() -> None:
+    node = Node([0.0])
+    schema = Schemas({}).node({"properties": {"state": {"enum": ["paid"]}}})
+    finding = Finding("/state", "enum", "string", "str")
+
+    found = [
+        node.peers.with_members(
+            ("x", f"GET /{at}"), schema, b'{"state": "due"}', (finding,)
+        )
+        for at in range(501)
+    ]
+
+    assert found[0] == (replace(finding, got="str=due"),)
+    assert found[500] == (finding,)
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+async def test_a_node_that_stops_writes_its_last_notes(is_away: bool) -> None:
+    class Store(MemoryStore):
+        async def peer_notes(self, ids: Any = ()) -> Any:
+            if is_away:
+                raise StoreUnavailable("away")
+            return await super().peer_notes(ids)
+
+    node, store = Node([0.0]), Store("test")
+    node.peers.note(*PLACE, ENDS)
+    running = asyncio.ensure_future(node.peers.run(store))
+    await asyncio.sleep(0)
+
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+
+    held = await MemoryStore.peer_notes(store)
+    assert (len(held), node.faults) == (0 if is_away else 1, [])
