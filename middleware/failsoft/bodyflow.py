@@ -394,18 +394,16 @@ async def serve(
 
     A refusal found in a body is answered here, and is then in `exchange.rejection`.
     """
-    plan = exchange.plan
+    plan, scope = exchange.plan, exchange.scope
+    headers = scope.get("headers", ())
     if plan.answer is not None and plan.answer.changes:
-        scope = exchange.scope
-        scope["headers"] = [h for h in scope["headers"] if h[0] not in _NOT_ASKED]
-    elif not isinstance(exchange.scope["headers"], list):
-        exchange.scope["headers"] = list(exchange.scope["headers"])
+        scope["headers"] = [pair for pair in headers if pair[0] not in _NOT_ASKED]
+    elif not isinstance(headers, list):
+        scope["headers"] = list(headers)
     incoming = _Incoming(exchange, receive, bodies) if plan.body is not None else None
     outgoing = _Outgoing(exchange, send, bodies)
     try:
-        await app(
-            exchange.scope, incoming.receive if incoming else receive, outgoing.send
-        )
+        await app(scope, incoming.receive if incoming else receive, outgoing.send)
     except Exception as error:
         if not exchange.rejection:
             raise

@@ -429,6 +429,72 @@ async def test_long_bodies_are_worked_on_in_a_thread(guard: Any) -> None:
     assert threads == [True, False]
 
 
+async def test_a_refused_body_stays_refused(guard: Any) -> None:
+    refusals: list[str] = []
+
+    async def stubborn(scope: Any, receive: Any, send: Any) -> None:
+        for _ in range(2):
+            try:
+                await receive()
+            except HTTPException as refusal:
+                refusals.append(refusal.detail)
+
+    guarded = dress(await guard(stubborn), body=BodyPlan(changes=(refuse,)))
+
+    answer = await send_to(guarded, *parts(b"[]"))
+
+    assert (answer.status, refusals) == (422, ["no", "no"])
+
+
+async def test_a_refusal_after_the_answer_began_ends_the_exchange(guard: Any) -> None:
+    async def duplex(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await receive()
+
+    guarded = dress(await guard(duplex), body=BodyPlan(changes=(refuse,)))
+
+    answer = await send_to(guarded, *parts(b"[]"))
+
+    assert answer.status == 200
+    assert isinstance(answer.raised, HTTPException)
+
+
+async def test_a_look_gives_up_over_the_cap_and_the_body_goes_on(guard: Any) -> None:
+    for chunks in ([b"a" * 600, b"b" * 600, b"c"], [b"a" * 1025], [b"a" * 600] * 2):
+        seen, echo = Seen(), Echo()
+        limits = {"body_max": "1KiB"}
+        guarded = dress(await guard(echo, contracts=limits), body=BodyPlan(look=seen))
+
+        await send_to(guarded, *parts(*chunks))
+
+        assert (echo.received, seen.bodies) == (parts(*chunks), [])
+        assert guarded.runtime.ledger.take(1).tallies == {"skipped:size": 1}
+
+
+async def test_empty_bodies_and_headers_of_any_kind_are_no_work(guard: Any) -> None:
+    echo = Echo()
+    guarded = dress(await guard(echo), body=BodyPlan(changes=(fail,)))
+    scope = http_scope("POST", "/x", headers=(JSON,))
+
+    await drive(guarded, scope, parts(b""))
+
+    assert (echo.received, guarded.runtime.own_errors) == (parts(b""), 0)
+
+
+async def test_a_client_that_leaves_before_its_body_is_just_gone(guard: Any) -> None:
+    gone = {"type": "http.disconnect"}
+
+    async def handler(scope: Any, receive: Any, send: Any) -> None:
+        assert await receive() == gone
+        raise ValueError("seen")
+
+    guarded = dress(await guard(handler), body=CHANGE)
+
+    answer = await send_to(guarded, gone)
+
+    assert isinstance(answer.raised, ValueError)
+
+
 # --- answers ----------------------------------------------------------------
 
 
@@ -641,6 +707,73 @@ async def test_a_long_answer_is_refused_where_it_must_change_else_it_passes(
 
     assert (refused.status, passed.status) == (500, 200)
     assert passed.body == watched.body == b"a" * 600 + b"b" * 600 + b"c"
+
+
+@pytest.mark.parametrize(
+    ("header", "word"),
+    [
+        ((b"content-encoding", b"br"), "encoding"),
+        ((b"content-length", b"99999999"), "size"),
+    ],
+)
+@pytest.mark.parametrize("plan", [BodyPlan(look=Seen()), CHANGE])
+async def test_an_answer_that_cannot_be_read_passes_unless_it_must_change(
+    guard: Any, plan: BodyPlan, header: Any, word: str
+) -> None:
+    app = answering(*body_of(b'"a"'), headers=[JSON, header])
+    guarded = dress(await guard(app), answer=plan)
+
+    answer = await send_to(guarded, *parts(b""))
+
+    assert answer.body == b'"a"'
+    assert guarded.runtime.ledger.take(1).tallies == {f"skipped:{word}": 1}
+
+
+async def test_an_answer_whose_length_is_told_and_too_long_is_refused_at_once(
+    guard: Any,
+) -> None:
+    app = answering(headers=[JSON, (b"content-length", b"99999999")])
+
+    answer = await asked(guard, app, MUST)
+
+    assert answer.status == 500
+
+
+async def test_unknown_messages_pass_between_the_parts_of_an_answer(
+    guard: Any,
+) -> None:
+    push = {"type": "http.response.push", "path": "/a"}
+    first, last = body_of(b"[1,", b"2]")
+
+    for plan in (MUST, BodyPlan(look=Seen())):
+        answer = await asked(guard, answering(first, push, last), plan)
+        assert push in answer.messages
+        assert answer.body.strip() == b"[1,2]"
+
+
+async def test_an_empty_answer_is_no_work(guard: Any) -> None:
+    answer = await asked(
+        guard, answering(*body_of(b"")), BodyPlan((fail,), is_required=True)
+    )
+
+    assert (answer.status, answer.body) == (200, b"")
+
+
+async def test_a_change_of_an_answer_may_refuse_it(guard: Any) -> None:
+    plan = BodyPlan((refuse,), is_required=True)
+
+    answer = await asked(guard, answering(*body_of(b'"a"')), plan)
+
+    assert (answer.status, answer.json["title"]) == (422, "No")
+
+
+async def test_a_watched_head_has_no_body_to_see(guard: Any) -> None:
+    seen = Seen()
+    guarded = dress(await guard(answering(*body_of(b""))), answer=BodyPlan(look=seen))
+
+    answer = await send_to(guarded, *parts(b""), method="HEAD")
+
+    assert (answer.status, seen.bodies) == (200, [])
 
 
 async def test_a_change_that_fails_counts_as_an_error(guard: Any) -> None:
