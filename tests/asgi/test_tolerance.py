@@ -6,7 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import pytest
 from fastapi import FastAPI
@@ -61,6 +61,11 @@ class Tag(BaseModel):
     name: str
 
 
+class Paint(BaseModel):
+    hues: list[Literal["red", "green"]] = []
+    by: dict[str, Literal["red"]] = {}
+
+
 class Counted(BaseModel):
     plain: str
     odd: Annotated[str, BeforeValidator(seen)] = ""
@@ -85,6 +90,10 @@ def shop() -> FastAPI:
     @route(handling="strict")
     async def tag(tag: Tag) -> Tag:
         return tag
+
+    @app.post("/paints")
+    async def paint(paint: Paint) -> dict[str, int]:
+        return {}
 
     @app.post("/counted")
     async def counted(counted: Counted) -> dict[str, int]:

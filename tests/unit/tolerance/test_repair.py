@@ -217,3 +217,47 @@ def test_no_bytes_make_a_repair_raise(body: bytes) -> None:
 
     repair(node, body, ones)
     repair(node, b'{"items": ' + body + b"}", ones)
+
+
+def test_the_body_itself_and_its_items_may_be_repaired() -> None:
+    numbers = Schemas({}).node({"type": "array", "items": {"type": "integer"}})
+    number = Schemas({}).node({"type": "integer"})
+
+    assert mend(numbers, 7, ("", "wrap_array")) == [7]
+    assert mend(numbers, ["1", 2], ("/*", "string_to_number")) == [1, 2]
+    assert mend(number, "7", ("", "string_to_number")) == 7
+    assert unusable(number, Allowed("t", "", "string_to_number")) == ""
+
+
+def test_branches_of_a_union_are_each_tried() -> None:
+    pay = {
+        "anyOf": [
+            {"type": "object", "properties": {"amount": {"type": "integer"}}},
+            {"type": "object", "properties": {"amount": {"type": "number"}}},
+        ]
+    }
+    node = Schemas({}).node({"type": "object", "properties": {"pay": pay}})
+
+    fixed = mend(node, {"pay": {"amount": "3"}}, ("/pay/amount", "string_to_number"))
+
+    assert fixed == {"pay": {"amount": 3}}
+
+
+@pytest.mark.parametrize(
+    ("one", "body"),
+    [
+        (("/a/" + "/".join("b" * 70), "wrap_array"), {"a": 1}),
+        (("/nope/x", "wrap_array"), {"nope": {"x": 1}}),
+        (("/items/*/nope", "wrap_array"), {"items": [{"nope": 1}]}),
+        (("/items/*/qty", "string_to_number"), {"items": ["3"]}),
+        (("/prices", "casefold"), {"zip": "1"}),
+        (("/amount", "number_to_string"), {"amount": 1}),
+        (("/zip", "string_to_number"), {"zip": "1"}),
+        (("", "drop_unknown"), ["x"]),
+        (("/tags", "enum_fallback", "x"), {"tags": "y"}),
+    ],
+)
+def test_what_does_not_fit_the_schema_is_left_alone(
+    order: Node, one: tuple[Any, ...], body: Any
+) -> None:
+    assert mend(order, body, one) is None
