@@ -6,7 +6,7 @@ the Exchange and returns None, or the `Rejection` that answers the request.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ __all__ = [
     "Rejection",
     "Scope",
     "Start",
+    "VersionPlans",
 ]
 
 Scope = MutableMapping[str, Any]
@@ -143,7 +144,48 @@ class Plan:
         self.body: BodyPlan | None = None
         self.answer: BodyPlan | None = None
         self.start: Start | None = None
-        self.by_version: Mapping[str, Plan] | None = None
+        self.by_version: VersionPlans | None = None
+
+    def each(self, dress: Callable[[Plan], None]) -> None:
+        """Have a function add to this plan and to those of all its versions."""
+        dress(self)
+        if self.by_version is not None:
+            self.by_version.each(dress)
+
+
+class VersionPlans:
+    """The plans of a route's versions, each made at the first request that needs it.
+
+    A hundred versions of a hundred routes may come to ten thousand plans, of which a
+    process serves a few.  make: returns the plan of a version; the same one for
+    versions that share it, None for no plan of its own.
+    """
+
+    __slots__ = ("_dressed", "_dressers", "_make", "_plans")
+
+    def __init__(self, make: Callable[[str], Plan | None]) -> None:
+        self._make = make
+        self._plans: dict[str, Plan | None] = {}
+        self._dressed: dict[int, Plan] = {}
+        self._dressers: list[Callable[[Plan], None]] = []
+
+    def get(self, version: str) -> Plan | None:
+        """Return the plan of a version."""
+        try:
+            return self._plans[version]
+        except KeyError:
+            plan = self._plans[version] = self._make(version)
+        if plan is not None and id(plan) not in self._dressed:
+            self._dressed[id(plan)] = plan
+            for dress in self._dressers:
+                dress(plan)
+        return plan
+
+    def each(self, dress: Callable[[Plan], None]) -> None:
+        """Have a function add to all of them, once to each, when they are made."""
+        self._dressers.append(dress)
+        for plan in self._dressed.values():
+            dress(plan)
 
 
 class Exchange:

@@ -108,10 +108,10 @@ class OwnDocument:
         """Add to the plan of such a route, and of each version of it."""
         if route.key not in self._keys:
             return
-        # Versions may share a plan: each gets the hook once.
-        plans = {id(one): one for one in (plan, *(plan.by_version or {}).values())}
-        for one in plans.values():
-            one.admit = (*one.admit, self._documents.spoken)
+        plan.each(self._speak)
+
+    def _speak(self, plan: Plan) -> None:
+        plan.admit = (*plan.admit, self._documents.spoken)
 
 
 def serve_documents(

@@ -91,10 +91,8 @@ class ToleranceStage:
         answer = AnswerWork(
             self._desk, shapes, reading, is_judged=route.key in self._bypassing
         )
-        plans = (plan, *(plan.by_version or {}).values())
-        for each in {id(one): one for one in plans}.values():
-            request.dress(each)
-            answer.dress(each)
+        plan.each(request.dress)
+        plan.each(answer.dress)
 
     def report(
         self, exchange: Exchange, findings: Sequence[Finding], direction: str

@@ -22,6 +22,7 @@ from failsoft.pipeline import (
     Plan,
     Rejection,
     Start,
+    VersionPlans,
 )
 from failsoft.routes.trie import WEBSOCKET
 from failsoft.shapes.findings import Finding
@@ -70,14 +71,25 @@ class Dresser:
     on_down_error: str
 
     def dress(self, route: str, plan: Plan, standing: Standing) -> None:
-        """Set the plans of all versions of a route."""
-        made: dict[str, Plan] = {}
+        """Have the plans of the versions of a route made when they are asked for."""
         rules = [rule for rule in standing.brownouts if rule.covers(route)]
         shared = self._shared_hooks(route, standing, Open(rules) if rules else None)
-        for part in self.parts.of(route):
-            made |= dict.fromkeys(part.ids, self._plan(plan, part, standing, shared))
-        made[INVALID] = _copy(plan, (*plan.admit, _refused), self._start(route))
-        plan.by_version = made
+        made: dict[Part, Plan] = {}
+
+        def make(version: str) -> Plan | None:
+            if version == INVALID:
+                return _copy(plan, (*plan.admit, _refused), self._start(route))
+            if version not in standing.lives:
+                return None
+            try:
+                part = self.parts.of(route, version)
+                if part not in made:
+                    made[part] = self._plan(plan, part, standing, shared)
+                return made[part]
+            except Exception as error:  # noqa: BLE001 - border: never half-migrated
+                return _copy(plan, (*plan.admit, _broken(error)), self._start(route))
+
+        plan.by_version = VersionPlans(make)
 
     def _plan(
         self,
@@ -261,6 +273,17 @@ def _copy(plan: Plan, admit: tuple[Hook, ...], start: Start) -> Plan:
 def _refused(exchange: Exchange) -> Rejection | None:
     found: Rejection | None = exchange.resolved.refusal
     return found
+
+
+def _broken(error: Exception) -> Hook:
+    def refuse(exchange: Exchange) -> Rejection:
+        exchange.runtime.failed(
+            f"version {exchange.version} of {exchange.route}", error
+        )
+        members = {"requested": exchange.version}
+        return refusal("migration-failed", members=members)
+
+    return refuse
 
 
 def _as_head(standing: Standing) -> Resolved:

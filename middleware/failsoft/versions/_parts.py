@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from failsoft.versions._chain import Chains, Migration, RequestEdits
@@ -61,7 +61,7 @@ class Answers:
         return bool(self.steps(status))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Part:
     """One group of neighbouring versions that see a route alike.
 
@@ -107,7 +107,9 @@ class Parts:
         self._added: dict[str, int] = {}
         self._gone: dict[str, tuple[int, str]] = {}
         self._ends: dict[str, RouteEnd] = {}
-        self._known: dict[str, tuple[Part, ...]] = {}
+        self._index = {one: index for index, one in enumerate(self._ids)}
+        self._edges: dict[str, list[int]] = {}
+        self._known: dict[tuple[str, int], Part] = {}
         for index, version in enumerate(contract.versions):
             for _, routes in chains.touched(version.id):
                 for route in routes:
@@ -145,16 +147,17 @@ class Parts:
         """When each deprecated route ends, by `METHOD template`."""
         return {route: end.life for route, end in self._ends.items()}
 
-    def of(self, route: str) -> tuple[Part, ...]:
-        """Return the groups of a `METHOD template`, oldest first."""
-        found = self._known.get(route)
-        if found is None:
+    def of(self, route: str, version: str) -> Part:
+        """Return the group of a version on a `METHOD template`."""
+        edges = self._edges.get(route)
+        if edges is None:
             cuts = {*self._cuts.get(route, ()), *self._cuts.get(_EVERY, ())}
-            edges = sorted({0, len(self._ids), *cuts})
-            found = self._known[route] = tuple(
-                self._part(route, start, self._ids[start:end])
-                for start, end in pairwise(edges)
-            )
+            edges = self._edges[route] = sorted({0, len(self._ids), *cuts})
+        at = bisect_right(edges, self._index[version]) - 1
+        found = self._known.get((route, at))
+        if found is None:
+            ids = self._ids[edges[at] : edges[at + 1]]
+            found = self._known[route, at] = self._part(route, edges[at], ids)
         return found
 
     def _part(self, route: str, start: int, ids: tuple[str, ...]) -> Part:

@@ -120,7 +120,8 @@ class Api:
         exchange = Exchange(request, runtime, 0)
         exchange.resolved, exchange.version = resolved, resolved.version
         plan = self.plans[route]
-        exchange.plan = (plan.by_version or {}).get(resolved.version) or plan
+        assert plan.by_version is not None
+        exchange.plan = plan.by_version.get(resolved.version) or plan
         code, sent = answer[0], list(answer[1])
         for hook in exchange.plan.admit:
             if (rejection := hook(exchange)) is not None:
@@ -536,9 +537,9 @@ def test_versions_that_see_a_route_alike_share_its_plan() -> None:
 
     assert orders is not None
     assert legacy is not None
-    assert orders[OLD] is orders[NEW]
-    assert legacy[OLD] is legacy[MID]
-    assert legacy[MID] is not legacy[NEW]
+    assert orders.get(OLD) is orders.get(NEW)
+    assert legacy.get(OLD) is legacy.get(MID)
+    assert legacy.get(MID) is not legacy.get(NEW)
 
 
 def test_a_kill_comes_before_the_refusal_of_a_version() -> None:
@@ -550,5 +551,6 @@ def test_a_kill_comes_before_the_refusal_of_a_version() -> None:
     found.plans[ROUTES[0]] = plan
 
     assert plan.by_version is not None
-    first = plan.by_version["(invalid)"].admit[0]
-    assert first is plan.admit[0]
+    refused = plan.by_version.get("(invalid)")
+    assert refused is not None
+    assert refused.admit[0] is plan.admit[0]
