@@ -10,7 +10,13 @@ from typing import Any
 
 from failsoft.routes.discover import find_routes
 
-__all__ = ["count_routes", "framework_of", "opens_inside", "root_path_of"]
+__all__ = [
+    "compressing_inside",
+    "count_routes",
+    "framework_of",
+    "opens_inside",
+    "root_path_of",
+]
 
 
 def root_path_of(app: Any) -> str:
@@ -33,10 +39,7 @@ def count_routes(app: Any) -> int:
 
 def opens_inside(app: Any) -> Callable[[], bool]:
     """Say how to ask whether the application opens a server span inside us."""
-    inner = framework_of(app)
-    classes = [m.cls for m in inner.user_middleware] if inner is not None else []
-    classes += [type(layer) for layer in _layers(app)]
-    names = [getattr(cls, "__name__", "") for cls in classes]
+    inner, names = framework_of(app), _names_inside(app)
     instrumented = getattr(inner, "_is_instrumented_by_opentelemetry", False)
     if instrumented or "OpenTelemetryMiddleware" in names:
         return lambda: True
@@ -44,6 +47,19 @@ def opens_inside(app: Any) -> Callable[[], bool]:
     native = getattr(inner, "_native_telemetry", None)
     enabled = getattr(native, "enabled", None)
     return enabled if callable(enabled) else (lambda: False)
+
+
+def compressing_inside(app: Any) -> list[str]:
+    """Return the names of middleware that compresses answers before we see them."""
+    words = ("gzip", "brotli", "zstd", "compress")
+    return [n for n in _names_inside(app) if any(w in n.lower() for w in words)]
+
+
+def _names_inside(app: Any) -> list[str]:
+    inner = framework_of(app)
+    classes = [m.cls for m in inner.user_middleware] if inner is not None else []
+    classes += [type(layer) for layer in _layers(app)]
+    return list(dict.fromkeys(getattr(cls, "__name__", "") for cls in classes))
 
 
 def _layers(app: Any) -> Iterator[Any]:

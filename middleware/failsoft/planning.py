@@ -8,11 +8,13 @@ stage has nothing to say, so until they are read plans are as without it.
 from __future__ import annotations
 
 import json
+import logging
 import random
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from failsoft.application import compressing_inside
 from failsoft.consumer import Consumers
 from failsoft.controls.records import Record
 from failsoft.errors import DefinitionError
@@ -32,6 +34,9 @@ from failsoft.versions._toml import contract_of
 from failsoft.versions._usage import Usage
 
 __all__ = ["Planner", "Stage"]
+
+
+_log = logging.getLogger("failsoft")
 
 
 class Stage(Protocol):
@@ -122,6 +127,7 @@ class Planner:
         tolerance.check(routes)
         versions = None
         if self._contract is not None:
+            _warn_of_compression(app)
             versions = VersionStage(
                 self._contract,
                 compile_contract(self._contract, models, [r.key for r in routes]),
@@ -205,3 +211,10 @@ class Planner:
         if hook := self.answers.get(route.key):
             return Plan(route.key, route.criticality, cell, (hook,))
         return compile_plan(route, cell, acting, self._now_ms, random.random)
+
+
+def _warn_of_compression(app: Any) -> None:
+    for name in compressing_inside(app):
+        text = "%s compresses answers before failsoft can migrate them; add it after "
+        text += "Failsoft, so that it lies around it"
+        _log.warning(text, name)

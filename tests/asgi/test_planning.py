@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from fastapi import APIRouter, FastAPI, WebSocket
 from pydantic import BaseModel
+from starlette.middleware.gzip import GZipMiddleware
 
 import failsoft
 from asgi.controls import enter, kill
@@ -236,3 +237,22 @@ async def test_a_kill_does_not_undress_the_other_routes() -> None:
 
     assert plans["POST /items"].body is not None
     assert plans["GET /version"].admit
+
+
+async def test_compression_inside_is_warned_of_and_around_it_is_not(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    inside, around = shop(), shop()
+    inside.add_middleware(GZipMiddleware)
+    inside.add_middleware(Failsoft, contract=contract())
+    around.add_middleware(Failsoft, contract=contract())
+    around.add_middleware(GZipMiddleware)
+
+    async with started(inside):
+        warned = [r.message for r in caplog.records if "compresses" in r.message]
+    caplog.clear()
+    async with started(around):
+        quiet = [r.message for r in caplog.records if "compresses" in r.message]
+
+    assert (len(warned), quiet) == (1, [])
+    assert "GZipMiddleware" in warned[0]
