@@ -95,7 +95,9 @@ class Planner:
     @property
     def bad(self) -> tuple[str, ...]:
         """Controls that this node cannot enforce, as `kind:name`."""
-        return self.versions.bad if self.versions is not None else ()
+        versions = self.versions.bad if self.versions is not None else ()
+        tolerance = self._tolerance.policy.bad if self._tolerance is not None else ()
+        return (*versions, *tolerance)
 
     @property
     def is_strict(self) -> bool:

@@ -424,3 +424,12 @@ async def test_bodies_of_older_versions_are_repaired_as_the_heads(guard: Guard) 
     assert found["/items/*/qty", "type"].entry.version == "2025-01-01"
     assert found["/items/*/qty", "type"].count == 1  # not by both stages
     assert guarded.runtime.own_errors == 0
+
+
+async def test_a_control_nobody_understands_is_named(open_shop: Open) -> None:
+    guarded = await open_shop()
+    doc = ToleranceDoc("ana", "a test", path="/a", kind="guess")
+
+    await put(guarded, "tolerance", "odd", doc, until="+60000")
+
+    assert guarded.runtime.snapshot.bad == ("tolerance:odd",)

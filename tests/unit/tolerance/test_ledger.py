@@ -176,3 +176,33 @@ def is_writable(one: Counted) -> bool:
     entry = one.entry
     words = (entry.path, entry.expected, entry.consumer)
     return all(word.encode().isascii() or word.encode() for word in words if word)
+
+
+def test_consumers_of_what_got_no_entry_are_not_kept() -> None:
+    held = ledger()
+    add(held, *(Finding(f"/p{n}x", "type") for n in range(512)))
+
+    for number in range(100):
+        add(held, Finding("/late", "type"), who=f"c{number}")
+
+    assert len(held) == 512
+    assert held.take(600).tallies == {"overflow": 100}
+
+
+def test_parents_are_bounded_like_entries() -> None:
+    held = ledger()
+
+    add(held, *(Finding(f"/p{n}x/name", "unknown") for n in range(2_001)))
+
+    assert "overflow" in held.take(5_000).tallies
+    assert len(held) == 512
+
+
+def test_nothing_is_forgotten_before_its_hour() -> None:
+    held = ledger()
+    add(held, Finding("/a", "type"))
+    held.take(500)
+
+    held.forget()
+
+    assert len(held) == 1
