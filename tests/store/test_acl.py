@@ -250,3 +250,14 @@ async def test_a_viewer_sees_versions_and_drift_and_may_set_no_pin(
     assert counts == {Called("1", "GET /x", "web"): 3}
     assert await viewer.peer_notes() == {"pay|*": b"note"}
     assert ("pin", "web") in await viewer.small_kinds()
+
+
+async def test_a_node_keeps_announcements_and_a_viewer_reads_them(login: Login) -> None:
+    node, viewer = await login("app"), await login("viewer")
+
+    await node.peer_notes_add({f"n{at}|*": b"1" for at in range(1001)})
+
+    assert await node.peer_first(["mark"]) == [True]
+    assert len(await viewer.peer_notes()) == 1000
+    with pytest.raises(StoreRefused):
+        await viewer.peer_first(["mark"])
