@@ -19,6 +19,7 @@ __all__ = [
     "close",
     "open_list",
     "open_object",
+    "open_rows",
     "read",
     "scalar",
     "text_of",
@@ -39,6 +40,7 @@ UNREADABLE = (
 
 _OBJECT: msgspec.json.Decoder[dict[str, Any]] = msgspec.json.Decoder(dict[str, Raw])
 _LIST: msgspec.json.Decoder[list[Any]] = msgspec.json.Decoder(list[Raw])
+_ROWS: msgspec.json.Decoder[list[Any]] = msgspec.json.Decoder(list[dict[str, Raw]])
 _LIST_START = 0x5B
 _OBJECT_START = 0x7B
 _BLANKS = b" \t\n\r"
@@ -82,6 +84,16 @@ def open_list(value: Any) -> list[Any] | None:
     if type(value) is Raw and _first_byte(value) == _LIST_START:
         return _LIST.decode(value)
     return None
+
+
+def open_rows(value: Any) -> list[Any] | None:
+    """Open an array whose items are most likely objects, and open these too."""
+    if type(value) is Raw and _first_byte(value) == _LIST_START:
+        try:
+            return _ROWS.decode(value)
+        except msgspec.ValidationError:  # an item of another kind
+            return _LIST.decode(value)
+    return value if type(value) is list else None
 
 
 def read(value: Any) -> Any:

@@ -9,37 +9,21 @@ and how much of its paths each side has.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from failsoft.routes.models import base_name
-from failsoft.shapes.graph import Node, Prop, Schemas, reached
+from failsoft.shapes.graph import Node, Prop, reached
 from failsoft.versions._edits import Edit
 from failsoft.versions._model import (
-    ABSENT,
-    Add,
     Change,
     Drop,
-    EnumMap,
-    Join,
-    Retype,
-    Split,
-    UnwrapList,
-    WrapList,
 )
+from failsoft.versions._olds import Copy, old_of_code, olds_of, unmapped
 from failsoft.versions._targets import Path, nearest
 
 __all__ = ["Layouts", "OwnerOps", "copied"]
-
-_TYPES = {
-    "str": {"type": "string"},
-    "int": {"type": "integer"},
-    "number": {"type": "number"},
-    "bool": {"type": "boolean"},
-    "epoch": {"type": "number"},
-    "date-time": {"type": "string", "format": "date-time"},
-}
 
 
 class OwnerOps:
@@ -56,10 +40,6 @@ class OwnerOps:
         self.changes: list[tuple[Change, Path]] = []
         self.envelope = ""
         self.hidden: list[tuple[Drop, Path]] = []
-
-
-# Makes a node of a node.
-Copy = Callable[[Node], Node]
 
 
 def copied(node: Node) -> Node:
@@ -333,7 +313,7 @@ class _Undo:
             by_container[edit.container].append(edit)
         for change, path in ops.changes:
             for place in self._places(path, change):
-                _old_of_code(place, change.old)
+                old_of_code(place, change.old)
         for container, edits in by_container.items():
             places = self._places(container, *(edit.op for edit in edits))
             for edit in edits:
@@ -392,13 +372,13 @@ class _Undo:
         for edit, props in zip(edits, taken, strict=True):
             found = [prop for prop in props if prop is not None]
             complaint = "" if is_open else _absent(edit.new, props, after)
-            complaint = complaint or _unmapped(edit.op, found)
+            complaint = complaint or unmapped(edit.op, found)
             clash = [p for p in edit.old if _depth(before, p) == len(p)]
             if not complaint and clash and not is_open:
                 complaint = f"the schema has {'.'.join(clash[0])} still"
             self._note(edit.op, complaint)
             if found or not edit.new or is_open:
-                for path, prop in _olds(edit, found, self._layouts.listed):
+                for path, prop in olds_of(edit, found, self._layouts.listed):
                     _push(place, path, prop, fresh)
         for edit in edits:
             for path in edit.new:
@@ -435,21 +415,6 @@ def _absent(
     return ""
 
 
-def _unmapped(op: Any, found: Sequence[Prop]) -> str:
-    """Say which member of the head an enum_map leaves without an old one."""
-    if not isinstance(op, EnumMap) or op.fallback is not ABSENT or op.lossy:
-        return ""
-    known = [new for _, new in op.values]
-    members = (found[0].node.members or ()) if found else ()
-    left = [member for member in members if member not in known]
-    if not left:
-        return ""
-    names = ", ".join(repr(member) for member in left)
-    return (
-        f"the schema has {names}, which no old one stands for; map it or give fallback="
-    )
-
-
 def _pop(place: Node, path: Path, fresh: Copy) -> Prop | None:
     """Take a property out, with parents that are then empty."""
     if len(path) == 1:
@@ -484,60 +449,3 @@ def _depth(properties: Mapping[str, Prop], path: Path) -> int:
         properties = properties[path[depth]].node.properties
         depth += 1
     return depth
-
-
-# --- what a field was --------------------------------------------------------------
-
-
-def _node(schema: Mapping[str, Any], like: Node | None = None) -> Node:
-    node = Schemas({}).node(dict(schema))
-    if like is not None and "null" in like.types:
-        node = replace(node, types=node.types | {"null"})
-    return node
-
-
-def _olds(
-    edit: Edit, found: Sequence[Prop], listed: Copy
-) -> Iterator[tuple[Path, Prop]]:
-    """Yield the old paths and what stood there, given what stands there now."""
-    op = edit.op
-    if isinstance(op, Add):
-        return
-    if isinstance(op, Drop):
-        yield edit.old[0], Prop(_node(op.schema or _like(op.fill)), True)
-        return
-    first = found[0] if found else Prop(Node())
-    required = first.required
-    for path in edit.old:
-        yield path, Prop(_old_node(op, first.node, listed), required, first.aliases)
-
-
-def _old_node(op: Any, now: Node, listed: Copy) -> Node:
-    if isinstance(op, Split | Join):
-        return _node({"type": "string"}, now)
-    if isinstance(op, Retype):
-        return _node(_TYPES.get(op.was, {}), now)
-    if isinstance(op, EnumMap) and now.members is not None:
-        members = [old for old, _ in op.values]
-        return _node({"enum": members}, now)
-    if isinstance(op, WrapList):
-        return now.items or Node()
-    if isinstance(op, UnwrapList):
-        return listed(now)
-    return now
-
-
-def _like(value: Any) -> Mapping[str, Any]:
-    """Return a schema that a value fits."""
-    kinds = {str: "string", bool: "boolean", int: "integer", float: "number"}
-    kind = kinds.get(type(value))
-    return {"type": kind} if kind and value is not ABSENT else {}
-
-
-def _old_of_code(place: Node, old: Mapping[str, Any]) -> None:
-    """Make the old schema of a node that code migrates."""
-    required = set(old.get("required", ()))
-    for name in old.get("remove", ()):
-        place.properties.pop(name, None)
-    for name, schema in (old.get("properties") or {}).items():
-        place.properties[name] = Prop(_node(schema), name in required)

@@ -13,14 +13,14 @@ from functools import partial
 from typing import Any
 
 from failsoft.shapes.graph import Node
-from failsoft.shapes.rawjson import open_list, open_object
+from failsoft.shapes.rawjson import open_object, open_rows
 from failsoft.versions._branches import Chooser, chooser_of
+from failsoft.versions._fuse import steps_of
 from failsoft.versions._layouts import Layouts, OwnerOps
 from failsoft.versions._steps import (
     Step,
     Trace,
     code_step,
-    edit_steps,
     run_code,
     strip_step,
 )
@@ -75,6 +75,12 @@ class Visit:
         self.items: Visit | None = None
         self.choose: Chooser | None = None
         self.branches: tuple[Visit | None, ...] = ()
+
+    @property
+    def only(self) -> Step | None:
+        """The one step that is all there is to do with an object, if so."""
+        is_more = self.codes or self.children or self.extra or self.choose
+        return None if is_more or len(self.steps) != 1 else self.steps[0]
 
     def __call__(self, value: Any, trace: Trace) -> Any:
         """Return the value with all done; what has another shape stays as it is."""
@@ -137,7 +143,7 @@ class Visit:
     def _other(self, value: Any, trace: Trace) -> Any:
         if self.is_up and self.codes:
             value = self._coded(value, trace)
-        items = None if self.items is None else open_list(value)
+        items = None if self.items is None else open_rows(value)
         if items is not None and self.items is not None:
             value = self._items(items, self.items, trace)
         if not self.is_up and self.codes:
@@ -145,11 +151,14 @@ class Visit:
         return value
 
     def _items(self, items: list[Any], visit: Visit, trace: Trace) -> list[Any]:
-        index, found = 0, trace.found
+        index, found, only = 0, trace.found, visit.only
         count = len(found)
         try:
             for index, item in enumerate(items):
-                items[index] = visit(item, trace)
+                if only is not None and type(item) is dict:
+                    only(item, trace)
+                else:
+                    items[index] = visit(item, trace)
                 if len(found) != count:
                     count = _placed(found, count, "*")
         except Unfit as unfit:
@@ -209,13 +218,14 @@ class _Builder:
                 strip_step(path) for one in ops for _, path in one.hidden
             )
             return
-        for one in ops if self._part.is_up else reversed(ops):
-            visit.steps += self._steps(visit, one)
-
-    def _steps(self, visit: Visit, ops: OwnerOps) -> tuple[Step, ...]:
-        """Return the steps of one version; code sees the node after its edits."""
         is_up = self._part.is_up
-        steps = edit_steps(ops.edits, is_up=is_up)
+        steps = steps_of(ops if is_up else ops[::-1], is_up=is_up)
+        deep = [step for one in ops for step in self._code(visit, one)]
+        # Code stands alone in its version, and sees the node after that one's edits.
+        visit.steps += (*steps, *deep) if is_up else (*deep, *steps)
+
+    def _code(self, visit: Visit, ops: OwnerOps) -> list[Step]:
+        is_up = self._part.is_up
         deep: list[Step] = []
         for change, path in ops.changes if is_up else reversed(ops.changes):
             function = change.up if is_up else change.down
@@ -227,4 +237,4 @@ class _Builder:
                 deep.append(code_step(path, run))
             else:
                 visit.codes += (run,)
-        return (*steps, *deep) if is_up else (*deep, *steps)
+        return deep
