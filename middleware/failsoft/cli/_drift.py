@@ -136,7 +136,7 @@ def _show(view: FleetView, id_: str) -> Picture:
         "acked": acked,
         "tolerance": row.tolerance or "-",
     }
-    lines = [f"drift:{row.id}"]
+    lines = [f"drift:{safe(row.id)}"]
     lines += [f"  {name:<10} {safe(text)}" for name, text in fields.items()]
     line = command_line(row, made) if made is not None else ""
     lines += [f"  {'repair':<10} {line}"] if line else []

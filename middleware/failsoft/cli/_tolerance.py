@@ -70,7 +70,7 @@ def _suggest(view: FleetView) -> Picture:
 
 def command_line(row: DriftRow, made: ToleranceAdd) -> str:
     """Return the line that adds a tolerance; people fill in the value it needs."""
-    words = ["failsoft", "tolerance", "add", f"drift:{row.id}"]
+    words = ["failsoft", "tolerance", "add", f"drift:{safe(row.id)}"]
     if FIELD_OF[made.kind]:
         words += ["--value", msgspec.json.encode("?").decode()]
     return f"{shlex.join(words)} --for 30d -m REASON"

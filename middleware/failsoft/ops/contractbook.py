@@ -26,12 +26,16 @@ class ContractBook:
     def __init__(self) -> None:
         self.usage = UsageBook()
         self._ledgers: Ledgers | None = None
+        self._fresh = False
         self._made_of: tuple[object, ...] = ()
         self._versions: VersionsView | None = None
         self._drift: DriftView | None = None
 
     def take(self, ledgers: Ledgers) -> None:
-        """Take a read of the wanted sections; what is not wanted stays as it was."""
+        """Take a read of the wanted sections; what is not wanted stays as it was.
+
+        Counted by `views`, which may run in a thread.
+        """
         last = self._ledgers or ledgers
         self._ledgers = Ledgers(
             ledgers.now_ms,
@@ -39,8 +43,7 @@ class ContractBook:
             last.drift if ledgers.drift is None else ledgers.drift,
             last.notes if ledgers.notes is None else ledgers.notes,
         )
-        if ledgers.usage is not None:
-            self.usage.take(ledgers.usage, ledgers.now_ms)
+        self._fresh = ledgers.usage is not None
 
     def views(
         self,
@@ -52,6 +55,9 @@ class ContractBook:
         read = self._ledgers
         if read is None:
             return None, None
+        if self._fresh and read.usage is not None:
+            self._fresh = False
+            self.usage.take(read.usage, read.now_ms)
         # By identity: the merge makes new ones when they change, and only then.
         made_of = (read, controls, definitions)
         if len(self._made_of) != len(made_of) or any(

@@ -24,6 +24,7 @@ from failsoft.ops.command import (
     ModeLeave,
     Unkill,
 )
+from failsoft.ops.contracttext import brownout_scope
 from failsoft.ops.controlrows import covered_routes
 from failsoft.ops.driftplans import DRIFT_PLANNERS, TOLERANCE_MOST_S, TOLERANCE_S
 from failsoft.ops.flagplans import FLAG_PLANNERS
@@ -293,6 +294,7 @@ def _extend(command: Extend, view: FleetView, definitions: Definitions) -> Plan:
         until=until,
         until_s=until_s,
         earlier=until_s is not None and (left_s is None or until_s < left_s),
+        scope=brownout_scope(row.doc) if record == "brownout" else (),
     )
 
 

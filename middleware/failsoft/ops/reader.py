@@ -74,6 +74,8 @@ class Reader:
             self.merge.take_tick(tick_id, blob)
             await asyncio.sleep(0)  # keys are answered between two nodes
         self.merge.settle()
+        if batch.ledgers is not None:
+            await asyncio.to_thread(self.merge.join_contract)
         await asyncio.sleep(0)
         if self.merge.observed is None:  # controls came first: no picture yet
             return self.view

@@ -28,9 +28,9 @@ from failsoft.store.usage import Called
 from failsoft.telemetry import BrownoutDef, Definitions, VersionDef
 
 __all__ = [
+    "Changes",
     "Days",
     "UsageBook",
-    "breaks_of",
     "brownout_rows",
     "date_ms",
     "decoded",
@@ -45,6 +45,7 @@ Days = Mapping[str, Mapping[Called, int]]  # ISO date -> counts, newest first
 
 DAY_MS = 86_400_000
 _RATE_MS = 60_000
+_FRESH_DAYS = 2  # that still grow
 _Doc = TypeVar("_Doc", bound=msgspec.Struct)
 
 
@@ -77,17 +78,16 @@ class UsageBook:
         self.today: dict[tuple[str, str], int] = {}
         self.last_days: dict[tuple[str, str], str] = {}
         self.last_ms: dict[tuple[str, str], int] = {}
+        self._past_of: Days = {}
+        self._past: dict[Called, int] = {}
+        self._past_days: dict[tuple[str, str], str] = {}
         self._reads: deque[tuple[int, str, dict[tuple[str, str], int]]] = deque()
 
     def take(self, days: Days, now_ms: int) -> None:
         """Take a read of all days."""
         before = self._reads[-1] if self._reads else None
         self.read_ms = now_ms
-        self.counts, self.last_days = {}, {}
-        for day in sorted(days):
-            for called, n in days[day].items():
-                self.counts[called] = self.counts.get(called, 0) + n
-                self.last_days[called.version, called.consumer] = day
+        self._sum(days)
         newest = max(days, default="")
         self.today = _by_consumer(days.get(newest, {}))
         if before is not None and (before[1] != newest or before[0] >= now_ms):
@@ -99,6 +99,20 @@ class UsageBook:
         self._reads.append((now_ms, newest, self.today))
         while len(self._reads) > 2 and self._reads[1][0] <= now_ms - _RATE_MS:
             self._reads.popleft()
+
+    def _sum(self, days: Days) -> None:
+        # Days that are over come as the same objects again: 30 days of 20,000
+        # counters would hold up the loop for 0.3 s each time.
+        past = {day: days[day] for day in sorted(days)[:-_FRESH_DAYS]}
+        if past.keys() != self._past_of.keys() or any(
+            days[day] is not held for day, held in self._past_of.items()
+        ):
+            self._past_of, self._past, self._past_days = past, {}, {}
+            for day in past:
+                _add(day, past[day], self._past, self._past_days)
+        self.counts, self.last_days = dict(self._past), dict(self._past_days)
+        for day in sorted(days.keys() - past.keys()):
+            _add(day, days[day], self.counts, self.last_days)
 
     @property
     def has_rates(self) -> bool:
@@ -114,6 +128,17 @@ class UsageBook:
         return (last.get(key, 0) - first.get(key, 0)) * 1000 / (last_ms - first_ms)
 
 
+def _add(
+    day: str,
+    counts: Mapping[Called, int],
+    sums: dict[Called, int],
+    last_days: dict[tuple[str, str], str],
+) -> None:
+    for called, n in counts.items():
+        sums[called] = sums.get(called, 0) + n
+        last_days[called.version, called.consumer] = day
+
+
 def _by_consumer(counts: Mapping[Called, int]) -> dict[tuple[str, str], int]:
     found: dict[tuple[str, str], int] = {}
     for called, n in counts.items():
@@ -122,26 +147,61 @@ def _by_consumer(counts: Mapping[Called, int]) -> dict[tuple[str, str], int]:
     return found
 
 
-def breaks_of(
-    version: str, routes: Iterable[str], retired: str, versions: Sequence[_Changed]
-) -> tuple[Break, ...]:
-    """Return what a client meets on routes it calls if a version is retired.
+class Changes:
+    """What each version changed, asked route by route; answers are kept.
 
-    versions: oldest first.  Clients of the retired version or an older one are then
-    served as the next version, so what came in between reaches them.
+    versions: oldest first.
     """
-    ids = [one.id for one in versions]
-    if version not in ids or retired not in ids[: len(ids) - 1]:
-        return ()
-    start, end = ids.index(version) + 1, ids.index(retired) + 2
-    called = tuple(routes)
-    return tuple(
-        Break(route, later.id, op)
-        for later in versions[start:end]
-        for op, reached in later.changes
-        for route in called
-        if any(covers(glob, route) for glob in reached)
-    )
+
+    def __init__(self, versions: Sequence[_Changed]) -> None:
+        self._versions = versions
+        self.places = {version.id: place for place, version in enumerate(versions)}
+        self._known: dict[tuple[int, str], tuple[str, ...]] = {}
+
+    @property
+    def last(self) -> int:
+        """Return the place of the newest version."""
+        return len(self._versions) - 1
+
+    def _ops(self, place: int, route: str) -> tuple[str, ...]:
+        known = self._known.get((place, route))
+        if known is None:
+            known = self._known[place, route] = tuple(
+                op
+                for op, reached in self._versions[place].changes
+                if any(covers(glob, route) for glob in reached)
+            )
+        return known
+
+    def breaks(
+        self, version: str, routes: Iterable[str], retired: str
+    ) -> tuple[Break, ...]:
+        """Return what a client meets on routes it calls if a version is retired.
+
+        Clients of the retired version or an older one are then served as the next
+        version, so what came in between reaches them.
+        """
+        start, end = self.places.get(version), self.places.get(retired)
+        if start is None or end is None or end + 1 >= len(self._versions):
+            return ()
+        called = tuple(routes)
+        return tuple(
+            Break(route, self._versions[place].id, op)
+            for place in range(start + 1, end + 2)
+            for route in called
+            for op in self._ops(place, route)
+        )
+
+    def first(self, use: UseRow) -> int:
+        """Return the place of the first later version that a use would meet.
+
+        Beyond all of them for none.
+        """
+        start = self.places.get(use.version, len(self._versions))
+        for place in range(start + 1, len(self._versions)):
+            if any(self._ops(place, route) for route, _ in use.routes):
+                return place
+        return len(self._versions) + 1
 
 
 def would_break(
@@ -153,18 +213,12 @@ def would_break(
     version, and no other change.  Most requests first.
     """
     known = [row for row in reversed(view.versions) if row.state != "unknown"]
-    return _breaking(view.uses, retired, known)
-
-
-def _breaking(
-    uses: Iterable[UseRow], retired: str, versions: Sequence[_Changed]
-) -> tuple[tuple[UseRow, tuple[Break, ...]], ...]:
-    ids = [version.id for version in versions]
-    span = set(ids[: ids.index(retired) + 1]) if retired in ids else set()
+    changes = Changes(known)
+    end = changes.places.get(retired, -1)
     return tuple(
-        (use, breaks_of(use.version, (r for r, _ in use.routes), retired, versions))
-        for use in uses
-        if use.version in span
+        (use, changes.breaks(use.version, (r for r, _ in use.routes), retired))
+        for use in view.uses
+        if changes.places.get(use.version, len(known)) <= end
     )
 
 
@@ -267,13 +321,19 @@ def versions_view(
     pins = pin_rows(shown, definitions)
     brownouts = brownout_rows(shown, definitions, now_ms)
     total = sum(book.counts.values())
-    uses = _uses(book, definitions, {pin.consumer: pin.version for pin in pins}, total)
-    lives = _Lives(book, shown, definitions.versions, brownouts, uses, now_ms)
+    changes = Changes(definitions.versions)
+    pinned = {pin.consumer: pin.version for pin in pins}
+    uses = _uses(book, changes, pinned, total)
+    firsts = [(changes.places.get(u.version), changes.first(u), u) for u in uses]
+    lives = _Lives(book, shown, definitions.versions, brownouts, now_ms)
     by_version: dict[str, list[UseRow]] = {}
     for use in uses:
         by_version.setdefault(use.version, []).append(use)
     rows = [
-        lives.row(version, by_version.pop(version.id, []), total)
+        msgspec.structs.replace(
+            lives.row(version, by_version.pop(version.id, []), total),
+            breaking=_broken(firsts, changes.places[version.id], changes.last),
+        )
         for version in reversed(definitions.versions)
     ]
     rows += [
@@ -292,8 +352,23 @@ def versions_view(
     )
 
 
+def _broken(
+    firsts: Iterable[tuple[int | None, int, UseRow]], retired: int, last: int
+) -> int:
+    """Count consumers of a version or an older one that meet a change by its end."""
+    if retired == last:
+        return 0  # no version is left that could serve them
+    return len(
+        {
+            use.consumer
+            for place, first, use in firsts
+            if place is not None and place <= retired and first <= retired + 1
+        }
+    )
+
+
 def _uses(
-    book: UsageBook, definitions: Definitions, pins: Mapping[str, str], total: int
+    book: UsageBook, changes: Changes, pins: Mapping[str, str], total: int
 ) -> tuple[UseRow, ...]:
     routes: dict[tuple[str, str], dict[str, int]] = {}
     for called, n in book.counts.items():
@@ -314,7 +389,7 @@ def _uses(
                 last_ms=book.last_ms.get((version, consumer), 0),
                 routes=tuple(most),
                 pinned=pins.get(consumer, ""),
-                breaks=breaks_of(version, counts, version, definitions.versions),
+                breaks=changes.breaks(version, counts, version),
             )
         )
     return tuple(sorted(rows, key=lambda row: (-row.n, row.version, row.consumer)))
@@ -329,10 +404,8 @@ class _Lives:
         controls: tuple[ControlRow, ...],
         versions: tuple[VersionDef, ...],
         brownouts: tuple[BrownoutRow, ...],
-        uses: tuple[UseRow, ...],
         now_ms: int,
     ) -> None:
-        self._uses = uses
         self._book = book
         self._controls = controls
         self._versions = versions
@@ -344,7 +417,6 @@ class _Lives:
         sunset = sunset_of(version, self._controls)
         at_ms = date_ms(sunset)
         left = None if at_ms is None else (at_ms - self._now_ms) // DAY_MS
-        met = _breaking(self._uses, version.id, self._versions)
         row = VersionRow(
             version.id,
             self._state(version, left),
@@ -353,7 +425,6 @@ class _Lives:
             declared=version.sunset,
             days_left=left,
             link=version.link,
-            breaking=len({use.consumer for use, breaks in met if breaks}),
             brownouts=tuple(
                 one.name
                 for one in self._open

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from failsoft import clock
 from failsoft.controls.records import BrownoutDoc, PinDoc, SunsetDoc
 from failsoft.ops.sources.fake import START_MS
-from failsoft.ops.versionviews import UsageBook, breaks_of, date_ms, would_break
+from failsoft.ops.versionviews import Changes, UsageBook, date_ms, would_break
 from failsoft.ops.views import FleetView
 from failsoft.store.usage import Called
 from failsoft.telemetry import VersionDef
@@ -61,11 +61,11 @@ def test_clients_of_an_older_version_meet_all_that_came_since() -> None:
 
 
 def test_the_end_of_the_newest_or_of_an_unknown_version_breaks_nobody() -> None:
-    known = [VersionDef("1"), VersionDef("2", changes=(("x", ("* *",)),))]
+    known = Changes([VersionDef("1"), VersionDef("2", changes=(("x", ("* *",)),))])
 
-    assert breaks_of("2", ["GET /x"], "2", known) == ()
-    assert breaks_of("7", ["GET /x"], "1", known) == ()
-    assert [b.op for b in breaks_of("1", ["GET /x"], "1", known)] == ["x"]
+    assert known.breaks("2", ["GET /x"], "2") == ()
+    assert known.breaks("7", ["GET /x"], "1") == ()
+    assert [one.op for one in known.breaks("1", ["GET /x"], "1")] == ["x"]
 
 
 def test_rates_come_from_two_reads_and_start_again_at_midnight() -> None:
