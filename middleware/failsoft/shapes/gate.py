@@ -130,7 +130,7 @@ class GateBook:
         return self._types[key]
 
     def _make(self, node: Node, is_patch: bool) -> Any:
-        leaves = list(_leaves(node))
+        leaves = node.leaves()
         if any(leaf.is_opaque for leaf in leaves):
             self._partial.add((id(node), is_patch))
             return msgspec.Raw
@@ -167,21 +167,6 @@ class GateBook:
             self._structs[key] = struct
             self._todo.append((struct, [(prop, is_patch) for _, prop, _ in fields]))
         return self._structs[key]
-
-
-def _leaves(node: Node) -> Iterator[Node]:
-    """Yield what a union of unions comes down to, each once."""
-    seen: set[int] = set()
-    todo = [node]
-    while todo:
-        each = todo.pop()
-        if id(each) in seen:
-            continue
-        seen.add(id(each))
-        if each.branches and not each.is_opaque:
-            todo += reversed(each.branches)
-        else:
-            yield each
 
 
 def _fields(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from failsoft.errors import DefinitionError
-from failsoft.shapes.merged import Flat, SchemaDict, local_name, resolved
+from failsoft.shapes.merged import Flat, Joined, SchemaDict, local_name, resolved
 
 __all__ = [
     "MAX_NODES",
@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 MAX_NODES = 20_000
+_MAX_JOINED = 6
 # Formats whose text is checked; any other is the application's to judge.
 STRICT_FORMATS = frozenset({"date-time", "date", "time", "uuid"})
 
@@ -79,6 +80,22 @@ class Node:
             if isinstance(each, Node):
                 yield each
 
+    def leaves(self) -> list[Node]:
+        """Return what a union of unions comes down to, each once; else itself."""
+        found: list[Node] = []
+        seen: set[int] = set()
+        todo = [self]
+        while todo:
+            node = todo.pop()
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
+            if node.branches and not node.is_opaque:
+                todo += reversed(node.branches)
+            else:
+                found.append(node)
+        return found
+
 
 class Schemas:
     """Makes nodes of schemas that share components; the same schema, the same node.
@@ -108,7 +125,9 @@ class Schemas:
         self._made: dict[tuple[int, bool], tuple[SchemaDict | bool, Node]] = {}
         self._names = {id(schema): name for name, schema in components.items()}
         self._scalars: dict[str, Node] = {}
-        self._todo: list[tuple[Node, Flat]] = []
+        self._todo: list[tuple[Node, Flat, int]] = []
+        self._joined_level = 0
+        self._joined_count = 0
         self._following: set[int] = set()
 
     def node(self, schema: SchemaDict | bool) -> Node:
@@ -116,10 +135,11 @@ class Schemas:
         root = self._shell(schema)
         unions: list[Node] = []
         while self._todo:
-            node, flat = self._todo.pop()
+            node, flat, self._joined_level = self._todo.pop()
             self._fill(node, flat)
             if flat.branches:
                 unions.append(node)
+        self._joined_level = 0
         _settle(unions)
         return root
 
@@ -132,11 +152,16 @@ class Schemas:
         known = self._made.get((id(schema), nullable))
         if known is not None:
             return known[1]
-        flat = resolved(schema, self._lookup)
+        level = self._joined_level
+        self._joined_level = level + 1 if isinstance(schema, Joined) else 0
+        self._joined_count += self._joined_level > 0
+        # Recursive schemas that are joined with each other would never end.
+        is_endless = self._joined_level > _MAX_JOINED or self._joined_count > MAX_NODES
+        flat = Flat({}) if is_endless else resolved(schema, self._lookup)
         flat.is_nullable = flat.is_nullable or nullable
         named = schema if flat.named is None else flat.named
-        name = self._names.get(id(named), "")
-        node = self._same(flat, name)
+        node = self._same(flat, self._names.get(id(named), ""))
+        self._joined_level = level
         self._made[id(schema), nullable] = (schema, node)
         return node
 
@@ -165,7 +190,7 @@ class Schemas:
 
     def _new(self, flat: Flat, name: str) -> Node:
         node = Node(name=name, schema=flat.schema)
-        self._todo.append((node, flat))
+        self._todo.append((node, flat, self._joined_level))
         return node
 
     def _lookup(self, ref: str) -> SchemaDict | bool:

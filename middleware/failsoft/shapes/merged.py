@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
-__all__ = ["Flat", "SchemaDict", "local_name", "resolved"]
+__all__ = ["Flat", "Joined", "SchemaDict", "local_name", "resolved"]
 
 SchemaDict = Mapping[str, Any]
 Lookup = Callable[[str], "SchemaDict | bool"]
@@ -26,6 +26,10 @@ _SHAPING = frozenset(
 _DEEP = frozenset({"properties", "items", "additionalProperties", "patternProperties"})
 # A schema that extends itself would never end.
 _MAX_PARTS = 200
+
+
+class Joined(dict[str, Any]):
+    """A schema that no document holds: made here, so that two hold at once."""
 
 
 @dataclass(slots=True)
@@ -109,8 +113,8 @@ def _without_union(schema: SchemaDict) -> Flat:
     if len(members) == 1 and not beside:
         return Flat(schema, is_nullable, target=members[0])
     if beside.keys() == {"x-failsoft-opaque"} and isinstance(members[0], Mapping):
-        return Flat(schema, is_nullable, target={**members[0], **beside})
-    both = tuple({"allOf": [beside, member]} for member in members)
+        return Flat(schema, is_nullable, target=Joined({**members[0], **beside}))
+    both = tuple(Joined(allOf=[beside, member]) for member in members)
     if len(both) == 1:
         return Flat(schema, is_nullable, target=both[0])
     return Flat(schema, is_nullable, both)
@@ -162,7 +166,7 @@ def _both_types(one: Any, two: Any) -> Any:
 
 
 def _both(one: Any, two: Any) -> Any:
-    return one if one is two or one == two else {"allOf": [one, two]}
+    return one if one is two or one == two else Joined(allOf=[one, two])
 
 
 def _both_properties(one: Any, two: Any) -> Any:

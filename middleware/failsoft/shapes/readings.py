@@ -150,8 +150,11 @@ def _is_lax_number(format_: str, value: float) -> bool:
 
 def is_coerced(node: Node, value: Any) -> bool:
     """Tell whether pydantic's lax mode turns the value into what is expected."""
-    if node.members is not None or node.branches:
-        return any(is_coerced(branch, value) for branch in node.branches)
+    if node.branches:
+        leaves = node.leaves()
+        return any(is_coerced(leaf, value) for leaf in leaves if not leaf.branches)
+    if node.members is not None:
+        return False
     kind, types = type(value), node.types
     if kind is str:
         return _is_text_coerced(types, value)

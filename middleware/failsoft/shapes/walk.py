@@ -74,7 +74,14 @@ def repeats(body: bytes) -> bool:
 class _Walk:
     """One walk: what it found, and what it may still spend."""
 
-    __slots__ = ("doubled", "findings", "has_constant", "is_patch", "left", "truncated")
+    __slots__ = (
+        "doubled",
+        "findings",
+        "has_constant",
+        "is_patch",
+        "left",
+        "truncated",
+    )
 
     def __init__(self, is_patch: bool) -> None:
         self.is_patch = is_patch
@@ -225,7 +232,7 @@ class _Walk:
         elif depth > MAX_DEPTH:
             self.add(path, "too_deep")
         else:
-            self._try(fitting, value, path, depth)
+            self._try(item)
 
     def _tagged(self, item: _Item, todo: list[_Item]) -> None:
         node, value, path, depth = item
@@ -241,17 +248,22 @@ class _Walk:
             got = "absent" if said is _ABSENT else got_of(said)
             self.add(f"{path}/{label(name)}", kind, "string", got)
 
-    def _try(self, fitting: list[Node], value: Any, path: str, depth: int) -> None:
+    def _try(self, item: _Item) -> None:
         """Report the branch of a union that differs least; none if one fits."""
-        before, best = self.findings, None
-        for branch in fitting:
-            self.findings = {}
+        node, value, path, depth = item
+        before, was_truncated = self.findings, self.truncated
+        best, is_cut = None, False
+        # Not the branches: a union may hold itself.
+        for branch in node.leaves():
+            if not accepted(branch, value):
+                continue
+            self.findings, self.truncated = {}, False
             self.run(branch, value, path, depth)
             if best is None or len(self.findings) < len(best):
-                best = self.findings
-            if not best or self.truncated:
+                best, is_cut = self.findings, self.truncated
+            if not best or self.left < 0:
                 break
-        self.findings = before
+        self.findings, self.truncated = before, was_truncated or is_cut
         for found in best or ():
             self.add(found.path, found.kind, found.expected, found.got)
 

@@ -174,3 +174,13 @@ def test_the_largest_operations_go_first() -> None:
     assert over_budget({"small": [small], "wide": [wide]}, 100) == ()
     assert over_budget({"small": [small], "wide": [wide]}, 3) == ("wide",)
     assert over_budget({"large": [large]}, 1) == ("large",)
+
+
+def test_recursive_schemas_that_hold_at_once_end_somewhere() -> None:
+    ref = {"$ref": "#/$defs/A"}
+    one = {"properties": {n: {"allOf": [ref, {"type": "object"}]} for n in "abc"}}
+    two = {"properties": {n: {"anyOf": [ref, {"type": "integer"}]} for n in "abc"}}
+
+    found = node(ref, A={"allOf": [one, two], "oneOf": [one, two]})
+
+    assert len(reached([found])) <= 20_000

@@ -19,7 +19,7 @@ def _cases(draw: st.DrawFn) -> tuple[Node, bytes]:
     return node, body_of(draw(values(node)))
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(_cases(), st.booleans())
 def test_gate_and_walk_agree_on_every_body(
     case: tuple[Node, bytes], is_patch: bool
@@ -35,7 +35,7 @@ def test_gate_and_walk_agree_on_every_body(
         assert walked.findings == ()
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(documents(), st.binary(max_size=60), st.data())
 def test_neither_ever_raises(
     document: dict[str, Any], junk: bytes, data: st.DataObject

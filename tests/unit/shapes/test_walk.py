@@ -165,6 +165,30 @@ def test_a_union_reports_the_branch_that_differs_least() -> None:
     assert walked.findings == (Finding("/age", "type", "integer", "str"),)
 
 
+def test_a_union_may_hold_itself() -> None:
+    schemas = Schemas(
+        {
+            "A": {"anyOf": [{"$ref": "#/$defs/B"}, {"const": "a"}]},
+            "B": {"anyOf": [{"$ref": "#/$defs/A"}, {"const": "b"}]},
+        }
+    )
+
+    assert walk(schemas.named("A"), b'"b"').findings == ()
+    assert [f.kind for f in walk(schemas.named("A"), b'"c"').findings] == ["enum"]
+    assert [f.kind for f in walk(schemas.named("A"), b"1").findings] == ["type"]
+
+
+def test_a_branch_with_many_differences_does_not_hide_the_one_that_fits() -> None:
+    names = [f"p{n}" for n in range(200)]
+    many = {"properties": {name: {"type": "integer"} for name in names}}
+    fits = {"properties": {name: {"type": "string"} for name in names}}
+    node = Schemas({}).node({"anyOf": [many, fits]})
+
+    walked = walk(node, json.dumps(dict.fromkeys(names, "x")).encode())
+
+    assert (walked.findings, walked.truncated) == ((), False)
+
+
 def test_a_tag_names_the_branch() -> None:
     cat = {
         "properties": {"kind": {"const": "cat"}, "lives": {"type": "integer"}},
