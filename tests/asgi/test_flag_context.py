@@ -49,6 +49,7 @@ async def asked(guard: Any, doc: FlagDoc) -> bytes:
         ("failsoft.route", "GET /x/{id}"),
         ("failsoft.method", "GET"),
         ("failsoft.criticality", "critical"),
+        ("failsoft.consumer", "(anonymous)"),
         ("tier", "gold"),
         ("plan", "paid"),
     ],

@@ -28,6 +28,7 @@ from failsoft.versions import (
     gone,
     rename,
 )
+from flagdoc import FlagDoc
 
 pytestmark = pytest.mark.anyio
 
@@ -59,7 +60,8 @@ def shop() -> FastAPI:
     def version() -> dict[str, Any]:
         exchange = failsoft.current()
         assert exchange is not None
-        return {"version": exchange.version}
+        is_old = failsoft.flag("is-old", default=False)
+        return {"version": exchange.version, "is_old": is_old}
 
     @api.get("/legacy")
     def legacy() -> str:
@@ -137,6 +139,21 @@ async def test_handlers_read_the_version_of_their_request(serve: Serve) -> None:
     answers = [await get(guarded, "/version", **speaking(v)) for v in (OLD, NEW)]
 
     assert [answer.json["version"] for answer in answers] == [OLD, NEW]
+
+
+async def test_rules_of_flags_read_version_and_caller(serve: Serve) -> None:
+    guarded = await serve()
+    both = [
+        {"==": [{"var": "failsoft.version"}, OLD]},
+        {"==": [{"var": "failsoft.consumer"}, "(anonymous)"]},
+    ]
+    variants = {"on": True, "off": False}
+    doc = FlagDoc("ENABLED", variants, "off", {"if": [{"and": both}, "on", "off"]})
+    await put(guarded, "flag", "is-old", doc)
+
+    answers = [await get(guarded, "/version", **speaking(v)) for v in (OLD, NEW)]
+
+    assert [answer.json["is_old"] for answer in answers] == [True, False]
 
 
 async def test_a_422_speaks_of_the_fields_the_client_sent(serve: Serve) -> None:
@@ -243,7 +260,7 @@ async def test_controls_pin_and_brown_out_while_serving(serve: Serve) -> None:
     await put(guarded, "brownout", "try", doc)
     hit = await get(guarded, "/version", **web)
 
-    assert pinned.json == {"version": NEW}
+    assert pinned.json["version"] == NEW
     assert pinned.headers["vary"] == "Origin, X-API-Version, X-App"
     assert (hit.status, hit.json["type"]) == (503, "urn:failsoft:problem:brownout")
     assert (await get(guarded, "/version")).status == 200
