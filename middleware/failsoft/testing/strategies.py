@@ -108,7 +108,9 @@ def _text(node: Node) -> Strategy:
             "uuid": st.uuids().map(str),
             "date-time": st.datetimes().map(lambda at: f"{at.isoformat()}Z"),
         }
-        return known.get(node.format) or st.sampled_from(samples(node).values)
+        if node.format in known:
+            return known[node.format]
+        return st.sampled_from(samples(node).values)
     low = int(schema.get("minLength", 0))
     high = schema.get("maxLength", low + 20)
     return st.text(_TEXT, min_size=low, max_size=min(high, low + 1000))

@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from failsoft.shapes.diff import breaking, compare_nodes, drift_id, level_of, report_row
+from failsoft.shapes.diff import (
+    Difference,
+    breaking,
+    compare_nodes,
+    drift_id,
+    level_of,
+    report_row,
+)
 from failsoft.shapes.documents import compare_documents
 from failsoft.shapes.graph import Schemas
 from failsoft.shapes.suggest import suggest, toml_lines
@@ -185,3 +192,74 @@ def test_drift_bears_ids_of_oasdiff_where_it_has_one(
 
 def test_an_id_of_nobody_counts_as_an_error() -> None:
     assert level_of("request-property-unknown-properties-refused") == "error"
+
+
+@pytest.mark.parametrize(
+    ("rule", "sides", "line"),
+    [
+        ("new-required-request-property", ("", "integer"), "add"),
+        ("response-required-property-removed", ("string", ""), "drop"),
+        ("response-property-became-optional", ("", ""), "drop"),
+        ("request-property-type-changed", ("integer", "string"), "retype"),
+        ("request-property-type-changed", ("string", "array"), "wrap_list"),
+        ("request-property-type-changed", ("array", "string"), "unwrap_list"),
+        ("request-property-type-changed", ("object", "string"), "# in Python: change"),
+        ("request-property-enum-value-removed", ("open", ""), "enum_map"),
+        ("response-property-enum-value-added", ("", "held"), "enum_map"),
+        ("request-parameter-removed", ("", ""), "query"),
+        ("api-removed-without-deprecation", ("", ""), "gone"),
+        ("request-body-became-required", ("", ""), "# in Python: change"),
+        ("endpoint-added", ("", ""), ""),
+    ],
+)
+def test_each_kind_of_difference_has_its_op(
+    rule: str, sides: tuple[str, str], line: str
+) -> None:
+    path = "query/q" if "parameter" in rule else "/a"
+    one = Difference(rule, "GET /x", "request", path, "Order.a", *sides)
+
+    lines = toml_lines(suggest([one]))
+
+    assert any(text.startswith(line) for text in lines) if line else lines == []
+
+
+def test_bodies_media_types_and_unions_are_compared() -> None:
+    cat = {"type": "object", "properties": {"a": {}}}
+    old = _document({"properties": {"pet": {"oneOf": [cat, {"type": "string"}]}}})
+    new = _document({"properties": {"pet": {"oneOf": [cat, {"type": "integer"}]}}})
+    post = new["paths"]["/orders"]["post"]
+    post["requestBody"] = {
+        "content": {"text/plain": {}, **post["requestBody"]["content"]}
+    }
+    post["deprecated"] = True
+
+    found = {one.id for one in compare_documents(old, new)}
+
+    assert found >= {
+        "endpoint-deprecated",
+        "request-body-became-optional",
+        "request-body-media-type-added",
+        "request-property-type-changed",
+    }
+    del post["requestBody"]
+    assert "request-body-removed" in {o.id for o in compare_documents(old, new)}
+    assert "request-body-added-required" in {o.id for o in compare_documents(new, old)}
+
+
+def test_parameters_change_like_fields() -> None:
+    def listed(**schema: Any) -> dict[str, Any]:
+        return {"name": "n", "in": "query", "schema": schema}
+
+    old = _document({}, parameters=[listed(type="integer")])
+    new = _document({}, parameters=[{**listed(type="boolean"), "required": True}])
+
+    assert {one.id for one in compare_documents(old, new)} == {
+        "request-parameter-became-required",
+        "request-parameter-type-changed",
+    }
+
+
+def test_a_difference_reads_as_one_line() -> None:
+    one = Difference("endpoint-added", "GET /x", "operation")
+
+    assert str(one) == "info: GET /x  endpoint-added"

@@ -6,13 +6,14 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from failsoft.shapes.graph import Schemas
 from failsoft.shapes.pattern import matching_text
 from failsoft.shapes.sample import MOST, Samples, samples
+from failsoft.testing.strategies import fitting
 
 ORDER: dict[str, Any] = {
     "type": "object",
@@ -142,6 +143,15 @@ _SCALARS = st.sampled_from(
         {"type": "boolean"},
         {"enum": ["x", 1, None]},
         {"type": ["string", "null"]},
+        {"type": "string", "minLength": 6, "maxLength": 8},
+        {"type": "string", "format": "date-time"},
+        {"type": "string", "pattern": "^[a-c]{2,3}$"},
+        {"type": "integer", "multipleOf": 5, "maximum": 30},
+        {"type": "number", "minimum": 0.5, "maximum": 0.75},
+        {"type": "array", "items": {"type": "integer"}, "uniqueItems": True},
+        {"type": "array", "maxItems": 1},
+        {"type": "object", "additionalProperties": {"type": "integer"}},
+        {"type": "object", "minProperties": 3},
     ]
 )
 
@@ -169,3 +179,44 @@ def test_samples_of_any_schema_are_valid(schema: Any) -> None:
     assert made.values
     validator = _validator(schema)
     assert all(validator.is_valid(value) for value in made.values)
+
+
+@settings(max_examples=60, suppress_health_check=list(HealthCheck), deadline=None)
+@given(st.recursive(_SCALARS, _deeper, max_leaves=5), st.data())
+def test_what_strategies_draw_is_valid_as_well(
+    schema: Any, data: st.DataObject
+) -> None:
+    node = Schemas({**COMPONENTS, "Root": schema}).named("Root")
+
+    assert _validator(schema).is_valid(data.draw(fitting(node)))
+
+
+@pytest.mark.parametrize(
+    ("schema", "first"),
+    [
+        ({"type": "integer", "minimum": 1, "exclusiveMinimum": True}, 2),
+        ({"type": "integer", "minimum": 1.0, "maximum": 3.0}, 1),
+        ({"type": "string", "format": "uuid", "example": "mine"}, "mine"),
+        ({"type": "array", "minItems": 3, "items": {"type": "boolean"}}, None),
+        ({}, "text"),
+    ],
+)
+def test_bounds_and_examples_of_older_documents_are_read(
+    schema: Any, first: Any
+) -> None:
+    made = _of(schema).values
+
+    assert made[0] == (first if first is not None else [True, False, True])
+
+
+def test_a_tuple_that_must_have_items_is_named() -> None:
+    made = _of({"type": "array", "prefixItems": [{}], "minItems": 1})
+
+    assert made.values == ()
+    assert "items by position" in made.skipped[0]
+
+
+@pytest.mark.parametrize("pattern", ["(", "(?=x)y{3}z", "[^\\s\\S]"])
+def test_a_pattern_nobody_meets_says_so(pattern: str) -> None:
+    with pytest.raises(ValueError, match="pattern"):
+        matching_text(pattern)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
@@ -17,9 +18,18 @@ from failsoft.errors import Invalid
 from failsoft.ops.contractlock import make_lock
 from failsoft.shapes.walk import walk
 from failsoft.testing import contracts
-from failsoft.testing.contractapp import open_app
-from failsoft.versions import Version, add, rename
-from failsoft.versions._model import Contract
+from failsoft.testing.contractapp import import_app, open_app
+from failsoft.testing.spoken import speak
+from failsoft.versions import (
+    Contract,
+    Header,
+    MediaTypeParam,
+    PathPrefix,
+    Query,
+    Version,
+    add,
+    rename,
+)
 from unit.testing.orders import LOSES_THE_CURRENCY, contract, renamed_order, shop
 
 
@@ -188,6 +198,46 @@ def test_a_file_that_is_no_lock_is_named(tmp_path: Path) -> None:
         contracts.assert_covered(shop(), path)
 
 
+@pytest.mark.parametrize(
+    ("source", "part", "said"),
+    [
+        (Header("X-V"), "headers", (b"x-v", b"2025-01-15")),
+        (
+            MediaTypeParam("v"),
+            "headers",
+            (b"accept", b"application/json; v=2025-01-15"),
+        ),
+        (Query("v"), "query_string", "v=2025-01-15"),
+        (PathPrefix("v"), "path", "/v2025-01-15/orders/1"),
+    ],
+)
+def test_a_request_says_its_version_as_the_contract_reads_it(
+    source: Any, part: str, said: Any
+) -> None:
+    versions = Contract(contract().versions, read=[source])
+
+    scope = speak(versions, "2025-01-15", "GET /orders/{id}")
+
+    found = scope[part]
+    assert said in (found if part != "query_string" else found.decode())
+
+
+def test_an_application_is_imported_by_name_and_faults_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "made_here.py").write_text("def make(): return 7")
+    monkeypatch.setattr("sys.path", [*sys.path])
+
+    assert import_app("made_here:make()", tmp_path) == 7
+    for name, why in [
+        ("made_here", "must be module:attribute"),
+        ("not_made:app", "cannot be imported"),
+        ("made_here:nothing", "has no nothing"),
+    ]:
+        with pytest.raises(Invalid, match=why):
+            import_app(name, tmp_path)
+
+
 # --- generators, drift ------------------------------------------------------------
 
 
@@ -205,7 +255,7 @@ def test_schemathesis_speaks_the_version_it_was_asked_for(app: Any) -> None:
 def test_a_strategy_makes_bodies_of_a_version(app: Any) -> None:
     published = open_app(app).old_models("2025-01-15").routes["POST /orders"]
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
     @given(contracts.bodies(app, "POST /orders", "2025-01-15"))
     def fits(body: Any) -> None:
         assert published.request is not None
