@@ -183,19 +183,13 @@ class Runtime:
 
     def learn_later(self, app: Any, root_path: str = "") -> None:
         """Do so while requests are served already, and compile gates."""
+
+        async def work() -> None:
+            await self.learn(app, root_path)
+            await asyncio.to_thread(self.planner.compile_gates)
+
         if self._running is not None:
-            self._running.spawn(self._learn_all(app, root_path), "models")
-
-    async def _learn_all(self, app: Any, root_path: str) -> None:
-        await self.learn(app, root_path)
-        await asyncio.to_thread(self.planner.compile_gates)
-
-    def _look_at_plans(self) -> None:
-        """Each second: what goes by the clock, and gates that plans newly ask for."""
-        self.planner.tick()
-        if self._running is not None and self.planner.wants_gates:
-            compiled = asyncio.to_thread(self.planner.compile_gates)
-            self._running.spawn(compiled, "gates")
+            self._running.spawn(work(), "models")
 
     def now_ms(self) -> float:
         """Return store time in milliseconds; the wall clock before the first sync."""
@@ -307,7 +301,7 @@ class Runtime:
         if keeper is not None:
             running.spawn(keeper.run(), "lastgood")
         running.spawn(Offers(self.store, watcher).run(), "offers")
-        self._report_contracts(running)
+        _report_contracts(self, running)
         running.spawn(self.definitions.run(self.store), "definitions")
         running.spawn(self._flag_stage.check(self), "flags")
         reports = reporter.run(
@@ -317,16 +311,6 @@ class Runtime:
         follow = self._flag_stage.follow(self._redefine, self.failed)
         running.spawn(follow, "files")
         return running
-
-    def _report_contracts(self, running: Running) -> None:
-        """Send what was seen of drift, of versions and of third parties."""
-        drift = DriftReporter(self.store, self.ledger, self._look_at_plans)
-        running.spawn(drift.run(self.failed), "drift")
-        usage = UsageReporter(
-            self.store, self.usage, self.consumers, self.planner.notices
-        )
-        running.spawn(usage.run(self.failed), "usage")
-        running.spawn(self.peers.run(self.store), "announcements")
 
     def _abandon(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let go of what belongs to another loop; it ends there, if it still can."""
@@ -417,18 +401,13 @@ class Runtime:
                 rss_bytes=Vitals.rss_bytes(),
                 inflight=self.window.inflight,
                 kills=self.snapshot.kills,
-                bad=self._unenforced()[:20],
+                bad=(*self.snapshot.bad, *self.flags.bad_targets())[:20],
                 own_errors=self.own_errors,
                 bad_headers=dict(self.bad_headers),
                 own_error=self.own_error,
                 defs=self.definitions.digest,
             )
         )
-
-    def _unenforced(self) -> tuple[str, ...]:
-        """Return the controls that this node cannot enforce."""
-        versions = self.versions.bad if self.versions is not None else ()
-        return (*self.snapshot.bad, *self.flags.bad_targets(), *versions)
 
     def failed(self, what: str, error: BaseException) -> None:
         """Note an internal error of ours: counted, logged once a minute."""
@@ -446,6 +425,22 @@ class Runtime:
                 self.own_errors,
                 exc_info=error if exposed else None,
             )
+
+
+def _report_contracts(runtime: Runtime, running: Running) -> None:
+    """Send what is seen of drift, of versions and of third parties."""
+    store, planner = runtime.store, runtime.planner
+
+    def each_second() -> None:
+        planner.tick()
+        if planner.wants_gates:  # controls may ask for more of them
+            running.spawn(asyncio.to_thread(planner.compile_gates), "gates")
+
+    drift = DriftReporter(store, runtime.ledger, each_second)
+    running.spawn(drift.run(runtime.failed), "drift")
+    usage = UsageReporter(store, runtime.usage, runtime.consumers, planner.notices)
+    running.spawn(usage.run(runtime.failed), "usage")
+    running.spawn(runtime.peers.run(store), "announcements")
 
 
 @cache  # it reads files, 1.4 ms
