@@ -75,7 +75,7 @@ async def fleet(
         words += ["--workers", str(WORKERS), "--log-level", "warning"]
         app = ("-m", "uvicorn", "browned_out:app")
         with running(*app, *words, home=tmp_path, env=env):
-            eventually(lambda: accepts(port), within_s=20)
+            eventually(lambda: accepts(port), within_s=40)
             # A connection of its own each: workers share those, not requests.
             limits = httpx.Limits(max_keepalive_connections=0)
             async with httpx.AsyncClient(limits=limits, timeout=10) as client:
