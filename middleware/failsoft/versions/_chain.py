@@ -227,9 +227,13 @@ class Chains:
     # --- faults -----------------------------------------------------------------------
 
     def try_all(self) -> None:
-        """Take every node back to the oldest version, which notes what does not fit."""
-        for node in list(self._heads()):
-            self.layouts.at(node, -1)
+        """Take what ops name back to the oldest version, which notes what does not fit.
+
+        Not what only contains it: that is worked out when somebody asks.
+        """
+        for owner in self._owners:
+            for node in self._names.get(owner, ()):
+                self.layouts.at(node, -1)
         for owner in sorted(o for o in self._owners if " " in o):
             direction, _, route = owner.partition(" ")
             statuses = self._routes.get(route, _EMPTY).responses

@@ -74,6 +74,8 @@ class Layouts:
                 self._by_owner[owner].append(index)
         self.complaints: dict[int, list[str]] = defaultdict(list)
         self.crossing: set[int] = set()
+        # Steps by what they do: all routes that reach a schema share them.
+        self.steps: dict[tuple[Any, ...], tuple[Any, ...]] = {}
 
     # --- who is touched -----------------------------------------------------------
 

@@ -219,7 +219,11 @@ class _Builder:
             )
             return
         is_up = self._part.is_up
-        steps = steps_of(ops if is_up else ops[::-1], is_up=is_up)
+        key = is_up, *map(id, ops)
+        steps = self._layouts.steps.get(key)
+        if steps is None:
+            steps = steps_of(ops if is_up else ops[::-1], is_up=is_up)
+            self._layouts.steps[key] = steps
         deep = [step for one in ops for step in self._code(visit, one)]
         # Code stands alone in its version, and sees the node after that one's edits.
         visit.steps += (*steps, *deep) if is_up else (*deep, *steps)
