@@ -254,7 +254,6 @@ def test_a_hidden_field_is_in_the_documents_of_older_versions_only() -> None:
 
 
 def test_code_says_what_the_old_schema_was() -> None:
-    @change(on="Order")
     class MoneyObject:
         old = {  # noqa: RUF012 - read once
             "properties": {"cents": COUNT},
@@ -262,7 +261,8 @@ def test_code_says_what_the_old_schema_was() -> None:
             "required": ["cents"],
         }
 
-    order = _order(_old(_head(amount=TEXT, required=("amount",)), MoneyObject))
+    op = change(on="Order")(MoneyObject)
+    order = _order(_old(_head(amount=TEXT, required=("amount",)), op))
 
     assert order == {
         "type": "object",
@@ -274,3 +274,61 @@ def test_code_says_what_the_old_schema_was() -> None:
 def test_an_unknown_version_is_no_document() -> None:
     with pytest.raises(KeyError):
         document_at(_head(), Contract([Version("2025-01-01")]), "2024-01-01")
+
+
+def test_targets_reach_into_unions_lists_and_maps() -> None:
+    pet = {"anyOf": [_address(), {"type": "null"}]}
+    head = _head(
+        pets={"type": "array", "items": {"type": "array", "items": pet}},
+        homes={"type": "object", "additionalProperties": _address()},
+    )
+
+    order = _order(
+        _old(
+            head,
+            rename("Order.pets.town", to="city"),
+            rename("Order.homes.town", to="city"),
+        )
+    )["properties"]
+
+    inner = order["pets"]["items"]["items"]["anyOf"][0]
+    assert inner["properties"] == {"town": TEXT}
+    assert order["homes"]["additionalProperties"]["properties"] == {"town": TEXT}
+
+
+def test_a_recursive_alias_has_an_end() -> None:
+    head = _head(data={"$ref": "#/components/schemas/Json"})
+    json_ = {"$ref": "#/components/schemas/Json"}
+    head["components"]["schemas"]["Json"] = {
+        "anyOf": [TEXT, {"type": "array", "items": json_}]
+    }
+
+    document = _old(head, rename("Order.data.was", to="now"))
+
+    assert "Order" in document["components"]["schemas"]
+
+
+def test_errors_change_under_their_own_target() -> None:
+    head = _head()
+    responses = head["paths"]["/orders"]["post"]["responses"]
+    schema = {"type": "object", "properties": {"reason": TEXT}}
+    responses["422"] = {"content": {"application/problem+json": {"schema": schema}}}
+
+    document = _old(head, rename("@error.detail", to="reason"))
+
+    content = document["paths"]["/orders"]["post"]["responses"]["422"]["content"]
+    changed = content["application/problem+json"]["schema"]
+    assert changed["properties"] == {"detail": TEXT}
+
+
+def test_a_qualified_name_finds_what_pydantic_qualified() -> None:
+    head = _head()
+    head["components"]["schemas"]["shop__models__Order"] = {
+        "type": "object",
+        "properties": {"b": TEXT},
+    }
+
+    document = _old(head, rename("shop__models__Order.a", to="b"))
+
+    schemas = document["components"]["schemas"]
+    assert schemas["shop__models__Order"]["properties"] == {"a": TEXT}
