@@ -87,7 +87,8 @@ def wrapper() -> Callable[[Any], Any]:
         from failsoft.versions import Contract, Version
 
         versions = [Version("2025-01-01"), Version("2026-01-01")]
-        contract = Contract(versions, default="newest", cors_expose=False)
+        hidden = {"cors_expose": False, "exclude": ["*openapi.json"]}
+        contract = Contract(versions, default="newest", **hidden)
         return lambda app: Learnt(app, contract=contract)
     if wrap != "failsoft":
         return lambda app: Learnt(app, tolerance={"handling": wrap})
