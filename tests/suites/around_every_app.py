@@ -87,8 +87,9 @@ def wrapper() -> Callable[[Any], Any]:
         from failsoft.versions import Contract, Version
 
         versions = [Version("2025-01-01"), Version("2026-01-01")]
-        hidden = {"cors_expose": False, "exclude": ["*openapi.json"]}
-        contract = Contract(versions, default="newest", **hidden)
+        contract = Contract(
+            versions, default="newest", cors_expose=False, exclude=["*openapi.json"]
+        )
         return lambda app: Learnt(app, contract=contract)
     if wrap != "failsoft":
         return lambda app: Learnt(app, tolerance={"handling": wrap})
