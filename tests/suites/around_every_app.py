@@ -139,7 +139,8 @@ def wrap_every_app(wrap: Callable[[Any], Any]) -> None:
 
     def init(self: TestClient, *args: Any, **options: Any) -> None:
         plain_init(self, *args, **options)
-        self.app = self._transport.app = Around(self.app, wrap)
+        transport: Any = self._transport
+        self.app = transport.app = Around(self.app, wrap)
 
     TestClient.__init__ = init  # type: ignore[method-assign]
     for kind in application_classes():
