@@ -89,6 +89,7 @@ def test_encodings_nobody_here_reads_are_counted(
         ("deflate", zlib.compress(BAD, wbits=-15)),
         ("identity", BAD),
     ],
+    ids=["gzip", "two-parts", "zlib", "raw-deflate", "identity"],  # bytes hold a time
 )
 def test_packed_bodies_are_judged_as_the_caller_sees_them(
     watched: Watched, encoding: str, packed: bytes
