@@ -16,6 +16,7 @@ from fastapi import APIRouter, Depends, FastAPI
 
 from failsoft import Failsoft
 from shop import cart, catalogue, checkout, orders, reviews
+from shop.contract import contract
 from shop.database import open_database
 from shop.pay import payments_client
 from shop.wiring import know_shopper
@@ -35,7 +36,7 @@ for part in (catalogue, cart, checkout, orders, reviews):
 
 app = FastAPI(title="shop", version="1.0", lifespan=lifespan)
 app.include_router(v1)
-app.add_middleware(Failsoft)
+app.add_middleware(Failsoft, contract=contract)
 
 
 @app.get("/healthz", tags=["health"])

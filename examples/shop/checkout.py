@@ -33,7 +33,11 @@ async def check_out(
     except CardDeclined as declined:
         raise HTTPException(402, str(declined)) from declined
     order = Order(
-        order_id=order_id, total_cents=total, charge_id=charge_id, status="paid"
+        order_id=order_id,
+        total_cents=total,
+        charge_id=charge_id,
+        status="paid",
+        recipient=wanted.recipient,
     )
     await save_order(stored, order, consumer, cart.cart_id)
     after.add_task(confirm_order, stored, order_id)
@@ -50,10 +54,14 @@ def price(total_cents: int) -> int:
 async def save_order(
     stored: Database, order: Order, consumer: str, cart_id: str
 ) -> None:
+    to = order.recipient
     async with stored.transaction() as connection:
         await connection.execute(
-            "INSERT INTO orders VALUES (?, ?, ?, ?, ?)",
-            (order.order_id, consumer, order.total_cents, order.charge_id, "paid"),
+            "INSERT INTO orders VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                *(order.order_id, consumer, order.total_cents, order.charge_id),
+                *(order.status, to.first_name, to.last_name, to.country),
+            ),
         )
         await connection.execute("DELETE FROM cart_items WHERE cart_id = ?", (cart_id,))
 

@@ -18,7 +18,8 @@ CREATE TABLE IF NOT EXISTS cart_items (
   PRIMARY KEY (cart_id, sku));
 CREATE TABLE IF NOT EXISTS orders (
   order_id TEXT PRIMARY KEY, consumer TEXT NOT NULL, total_cents INTEGER NOT NULL,
-  charge_id TEXT NOT NULL, status TEXT NOT NULL);
+  charge_id TEXT NOT NULL, status TEXT NOT NULL, first_name TEXT NOT NULL,
+  last_name TEXT NOT NULL, country TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS orders_by_consumer ON orders (consumer);
 CREATE TABLE IF NOT EXISTS reviews (
   sku TEXT NOT NULL, stars INTEGER NOT NULL, text TEXT NOT NULL);

@@ -28,16 +28,27 @@ class Cart(BaseModel):
     total_cents: int
 
 
+class Recipient(BaseModel):
+    first_name: str = Field(max_length=80)
+    last_name: str = Field(max_length=80)
+    country: str = Field(min_length=2, max_length=2)
+
+
 class Checkout(BaseModel):
     cart_id: str
     card: str = Field(max_length=64)
+    recipient: Recipient
 
 
-class Order(BaseModel):
+class OrderStatus(BaseModel):
     order_id: str
+    status: Literal["paid", "confirmed"]
+
+
+class Order(OrderStatus):
     total_cents: int
     charge_id: str
-    status: Literal["paid", "confirmed"]
+    recipient: Recipient
 
 
 class Review(BaseModel):

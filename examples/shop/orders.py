@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 
 from fastapi import APIRouter, HTTPException
 from fastapi.responses import StreamingResponse
 
 from shop.database import Database
-from shop.models import Order
+from shop.models import Order, OrderStatus
 from shop.wiring import Consumer, Stored
 
 router = APIRouter(prefix="/orders", tags=["orders"])
-COLUMNS = "order_id, total_cents, charge_id, status"
+COLUMNS = "order_id, total_cents, charge_id, status, first_name, last_name, country"
 POLL_S = 0.1
 STREAM_LIMIT_S = 10.0
 
@@ -24,11 +25,16 @@ async def list_orders(stored: Stored, consumer: Consumer) -> list[Order]:
         f"SELECT {COLUMNS} FROM orders WHERE consumer = ? ORDER BY rowid DESC LIMIT 20",
         consumer,
     )
-    return [Order.model_validate(dict(row)) for row in rows]
+    return [order_of(row) for row in rows]
 
 
 @router.get("/{order_id}")
 async def get_order(order_id: str, stored: Stored) -> Order:
+    return await read_order(order_id, stored)
+
+
+@router.get("/{order_id}/status")
+async def get_status(order_id: str, stored: Stored) -> OrderStatus:
     return await read_order(order_id, stored)
 
 
@@ -54,4 +60,9 @@ async def read_order(order_id: str, stored: Database) -> Order:
     row = await stored.row(f"SELECT {COLUMNS} FROM orders WHERE order_id = ?", order_id)
     if row is None:
         raise HTTPException(404, f"no order {order_id!r}")
-    return Order.model_validate(dict(row))
+    return order_of(row)
+
+
+def order_of(row: sqlite3.Row) -> Order:
+    columns = dict(row)
+    return Order.model_validate(columns | {"recipient": columns})

@@ -17,7 +17,7 @@ def percentile(ordered: list[float], ratio: float) -> float | None:
 
 @dataclass
 class Tally:
-    """Answers of one route: counts by status (`timeout`, `broken` too), times."""
+    """Answers of one route: counts by status (or how it went wrong), times."""
 
     by_status: Counter[str] = field(default_factory=Counter)
     took_ms: list[float] = field(default_factory=list)

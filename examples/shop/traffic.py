@@ -26,6 +26,8 @@ MAX_SECONDS = 3600.0
 MAX_RATE = 500.0
 MAX_OUTSTANDING = 500
 SHOPPERS = 997
+# An answer that is fine for the server, and not what the client was written for.
+UNREADABLE = "unreadable"
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,8 @@ class Run:
             return "broken"
         is_json = reply.headers.get("content-type") == "application/json"
         body = reply.json() if is_json else {}
+        if reply.is_success and not consumer.reads(wish.route, reply.headers, body):
+            return UNREADABLE
         self._shoppers.learn(wish, reply.status_code, body)
         return str(reply.status_code)
 

@@ -17,6 +17,8 @@ import pytest
 from load.servers import EXAMPLES, clean_environ, eventually, running, served
 
 HEALTHY: dict[str, Any] = {}
+NEWEST = {"x-api-version": "2026-09-01"}
+ADA = {"first_name": "Ada", "last_name": "Lovelace", "country": "AT"}
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,11 @@ class Shop:
     database: Path
 
     def get(self, path: str, node: int = 0) -> httpx.Response:
-        return httpx.get(self.nodes[node] + path, timeout=10)
+        return httpx.get(self.nodes[node] + path, headers=NEWEST, timeout=10)
 
     def post(self, path: str, body: dict[str, Any], node: int = 0) -> httpx.Response:
-        return httpx.post(self.nodes[node] + path, json=body, timeout=10)
+        url = self.nodes[node] + path
+        return httpx.post(url, json=body, headers=NEWEST, timeout=10)
 
     def filled_cart(self) -> str:
         items = [{"sku": "mug-blue", "quantity": 2}]
@@ -39,7 +42,10 @@ class Shop:
         return cart_id
 
     def check_out(self, card: str = "tok_visa") -> httpx.Response:
-        return self.post("/v1/checkout", {"cart_id": self.filled_cart(), "card": card})
+        return self.post("/v1/checkout", self.order(card))
+
+    def order(self, card: str = "tok_visa") -> dict[str, Any]:
+        return {"cart_id": self.filled_cart(), "card": card, "recipient": ADA}
 
     def behave(self, behaviour: dict[str, Any]) -> httpx.Response:
         return httpx.post(f"{self.payments}/admin", json=behaviour)
@@ -140,9 +146,9 @@ def test_a_checkout_becomes_an_order_that_is_confirmed_in_the_background(
 
 
 def test_orders_are_listed_for_their_consumer_only(shop: Shop) -> None:
-    body = {"cart_id": shop.filled_cart(), "card": "tok_visa"}
-    key = {"x-api-key": "key-of-this-test"}
-    order = httpx.post(f"{shop.nodes[0]}/v1/checkout", json=body, headers=key).json()
+    key = {"x-api-key": "key-of-this-test"} | NEWEST
+    url = f"{shop.nodes[0]}/v1/checkout"
+    order = httpx.post(url, json=shop.order(), headers=key).json()
 
     mine = httpx.get(f"{shop.nodes[0]}/v1/orders", headers=key).json()
 
@@ -150,7 +156,7 @@ def test_orders_are_listed_for_their_consumer_only(shop: Shop) -> None:
 
 
 def test_a_checked_out_cart_is_gone(shop: Shop) -> None:
-    body = {"cart_id": shop.filled_cart(), "card": "tok_visa"}
+    body = shop.order()
     shop.post("/v1/checkout", body)
 
     assert shop.post("/v1/checkout", body).status_code == 404
@@ -176,13 +182,13 @@ def test_a_review_is_kept_and_a_bad_one_refused(shop: Shop) -> None:
 def test_a_payments_provider_in_trouble_fails_the_checkout_and_keeps_the_cart(
     shop: Shop, behaviour: dict[str, Any]
 ) -> None:
-    cart_id = shop.filled_cart()
+    order = shop.order()
     shop.behave(behaviour)
 
-    answer = shop.post("/v1/checkout", {"cart_id": cart_id, "card": "tok_visa"})
+    answer = shop.post("/v1/checkout", order)
 
     assert answer.status_code == 500
-    assert shop.get(f"/v1/cart/{cart_id}").status_code == 200
+    assert shop.get(f"/v1/cart/{order['cart_id']}").status_code == 200
     shop.behave(HEALTHY)
     assert shop.check_out().status_code == 201
 

@@ -30,12 +30,14 @@ async def test_a_changed_type_is_on_record_within_two_seconds_and_breaks_nothing
             "FAILSOFT_ENV": "drift",
         }
         with served("shop.api:app", home=tmp_path, env=env) as url:
+            # Clients that ask for no version are read as those of the oldest.
             async with httpx.AsyncClient(base_url=url, timeout=10) as customer:
 
                 async def check_out() -> int:
-                    items = [{"sku": "mug-blue", "quantity": 2}]
+                    items = [{"sku": "mug-blue", "qty": 2}]
                     cart = await customer.post("/v1/cart", json={"items": items})
                     body = {"cart_id": cart.json()["cart_id"], "card": CANARY}
+                    body |= {"recipient": {"name": CANARY}}
                     return (await customer.post("/v1/checkout", json=body)).status_code
 
                 async def drift() -> tuple[DriftRow, ...]:
