@@ -17,9 +17,9 @@ from failsoft.routes.models import RouteShapes
 from failsoft.shapes.graph import Node
 from failsoft.versions._checks import check_contract, check_op
 from failsoft.versions._digest import digest_of
-from failsoft.versions._edits import is_lossy
+from failsoft.versions._edits import OwnerOps, is_lossy
 from failsoft.versions._gather import Gathered, gather, words_of
-from failsoft.versions._layouts import Layouts, OwnerOps
+from failsoft.versions._layouts import Layouts
 from failsoft.versions._locmap import LocMap
 from failsoft.versions._model import (
     Contract,

@@ -39,7 +39,7 @@ from failsoft.versions._values import (
     retyped,
 )
 
-__all__ = ["Edit", "edit_of", "fill_of", "is_code", "is_lossy"]
+__all__ = ["Edit", "OwnerOps", "edit_of", "fill_of", "is_code", "is_lossy"]
 
 
 @dataclass(eq=False, slots=True)
@@ -67,6 +67,22 @@ class Edit:
     def is_identity(self) -> bool:
         """Whether values move as they are."""
         return self.up is None and bool(self.old) and bool(self.new)
+
+
+class OwnerOps:
+    """What one version does to one owner's node.
+
+    edits: on its fields.  changes: code, with the path to the value.  envelope: key
+    the whole body went below.  hidden: fields that newer versions do not see.
+    """
+
+    __slots__ = ("changes", "edits", "envelope", "hidden")
+
+    def __init__(self) -> None:
+        self.edits: list[Edit] = []
+        self.changes: list[tuple[Change, Path]] = []
+        self.envelope = ""
+        self.hidden: list[tuple[Drop, Path]] = []
 
 
 Maker = Callable[[Any, Place], Edit]

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from failsoft.versions._edits import Edit
-from failsoft.versions._layouts import OwnerOps
+from failsoft.versions._edits import Edit, OwnerOps
 from failsoft.versions._model import ABSENT
 from failsoft.versions._steps import Step, Trace, edit_steps
 

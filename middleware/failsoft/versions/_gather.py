@@ -6,8 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from failsoft.versions._edits import edit_of, is_code
-from failsoft.versions._layouts import OwnerOps
+from failsoft.versions._edits import OwnerOps, edit_of, is_code
 from failsoft.versions._model import (
     Brownout,
     Change,

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from failsoft.shapes.graph import Node
-from failsoft.versions._edits import Edit
-from failsoft.versions._layouts import Layouts, OwnerOps
+from failsoft.versions._edits import Edit, OwnerOps
+from failsoft.versions._layouts import Layouts
 from failsoft.versions._model import UnwrapList, WrapList
 from failsoft.versions._targets import Path
 

@@ -15,8 +15,9 @@ from typing import Any
 from failsoft.shapes.graph import Node
 from failsoft.shapes.rawjson import open_object, open_rows
 from failsoft.versions._branches import Chooser, chooser_of
+from failsoft.versions._edits import OwnerOps
 from failsoft.versions._fuse import steps_of
-from failsoft.versions._layouts import Layouts, OwnerOps
+from failsoft.versions._layouts import Layouts
 from failsoft.versions._steps import (
     Step,
     Trace,
