@@ -1,6 +1,6 @@
-"""Run every `sh` and `python` block of the README, in order: `blocks.py README.md`.
+"""Run every `sh` and `python` block of the pages, in order: `blocks.py README.md ...`.
 
-`sh` runs where the README stands, `python` in a new directory.  The first block that
+`sh` runs where the page stands, `python` in a new directory.  The first block that
 fails, or takes more than two minutes, ends the run with status 1.
 """
 
@@ -15,8 +15,9 @@ from pathlib import Path
 LIMIT_S = 120
 
 
-def main(readme: Path) -> int:
-    text = readme.read_text()
+def run_all(page: Path) -> int:
+    """Run the blocks of one page; return the status."""
+    text = page.read_text()
     blocks = re.findall(r"^```(sh|python)\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     for kind, code in blocks:
         print(f"--- {kind}\n{code.strip()}", flush=True)
@@ -25,7 +26,7 @@ def main(readme: Path) -> int:
             command = (
                 ["bash", "-ec", code] if is_shell else [sys.executable, "-c", code]
             )
-            folder = readme.parent if is_shell else scratch
+            folder = page.parent if is_shell else scratch
             done = subprocess.run(
                 command,
                 cwd=folder,
@@ -36,9 +37,9 @@ def main(readme: Path) -> int:
         if done.returncode:
             print(f"status {done.returncode}")
             return 1
-    print(f"{len(blocks)} blocks run")
+    print(f"{page.name}: {len(blocks)} blocks run")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]).resolve()))
+    sys.exit(max(run_all(Path(name).resolve()) for name in sys.argv[1:]))
