@@ -13,12 +13,13 @@ from typing import Any
 
 from failsoft.errors import StoreError
 from failsoft.store.drift import AT_ONCE, Counted, DriftStore, severity_of
-from failsoft.tolerance._ledger import Ledger, Taken
+from failsoft.tolerance._ledger import PROCESS_ENTRIES, Ledger, Taken
 
 __all__ = ["DriftReporter", "emit"]
 
 _FORGET_EVERY = 60
 _TOLD_A_FLUSH = 20
+_MOST_CALLS = PROCESS_ENTRIES // AT_ONCE
 
 _log = logging.getLogger("failsoft")
 _events = logging.getLogger("failsoft.drift")
@@ -74,18 +75,22 @@ class DriftReporter:
             raise
 
     async def flush(self) -> None:
-        """Send what was counted, 500 entries a call.
+        """Send what was counted, 500 entries a call, and at most all it can hold.
 
         Raises StoreError; what was not confirmed is counted on.  A write whose
         outcome is unknown may so be counted twice: better than drift unseen.
         """
-        while taken := self._ledger.take(AT_ONCE):
+        for _ in range(_MOST_CALLS):
+            if not (taken := self._ledger.take(AT_ONCE)):
+                return
             try:
                 made = await self._store.drift_add(taken.counted, taken.tallies)
             except BaseException:
                 self._ledger.give_back(taken)
                 raise
             self._tell(taken, made)
+            if len(taken.counted) < AT_ONCE:
+                return  # what requests counted meanwhile is of the next second
 
     def _tell(self, taken: Taken, made: frozenset[str]) -> None:
         new = [one for one in taken.counted if one.id in made]

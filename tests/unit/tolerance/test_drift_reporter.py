@@ -85,3 +85,31 @@ async def test_with_the_store_away_the_ledger_counts_on() -> None:
 
     (row,) = (await store.drift()).rows
     assert row.count == 2
+
+
+class BusyStore(MemoryStore):
+    """While it is told of drift, requests go on."""
+
+    calls = 0
+
+    def __init__(self, ledger: Ledger) -> None:
+        super().__init__("test")
+        self.ledger = ledger
+
+    async def drift_add(self, counted, tallies):  # type: ignore[no-untyped-def]
+        self.calls += 1
+        assert self.calls < 100
+        more = [Finding(f"/p{self.calls}.{n}", "type") for n in range(600)]
+        self.ledger.add(f"POST /{self.calls % 3}", "request", "", more, "", "")
+        return await super().drift_add(counted, tallies)
+
+
+async def test_a_flush_ends_while_requests_go_on_counting() -> None:
+    ledger = filled(Finding("/a", "type"))
+    store = BusyStore(ledger)
+
+    await DriftReporter(store, ledger).flush()
+    after_one = store.calls
+    await DriftReporter(store, ledger).flush()
+
+    assert (after_one, store.calls) == (1, 5)
