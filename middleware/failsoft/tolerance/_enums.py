@@ -33,20 +33,24 @@ class EnumNames:
         self, node: Node, body: bytes, findings: Iterable[Finding]
     ) -> tuple[Finding, ...]:
         """Return the findings of a body, those of kind enum with what was sent."""
+        told = tuple(findings)
+        if not any(map(_is_enum, told)):
+            return told
+        doc = json.loads(body)  # the walk could read it, too
         found: list[Finding] = []
-        for finding in findings:
-            tokens = self._tokens(node, body, finding.path) if _is_enum(finding) else ()
+        for finding in told:
+            tokens = self._tokens(node, doc, finding.path) if _is_enum(finding) else ()
             found += [replace(finding, got=f"str={token}") for token in tokens]
             found += () if tokens else (finding,)
         return tuple(found)
 
-    def _tokens(self, node: Node, body: bytes, path: str) -> list[str]:
+    def _tokens(self, node: Node, doc: Any, path: str) -> list[str]:
         members = {m for each in nodes_at(node, path) for m in each.members or ()}
         if path not in self._known and len(self._known) >= _MOST_PLACES:
             return []
         known = self._known.setdefault(path, set())
         found = []
-        for value in _values(json.loads(body), path.split("/")[1:]):
+        for value in _values(doc, path.split("/")[1:]):
             if not isinstance(value, str) or not _TOKEN.fullmatch(value):
                 continue
             if value in members or (value not in known and len(known) >= _MOST_TOKENS):
@@ -66,7 +70,7 @@ def _values(value: Any, names: Sequence[str]) -> list[Any]:
         further: list[Any] = []
         for each in here[:_MOST_VALUES]:
             if isinstance(each, list) and name == "*":
-                further += each
+                further += each[:_MOST_VALUES]
             elif isinstance(each, dict):
                 further += each.values() if name == "{*}" else [each.get(name)]
         here = further

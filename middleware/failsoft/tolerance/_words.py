@@ -32,6 +32,7 @@ _REJECTED_BYTES = 64 * 1024
 _MOST_FINDINGS = 100
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.*/-]")
 _TYPE = re.compile(r"[a-z][a-z0-9_.]{0,63}")
+_MOST_PREFER = 1_000  # of what matching quotes may cost: the square of it
 _PREFERENCE = re.compile(
     r'(?:^|[,;])\s*handling\s*=\s*"?(strict|lenient)"?\s*(?=$|[,;])', re.IGNORECASE
 )
@@ -91,7 +92,7 @@ def preference(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """
     for name, value in headers:
         if name == b"prefer":
-            text = _QUOTED.sub(_unquoted, value.decode("latin-1"))
+            text = _QUOTED.sub(_unquoted, value[:_MOST_PREFER].decode("latin-1"))
             if found := _PREFERENCE.search(text):
                 return found[1].lower()
     return ""

@@ -188,3 +188,10 @@ def test_types_of_the_applications_own_making_are_not_repeated(order: Node) -> N
         Finding("/query/x", "rejected", "other"),
         Finding("/query/{*}", "rejected", "extra_forbidden"),
     ]
+
+
+def test_a_preference_of_a_client_that_means_harm_is_read_at_once() -> None:
+    quotes = '"' + '\\"' * 200_000
+
+    assert prefer(quotes) == ""
+    assert prefer(f"handling=strict, a={quotes}") == "strict"
