@@ -287,6 +287,7 @@ class _Walk:
         if len(value) - len(others) < len(properties) and not self.is_patch:
             for name, prop in properties.items():
                 if prop.required and name not in value and name not in renamed:
+                    self.left -= 1
                     below = f"{path}/{label(name, True)}"
                     self.add(below, "missing", expected_of(prop.node), "absent")
 
@@ -299,6 +300,8 @@ class _Walk:
     ) -> frozenset[str]:
         """Judge keys that are no property; return the properties they mean."""
         node, value, path, depth = item
+        # Objects of one key each would have all properties looked through for it.
+        self.left -= len(node.properties) // 4
         aliases = {a: n for n, prop in node.properties.items() for a in prop.aliases}
         renamed = {aliases[name] for name in names if name in aliases}
         for name in names:

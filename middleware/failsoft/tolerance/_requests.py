@@ -291,4 +291,5 @@ def _is_fit(fit: HeldGate, body: bytes) -> bool:
     # A model that ignores other keys takes them still: its old clients send some.
     left = walk(fit.node, body, is_patch=fit.is_patch)
     kinds = {finding.kind for finding in left.findings}
-    return kinds <= _HARMLESS and not ("unknown" in kinds and fit.forbids)
+    is_taken = kinds <= _HARMLESS and not ("unknown" in kinds and fit.forbids)
+    return is_taken and not left.truncated

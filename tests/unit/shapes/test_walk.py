@@ -143,6 +143,29 @@ def test_a_walk_ends_after_20_000_values() -> None:
     assert [each.path for each in walked.findings] == ["/tags/*"]
 
 
+@pytest.mark.parametrize("each", [{}, {"x": 1}])
+def test_a_walk_of_small_items_ends_before_it_looks_through_a_large_model(
+    each: dict[str, int],
+) -> None:
+    names = [f"p{n}" for n in range(200)]
+    item = {"properties": {name: {"type": "string"} for name in names}}
+    node = Schemas({}).node({"type": "array", "items": {**item, "required": names}})
+    looked_at = 0
+
+    class Counting(dict[str, Any]):
+        def items(self) -> Any:
+            nonlocal looked_at
+            looked_at += len(self)
+            return super().items()
+
+    assert node.items is not None
+    node.items.properties = Counting(node.items.properties)
+    walked = walk(node, json.dumps([each] * 5_000).encode())
+
+    assert walked.truncated
+    assert looked_at < 200_000
+
+
 def test_findings_end_at_100() -> None:
     properties = {f"p{n}": {"type": "integer"} for n in range(200)}
     node = Schemas({}).node({"type": "object", "properties": properties})
