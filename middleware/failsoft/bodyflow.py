@@ -152,13 +152,13 @@ class _Incoming:
                 return {**message, "body": body}
             if held is not None:
                 self._next = self._server
-                return {**message, "body": await self._work(held)}
+                work = changed_body, self._exchange, self._plan, held, NOT_MIGRATABLE
+                if held:
+                    found = await worked(self._bodies, len(held), *work)
+                    message = {**message, "body": self._changed(held, found)}
+                return message
 
-    async def _work(self, body: bytes) -> bytes:
-        if not body:
-            return body
-        work = changed_body, self._exchange, self._plan, body, NOT_MIGRATABLE
-        found = await worked(self._bodies, len(body), *work)
+    def _changed(self, body: bytes, found: bytes | Rejection) -> bytes:
         if isinstance(found, Rejection):
             self._refuse(found)
         if len(found) != len(body):
@@ -381,7 +381,9 @@ def _inflate(body: bytes, most_bytes: int) -> bytes | None:
         plain = inflater.decompress(body, most_bytes)
     except zlib.error:
         return None
-    return plain if inflater.eof else None
+    # Of further members a reader of the answer would see the rest.
+    is_whole = inflater.eof and not inflater.unused_data
+    return plain if is_whole else None
 
 
 # --- both -------------------------------------------------------------------

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 
 from failsoft.clock import utc_date
 from failsoft.store.drift import (
@@ -26,7 +26,7 @@ class MemoryDrift:
     def __init__(self, now_ms: Callable[[], int]) -> None:
         self._clock_ms = now_ms
         self._entries: dict[str, DriftEntry] = {}
-        self._last_ms: dict[str, int] = {}
+        self._last_ms: dict[str, int] = {}  # who was seen last is the last one
         self._by_day: dict[str, dict[str, int]] = {}  # date -> id or word -> count
 
     async def drift_add(
@@ -47,6 +47,7 @@ class MemoryDrift:
                 self._entries[name] = one.entry
                 made.add(name)
             today[name] = today.get(name, 0) + one.count
+            self._last_ms.pop(name, None)
             self._last_ms[name] = now_ms
         for word, count in tallies.items():
             today["~" + word] = today.get("~" + word, 0) + count
@@ -55,7 +56,7 @@ class MemoryDrift:
     def _has_room(self, now_ms: int) -> bool:
         if len(self._entries) < ENTRIES_KEPT:
             return True
-        oldest = min(self._last_ms, key=self._last_ms.__getitem__)
+        oldest = next(iter(self._last_ms))
         if self._last_ms[oldest] > now_ms - IDLE_MS:
             return False
         del self._entries[oldest], self._last_ms[oldest]
@@ -66,7 +67,7 @@ class MemoryDrift:
         now_ms = self._clock_ms()
         wanted = [_day(now_ms - back * 86_400_000) for back in range(days)]
         held = {day: self._by_day[day] for day in wanted if day in self._by_day}
-        newest = heapq.nlargest(limit, self._last_ms, key=self._last_ms.__getitem__)
+        newest = islice(reversed(self._last_ms), limit)
         tallies: dict[str, int] = {}
         for counts in held.values():
             for word, count in counts.items():
