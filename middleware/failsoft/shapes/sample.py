@@ -8,6 +8,7 @@ union, the ends of each range.  Examples come first.
 from __future__ import annotations
 
 import copy
+import json
 import math
 import zlib
 from collections.abc import Callable, Iterable
@@ -16,6 +17,7 @@ from typing import Any
 
 from failsoft.shapes.graph import Node
 from failsoft.shapes.pattern import matching_text
+from failsoft.shapes.walk import walk
 
 __all__ = ["MOST", "Samples", "samples"]
 
@@ -80,19 +82,29 @@ def samples(node: Node, *, seed: int = 0, most: int = MOST) -> Samples:
     except _Unmet as why:
         maker.skip(str(why))
         made = []
-    values = _examples(node) + made
-    return Samples(tuple(_distinct(values)[:most]), tuple(maker.skipped))
+    return Samples(tuple(_distinct(made)[:most]), tuple(maker.skipped))
 
 
 def _examples(node: Node) -> list[Any]:
-    """Return what the schema itself gives; pydantic writes a list, OpenAPI 3.0 one."""
+    """Return what the schema itself gives; pydantic writes a list, OpenAPI 3.0 one.
+
+    An example may be older than its schema, or newer: one that does not fit is none.
+    """
     given = node.schema.get("examples")
     found = list(given) if isinstance(given, list | tuple) else []
     if isinstance(given, dict):
         found = [one["value"] for one in given.values() if "value" in one]
     if "example" in node.schema:
         found.append(node.schema["example"])
-    return found
+    return [one for one in found if _fits(node, one)]
+
+
+def _fits(node: Node, value: Any) -> bool:
+    try:
+        body = json.dumps(value).encode()
+    except (TypeError, ValueError):
+        return False
+    return not walk(node, body).findings
 
 
 def _distinct(values: Iterable[Any]) -> list[Any]:
@@ -128,11 +140,14 @@ class _Maker:
         """Also remember failures: unions of endless schemas are tried once each."""
         if depth > _HARD_DEPTH:
             return _Unmet(f"{path or '/'}: the schema has no end")
+        made = _examples(node)
         try:
-            made = _distinct(self._fresh(node, depth, path))
-            return self._turned(made, path) if depth else made
+            made += self._fresh(node, depth, path)
         except _Unmet as why:
-            return why
+            if not made:
+                return why
+        made = _distinct(made)
+        return self._turned(made, path) if depth else made
 
     def _fresh(self, node: Node, depth: int, path: str) -> list[Any]:
         null = [None] if "null" in node.types else []

@@ -75,7 +75,10 @@ def olds_of(
 
 
 def _old_node(op: Any, now: Node, listed: Copy) -> Node:
-    if isinstance(op, Split | Join):
+    if isinstance(op, Split):
+        examples = [op.sep.join(op.into)]
+        return _node({"type": "string", "examples": examples}, now)
+    if isinstance(op, Join):
         return _node({"type": "string"}, now)
     if isinstance(op, Retype):
         return _node(_TYPES.get(op.was, {}), now)

@@ -154,7 +154,9 @@ def _was_split(document: Document, op: Split, names: Renames) -> _Puts:
         taken = [Place(owner, name).take() for name in op.into]
         if any(schema is not None for schema, _ in taken):
             required = all(needed for _, needed in taken)
-            puts.append(_Put(Place(owner, old), {"type": "string"}, required))
+            # Readers and samples shall meet a text that has all its parts.
+            schema = {"type": "string", "examples": [op.sep.join(op.into)]}
+            puts.append(_Put(Place(owner, old), schema, required))
     return puts
 
 

@@ -119,6 +119,15 @@ def test_examples_come_first() -> None:
     assert _of({"type": "integer", "examples": [42]}).values[0] == 42
 
 
+def test_examples_of_fields_are_taken_where_they_fit() -> None:
+    code = {"type": "string", "pattern": "(?=x)y", "examples": [7, "A-1"]}
+
+    made = _of({"type": "object", "properties": {"code": code}, "required": ["code"]})
+
+    assert made.values == ({"code": "A-1"},)
+    assert made.skipped == ()
+
+
 @pytest.mark.parametrize(
     "pattern",
     [
@@ -196,7 +205,7 @@ def test_what_strategies_draw_is_valid_as_well(
     [
         ({"type": "integer", "minimum": 1, "exclusiveMinimum": True}, 2),
         ({"type": "integer", "minimum": 1.0, "maximum": 3.0}, 1),
-        ({"type": "string", "format": "uuid", "example": "mine"}, "mine"),
+        ({"type": "string", "format": "isbn", "example": "mine"}, "mine"),
         ({"type": "array", "minItems": 3, "items": {"type": "boolean"}}, None),
         ({}, "text"),
     ],

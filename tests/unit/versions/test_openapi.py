@@ -119,7 +119,7 @@ def test_fields_go_back_to_what_they_were() -> None:
         "price": nullable_text,
         "state": {"enum": ["open", "paid"]},
         "email": TEXT,
-        "name": TEXT,
+        "name": {**TEXT, "examples": ["first last"]},
         "line1": TEXT,
         "line2": TEXT,
         "legacy": {"x-failsoft-filled": True, **COUNT},
