@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from email.utils import mktime_tz, parsedate_tz
-from typing import NamedTuple
+from itertools import islice
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -32,11 +33,15 @@ _RELS = ("deprecation", "sunset", "successor-version", "latest-version")
 _MAX_TEXT = 200
 _MAX_HEADER = 4_096
 _MAX_VERSIONS = 20
+_MAX_LINES = 16
+_MAX_LINKS = 32
+_LAST = 253_402_300_799  # the end of the year 9999: later ones print as no date
 _LINK = re.compile(r'<([^<>]*)>((?:\s*;\s*[\w*-]+\s*(?:=\s*(?:"[^"]*"|[^",;]*))?)*)')
 _REL = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^",;\s]*))', re.IGNORECASE)
 _WARNING = re.compile(r'\b299\s+\S+\s+"((?:[^"\\]|\\.)*)"')
 _ISO = re.compile(r"(\d{4})-(\d\d)-(\d\d)(?:T(\d\d):(\d\d)(?::(\d\d))?\S*)?")
 _UNFIT = re.compile(r"[^ -~]")
+_Instant = Annotated[int, msgspec.Meta(ge=0, le=_LAST)]
 
 
 class Said(NamedTuple):
@@ -66,7 +71,7 @@ def read_said(pairs: Iterable[tuple[bytes, bytes]], version: str = "") -> Said |
     HTTP-date), RFC 8594, RFC 8288, RFC 7234 section 5.5.
     """
     said = Said(version=_clean(version)[:64])
-    for name, raw in pairs:
+    for name, raw in islice(pairs, _MAX_LINES):
         text = raw[:_MAX_HEADER].decode("latin-1").strip()
         if name == b"deprecation" and text.lower() not in ("", "false", "?0"):
             said = said._replace(is_deprecated=True, deprecated_at=_instant(text))
@@ -84,6 +89,12 @@ def read_said(pairs: Iterable[tuple[bytes, bytes]], version: str = "") -> Said |
 
 def _instant(text: str) -> int:
     """Return Unix seconds of `@epoch`, an integer, HTTP-date or ISO date; 0 = none."""
+    # The offset of an HTTP-date has any number of digits, and a store has 64 bits.
+    at = _seconds(text)
+    return at if 0 < at <= _LAST else 0
+
+
+def _seconds(text: str) -> int:
     number = re.match(r"@?([0-9]{1,11})(?:\s*;.*)?$", text)
     if number:
         return int(number[1])
@@ -99,7 +110,8 @@ def _instant(text: str) -> int:
 
 def _links(text: str) -> list[tuple[str, str]]:
     found = []
-    for url, params in _LINK.findall(text):
+    for match in islice(_LINK.finditer(text), _MAX_LINKS):
+        url, params = match.groups()
         rel = _REL.search(params)
         words = ((rel[1] or rel[2]) if rel else "").lower().split()
         place = _clean(re.split(r"[?#]", url)[0])  # a query may carry a key
@@ -123,8 +135,8 @@ class PeerNote(msgspec.Struct, frozen=True, array_like=True):
     dependency: str = ""
     operation: str = ""
     is_deprecated: bool = False
-    deprecated_at: int = 0
-    sunset_at: int = 0
+    deprecated_at: _Instant = 0
+    sunset_at: _Instant = 0
     links: tuple[tuple[str, str], ...] = ()
     warning: str = ""
     versions: tuple[str, ...] = ()

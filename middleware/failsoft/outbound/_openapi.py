@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +19,7 @@ __all__ = ["MAX_BYTES", "compile_document", "read_document"]
 MAX_BYTES = 64 * 1024 * 1024
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _MAX_HOPS = 16
+_MAX_DEPTH = 500
 _TO_JSON = (
     "python -c 'import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), "
     "sys.stdout, default=str)' < {0} > {0}.json"
@@ -55,8 +56,12 @@ def _is_yaml(raw: bytes, name: str) -> bool:
     return name.endswith((".yaml", ".yml")) or raw.lstrip()[:1] not in (b"{", b"[")
 
 
-def _read_json(raw: bytes) -> Any:
-    return msgspec.json.decode(raw)
+def _read_json(raw: bytes | msgspec.Raw, levels: int = 3) -> Any:
+    # By parts: decoding holds the interpreter, and other threads answer requests.
+    if not levels or bytes(memoryview(raw)[:16]).lstrip()[:1] != b"{":
+        return msgspec.json.decode(raw)
+    parts = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
+    return {key: _read_json(part, levels - 1) for key, part in parts.items()}
 
 
 def _read_yaml(raw: bytes, name: str) -> Any:
@@ -67,9 +72,21 @@ def _read_yaml(raw: bytes, name: str) -> Any:
         raise DefinitionError([f"{name} is YAML, which needs PyYAML; {todo}"]) from None
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # C: 10 times faster
     try:
+        _check_depth(yaml.parse(raw, loader))
         return yaml.load(raw, loader)
     except yaml.YAMLError as error:
         raise ValueError(" ".join(str(error).split())) from None
+
+
+def _check_depth(events: Iterable[Any]) -> None:
+    # The loader in C recurses without a limit: deep files would end the process.
+    depth = 0
+    for event in events:
+        name = type(event).__name__
+        depth += name.endswith(("MappingStartEvent", "SequenceStartEvent"))
+        depth -= name.endswith(("MappingEndEvent", "SequenceEndEvent"))
+        if depth > _MAX_DEPTH:
+            raise ValueError(f"it is nested more than {_MAX_DEPTH} levels deep")
 
 
 def compile_document(document: _Table, hosts: Sequence[str] = ()) -> Contract:
@@ -114,9 +131,14 @@ class _Reader:
     def _servers(self, raw: Any) -> list[tuple[str | None, str]]:
         """Return pattern of the host and path of each server, without doubles."""
         found: dict[tuple[str | None, str], None] = {}
-        for server in raw or ({"url": "/"},):
+        servers = raw if isinstance(raw, list) and raw else [{"url": "/"}]
+        for server in servers:
             url = str(_table(server).get("url", "/"))
-            host, path = _split(url, _table(_table(server).get("variables")))
+            try:
+                host, path = _split(url, _table(_table(server).get("variables")))
+            except ValueError as error:
+                fault = f"servers: {url!r} is no URL ({error}); correct it"
+                raise DefinitionError([fault]) from None
             patterns = [host] if not self._hosts else [host, *map(_host, self._hosts)]
             for pattern in patterns if None not in patterns else [None]:
                 found[pattern, path] = None

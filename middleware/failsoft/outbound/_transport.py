@@ -35,19 +35,33 @@ class DependencyTransport:
     """Hands every call to another transport, and its answer to a `Tap`.
 
     inner: the transport that does the work; None = the client's own, with its
-    defaults.
+    defaults: one for each kind of client.
     """
 
     def __init__(self, tap: Tap, inner: Any = None) -> None:
         self._tap = tap
         self._inner = inner
+        self._made: dict[tuple[str, bool], Any] = {}
         _TAPS.add(tap)
+
+    def _sender(self, request: Any, *, is_async: bool) -> Any:
+        if self._inner is not None:
+            return self._inner
+        module = _module_of(request)
+        made = self._made.get((module.__name__, is_async))
+        if made is None:
+            kind = module.AsyncHTTPTransport if is_async else module.HTTPTransport
+            # Of two threads that make one, the second gets the first one's.
+            made = self._made.setdefault((module.__name__, is_async), kind())
+        return made
+
+    def _senders(self, *, is_async: bool) -> list[Any]:
+        made = [each for key, each in list(self._made.items()) if key[1] is is_async]
+        return made if self._inner is None else [self._inner]
 
     def handle_request(self, request: Any) -> Any:
         """Send a request; the answer is that of the inner transport."""
-        if self._inner is None:
-            self._inner = _module_of(request).HTTPTransport()
-        response = self._inner.handle_request(request)
+        response = self._sender(request, is_async=False).handle_request(request)
         try:
             self._watch(request, response, is_async=False)
         except Exception as error:  # noqa: BLE001 - border: the call goes on
@@ -56,9 +70,8 @@ class DependencyTransport:
 
     async def handle_async_request(self, request: Any) -> Any:
         """Send a request; the answer is that of the inner transport."""
-        if self._inner is None:
-            self._inner = _module_of(request).AsyncHTTPTransport()
-        response = await self._inner.handle_async_request(request)
+        sender = self._sender(request, is_async=True)
+        response = await sender.handle_async_request(request)
         try:
             self._watch(request, response, is_async=True)
         except Exception as error:  # noqa: BLE001 - border: the call goes on
@@ -107,13 +120,13 @@ class DependencyTransport:
 
     def close(self) -> None:
         """Close the inner transport."""
-        if self._inner is not None:
-            self._inner.close()
+        for sender in self._senders(is_async=False):
+            sender.close()
 
     async def aclose(self) -> None:
         """Close the inner transport."""
-        if self._inner is not None:
-            await self._inner.aclose()
+        for sender in self._senders(is_async=True):
+            await sender.aclose()
 
 
 def _module_of(request: Any) -> ModuleType:
@@ -178,17 +191,22 @@ class _Worker:
     def add(self, job: Callable[[], None]) -> bool:
         """Run a job later; False without room for it."""
         with self._lock:
-            if len(self._jobs) >= _JOBS_KEPT:
-                return False
-            self._jobs.append(job)
+            has_room = len(self._jobs) < _JOBS_KEPT
+            if has_room:
+                self._jobs.append(job)
             if self._is_running:
-                return True
+                return has_room
             self._is_running = True
         # A daemon: a compilation must not hold up the end of a process.
-        threading.Thread(
+        thread = threading.Thread(
             target=self._run, name="failsoft-outbound", daemon=True
-        ).start()
-        return True
+        )
+        try:
+            thread.start()
+        except RuntimeError:  # the process may have no more: the next call tries again
+            with self._lock:
+                self._is_running = False
+        return has_room
 
     def _run(self) -> None:
         while True:

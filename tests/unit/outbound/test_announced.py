@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,6 +33,9 @@ DAY_S = 86_400
         ("true", 0),
         ("?1", 0),
         ("soon", 0),
+        ("Fri, 30 Jun 2023 23:59:59 -9999999999999999999999999", 0),
+        ("Fri, 30 Jun 2023 23:59:59 +99999999999999", 0),
+        ("0001-01-01", 0),
     ],
 )
 def test_a_deprecation_is_read_in_all_its_spellings(text: str, at: int) -> None:
@@ -133,6 +137,12 @@ def test_another_version_and_a_new_deprecation_are_told() -> None:
     ]
     assert told[0].text == "answers as version 2, before 1"
     assert alerts_of(note, note, 0) == []
+
+
+def test_a_note_whose_instant_no_calendar_has_is_left_alone() -> None:
+    note = PeerNote(dependency="pay", operation="*", sunset_at=10**18)
+
+    assert read_note(msgspec.msgpack.encode(note)) is None
 
 
 def test_a_note_of_another_release_is_left_alone() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from failsoft.errors import DefinitionError
-from failsoft.outbound._contract import Contract, order_of
+from failsoft.outbound._contract import Contract, Shape, order_of
 from failsoft.outbound._openapi import compile_document, read_document
 from unit.outbound.seen import document
 
@@ -139,6 +139,7 @@ def test_json_and_yaml_say_the_same() -> None:
         (b"{", "a.json", "a.json cannot be read"),
         (b"[" * 100_000, "a.json", "a.json cannot be read"),
         (b"a: [", "a.yaml", "a.yaml cannot be read"),
+        (b"- " * 100_000, "a.yaml", "nested more than 500 levels deep"),
         (b'{"swagger": "2.0"}', "a.json", "no key openapi; convert it to OpenAPI 3.0"),
         (b'{"openapi": "4.0"}', "a.json", "openapi = '4.0'"),
         (b"[]", "a.json", "no key openapi"),
@@ -157,6 +158,38 @@ def test_yaml_without_pyyaml_says_how_to_convert(
 
     with pytest.raises(DefinitionError, match="pip install pyyaml, or convert it once"):
         read_document(b"openapi: 3.0.0", "a.yml")
+
+
+@pytest.mark.parametrize("servers", [5, {}, [], [None], [1]])
+def test_servers_that_are_none_answer_on_any_host(servers: Any) -> None:
+    doc = {**document(), "servers": servers}
+
+    assert found(compile_document(doc), "/charges/1") == "GET /charges/{id}"
+
+
+def test_a_server_that_is_no_url_is_named() -> None:
+    doc = {**document(), "servers": [{"url": "http://[::1"}]}
+
+    with pytest.raises(DefinitionError, match=r"servers: 'http://\[::1' is no URL"):
+        compile_document(doc)
+
+
+def test_an_alias_in_yaml_is_one_schema_however_often_it_is_named() -> None:
+    lines = ["openapi: 3.1.0", "x-0: &a0 {type: string}"]
+    for n in range(1, 31):
+        props = f"{{x: *a{n - 1}, y: *a{n - 1}}}"
+        lines.append(f"x-{n}: &a{n} {{type: object, properties: {props}}}")
+    ok = "content: {application/json: {schema: *a30}}"
+    lines.append(f"paths: {{/b: {{get: {{responses: {{'200': {{{ok}}}}}}}}}}}")
+    document = read_document("\n".join(lines).encode(), "a.yaml")
+    operation = compile_document(document).find("GET", "x", "/b")
+    assert operation is not None
+    shape = operation.answers["200"].shape("application/json")
+    assert isinstance(shape, Shape)
+
+    shape.compile()
+
+    assert [one.path for one in shape.differences(b'{"x": 1}')] == ["/x"]
 
 
 def test_a_remote_reference_is_named_at_its_first_use() -> None:

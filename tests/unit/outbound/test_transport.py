@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
@@ -132,6 +133,42 @@ def test_a_request_of_neither_module_is_told_and_answered(module: Any) -> None:
     made = open_transport(("x", DependencySettings()), lambda: seen, None, Inner())
 
     assert made.handle_request(Foreign()).status_code == 200
+
+
+async def test_clients_of_both_kinds_and_modules_share_one_object() -> None:
+    made: Any = open_transport(("x", DependencySettings()), lambda: None, None, None)
+
+    for module in (httpx, httpx2):
+        async with module.AsyncClient(transport=made) as slow:
+            with pytest.raises(module.ConnectError):
+                await slow.get("http://127.0.0.1:9")
+        with (
+            module.Client(transport=made) as client,
+            pytest.raises(module.ConnectError),
+        ):
+            client.get("http://127.0.0.1:9")
+
+
+def test_a_process_that_may_have_no_more_threads_calls_on(
+    module: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    (tmp_path / "third.json").write_text(json.dumps(document()))
+    seen = Seen(contract=str(tmp_path / "third.json"))
+    made = watched(module, seen, lambda _: module.Response(200, json=BAD))
+    with module.Client(transport=made, base_url="http://x.test") as client:
+        with monkeypatch.context() as patch:
+            patch.setattr(threading.Thread, "start", refuse)
+            for _ in range(100):
+                assert client.get("/charges/1").json() == BAD
+        client.get("/charges/1")
+
+        assert eventually(lambda: seen.findings)
+        assert client.get("/charges/1").json() == BAD
+
+    assert seen.faults == []
 
 
 async def test_without_a_transport_the_client_gets_its_own(module: Any) -> None:
