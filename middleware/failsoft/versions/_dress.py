@@ -100,7 +100,7 @@ class Dresser:
     ) -> Plan:
         before, after = shared
         present = _presence(part, standing)
-        edits = self._edits(part)
+        edits = self._edits(part, plan.method)
         admit = (*plan.admit, *before, *present, *after, *edits)
         made = _copy(plan, admit, self._starts(plan.key, part, standing))
         if part.up is not None:
@@ -178,12 +178,14 @@ class Dresser:
 
     # --- requests -----------------------------------------------------------
 
-    def _edits(self, part: Part) -> tuple[Hook, ...]:
+    def _edits(self, part: Part, method: str) -> tuple[Hook, ...]:
         """Return what changes a request outside of its body, in place."""
         found: list[Hook] = []
         if part.edits is not None:
             found.append(_edit(part.edits))
-        if part.answers.is_any:
+        # What a PUT or DELETE answers may be the head's; the tag in its `If-Match` is
+        # from a GET whose answer was not.
+        if part.answers.is_any or method not in ("GET", "HEAD", WEBSOCKET):
             tags = self.tags
 
             def strip(exchange: Exchange) -> None:
@@ -212,13 +214,16 @@ class Dresser:
         end = self.parts.end(route)
         if part.is_head and end is None:
             return plain
-        stamps = {id_: standing.resolved[id_].stamp for id_ in part.ids}
-        if end is not None:
-            stamps = {id_: standing.stamp(id_, end.life) for id_ in part.ids}
-        return self._changed_start(route, part, stamps)
+
+        def stamp_of(resolved: Resolved) -> Stamp:
+            if end is None:
+                return resolved.stamp
+            return standing.ending(resolved.version, end.life)
+
+        return self._changed_start(route, part, stamp_of)
 
     def _changed_start(
-        self, route: str, part: Part, stamps: Mapping[str, Stamp]
+        self, route: str, part: Part, stamp_of: Callable[[Resolved], Stamp]
     ) -> Start:
         """Return what renames and marks answers, besides the stamp."""
         edits = part.edits or RequestEdits()
@@ -229,16 +234,16 @@ class Dresser:
         def start(exchange: Exchange, status: int, headers: Headers) -> int:
             resolved = exchange.resolved
             self.usage.add(exchange.version, route, consumer_of(exchange))
-            if resolved.is_head_body:
-                resolved.stamp.put(headers, counts)
-                return status
-            if names:
-                rename_headers(headers, names)
-            # A 304 stands for the 200 that is in somebody's cache.
-            if has_tag(200 if status == 304 else status):
-                add_tag(headers, tags[resolved.version])
-            stamps[resolved.version].put(headers, counts)
-            return statuses.get(status, status)
+            # Our own answers are not the head's: nothing in them is older.
+            if exchange.rejection is None and not resolved.is_head_body:
+                if names:
+                    rename_headers(headers, names)
+                # A 304 stands for the 200 that is in somebody's cache.
+                if has_tag(200 if status == 304 else status):
+                    add_tag(headers, tags[resolved.version])
+                status = statuses.get(status, status)
+            stamp_of(resolved).put(headers, counts)
+            return status
 
         return start
 
@@ -388,6 +393,8 @@ def _kind_of(exchange: Exchange) -> str:
     scope = exchange.scope
     for name, value in scope["headers"]:
         if name == b"content-type":
+            if value == b"application/json":
+                break
             media = value.partition(b";")[0].strip().lower()
             if media == b"application/json-patch+json":
                 return "patch"

@@ -126,13 +126,14 @@ class Standing:
             for at in (life.deprecated_s, life.ends_s)
             if at is not None and at > now_s
         ]
-        is_told = self.contract.announce_supported
-        self.due_s = min(edges, default=FOREVER_S) if is_told else FOREVER_S
+        self.due_s = min(edges, default=FOREVER_S)
         self.supported = tuple(v for v in self.ids if self.lives[v].ends_s > now_s)
+        is_told = self.contract.announce_supported
         self._announced = self._announce(now_s) if is_told else ()
+        self._endings: dict[tuple[str, Lifecycle], Stamp] = {}
         self.resolved = {
-            version: Resolved(version, self.stamp(version), self.lives[version])
-            for version in self.ids
+            version: Resolved(version, self._stamp(version, life), life)
+            for version, life in self.lives.items()
         }
         self.resolved[INVALID] = Resolved(INVALID, self._stamped(self._announced))
 
@@ -152,11 +153,15 @@ class Standing:
         since_s = self.lives[version].deprecated_s
         return since_s is not None and since_s <= now_s
 
-    def stamp(self, version: str, route: Lifecycle | None = None) -> Stamp:
-        """Return what answers of a version get.  route: of a route that ends too."""
-        life = self.lives[version]
-        if route is not None:
-            life = earliest(life, route)
+    def ending(self, version: str, route: Lifecycle) -> Stamp:
+        """Return what answers of a version get on a route that ends too."""
+        found = self._endings.get((version, route))
+        if found is None:
+            life = earliest(self.lives[version], route)
+            found = self._endings[version, route] = self._stamp(version, life)
+        return found
+
+    def _stamp(self, version: str, life: Lifecycle) -> Stamp:
         lines = (
             (self._echo, version.encode()),
             *announce(life, self._successor(version)),

@@ -554,3 +554,47 @@ def test_a_kill_comes_before_the_refusal_of_a_version() -> None:
     refused = plan.by_version.get("(invalid)")
     assert refused is not None
     assert refused.admit[0] is plan.admit[0]
+
+
+def test_a_changed_route_announces_versions_as_of_now_too() -> None:
+    ops = (header("GET /orders/{id}", was="X-Who", now="X-Actor"),)
+    versions = [Version(OLD, sunset="2026-11-01"), Version(NEW, *ops)]
+    found = Api(Contract(versions, announce_supported=True), date="2026-10-31")
+
+    before = found.ask(OLD).headers["api-supported-versions"]
+    bulk = found.ask(OLD, "POST /orders/bulk").headers["api-supported-versions"]
+    found.now_s = float(date_s("2026-11-01"))
+    after = [found.ask(OLD, route).headers for route in ROUTES]
+
+    assert (before, bulk) == (f"{OLD}, {NEW}", f"{OLD}, {NEW}")
+    assert {one["api-supported-versions"] for one in after} == {NEW}
+
+
+def test_a_deprecated_route_announces_versions_as_of_now_too() -> None:
+    found = api(announce_supported=True, date="2026-10-31")
+
+    before = found.ask(NEW, "POST /orders/bulk").headers
+    found.now_s = float(date_s("2026-11-01"))
+    after = found.ask(NEW, "POST /orders/bulk").headers
+
+    assert before["api-deprecated-versions"] == OLD
+    assert "api-deprecated-versions" not in after
+
+
+def test_a_problem_never_offers_a_version_that_has_ended() -> None:
+    found = api(date="2026-10-31")
+
+    before = found.ask("bad").problem["supported"]
+    found.now_s = float(date_s("2026-11-01"))
+    after = found.ask("bad").problem["supported"]
+
+    assert (before, after) == ([OLD, MID, NEW], [MID, NEW])
+
+
+def test_the_status_of_a_refusal_is_the_one_its_body_says() -> None:
+    ops = (status("GET /new", was=400, now=404), endpoint_added("GET /new"))
+    found = Api(Contract([Version(OLD), Version(NEW, *ops)]))
+
+    refused = found.ask(OLD, "GET /new")
+
+    assert (refused.status, refused.problem["status"]) == (404, 404)
