@@ -23,6 +23,8 @@ _UNSALTED = "(unsalted)"
 
 _LENGTH = 64
 _MEMO = 1024
+# Of a user agent; one of 64 KiB would be kept as long as it is.
+_READ_BYTES = 512
 _UNSAFE = re.compile(rb"[^A-Za-z0-9_.@-]+")
 _PRODUCT = re.compile(rb"([A-Za-z][A-Za-z0-9_. -]{0,47})(?:/v?([0-9]{1,5}))?")
 _AGENT = b"user-agent"
@@ -78,11 +80,13 @@ class Consumers:
         }
         for header in self.headers:
             if header in found:
-                app: str = _kept(self._ids, found[header], _token)
+                app: str = _kept(self._ids, found[header][:_LENGTH], _token)
                 return app
         family, is_library = "", False
         if _AGENT in found:
-            family, is_library = _kept(self._agents, found[_AGENT], _family)
+            family, is_library = _kept(
+                self._agents, found[_AGENT][:_READ_BYTES], _family
+            )
         if not family or is_library:
             for header in _SECRETS:
                 if header in found:

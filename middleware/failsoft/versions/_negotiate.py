@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import quote_plus, unquote_plus
+from urllib.parse import unquote_plus
 
 from failsoft.versions._model import (
     Contract,
@@ -25,6 +25,7 @@ __all__ = ["Choice", "Negotiation", "VersionIds", "read_id"]
 
 _MEMO = 1024
 _LENGTH = 64
+_MOST_ACCEPTED_BYTES = 2_048
 _DAY_S = 86_400
 ALWAYS = float("-inf")
 
@@ -99,6 +100,8 @@ class VersionIds:
 
     def find(self, text: str) -> Choice:
         """Return what a value asks for; 1,024 answers are remembered."""
+        if len(text) > _LENGTH:
+            return self._find(text)
         found = self._memo.get(text)
         if found is None:
             if len(self._memo) >= _MEMO:
@@ -146,11 +149,11 @@ class Negotiation:
         self._labels = {name.lower().encode(): f"header {name}" for name in headers}
         if params:
             self._labels.setdefault(_ACCEPT, "")
-        self._queries = tuple(
-            (quote_plus(source.name).encode() + b"=", f"query {source.name}")
+        self._queries = {
+            source.name: f"query {source.name}"
             for source in contract.read
             if isinstance(source, Query)
-        )
+        }
         self._accepted: dict[bytes, list[str]] = {}
 
     def in_path(self, path: str) -> tuple[Choice, str, PathPrefix] | None:
@@ -217,6 +220,9 @@ class Negotiation:
                     yield "Accept", text
 
     def _of_accept(self, value: bytes) -> list[str]:
+        if len(value) > _MOST_ACCEPTED_BYTES:
+            # No version is that long: refused, not read for milliseconds nor kept.
+            return [value[:_LENGTH].decode("latin-1")]
         found = self._accepted.get(value)
         if found is None:
             if len(self._accepted) >= _MEMO:
@@ -226,13 +232,12 @@ class Negotiation:
         return found
 
     def _in_query(self, scope: Any) -> Iterator[tuple[str, str]]:
-        query = scope["query_string"] if self._queries else b""
-        for start, label in self._queries:
-            if start in query:
-                for part in query.split(b"&"):
-                    if part.startswith(start):
-                        text = part[len(start) :].decode("latin-1")
-                        yield label, unquote_plus(text)
+        if not self._queries:
+            return
+        for part in scope["query_string"].decode("latin-1").split("&"):
+            name, equals, text = part.partition("=")
+            if equals and (label := self._queries.get(unquote_plus(name))):
+                yield label, unquote_plus(text)
 
 
 def _preferred(ranges: list[str], names: tuple[str, ...]) -> list[str]:

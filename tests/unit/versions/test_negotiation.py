@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -178,6 +180,13 @@ def test_the_media_range_a_client_likes_best_decides() -> None:
     assert ask(("accept", "application/json;v=2025-01-15;q=0")) is None
 
 
+def test_a_parameter_is_read_however_its_name_is_escaped() -> None:
+    found = ask(query="x=%zz&%76er=2025-06-01")
+
+    assert found is not None
+    assert found.version == "2025-06-01"
+
+
 def test_nothing_asked_is_nothing_chosen() -> None:
     assert ask(("accept", "*/*"), query="verb=1&x") is None
 
@@ -225,6 +234,25 @@ def test_endless_values_do_not_grow_the_memo() -> None:
 
     assert {choice.version for choice in found} == {"2025-01-15"}
     assert set(many) == {"version-invalid"}
+
+
+def test_long_values_are_not_kept() -> None:
+    """A header may be 64 KiB long, and a thousand of them are remembered."""
+    contract = Contract(map(Version, DATES), read=[MediaTypeParam("v")])
+    negotiation = Negotiation(contract)
+    gc.collect()
+    tracemalloc.start()
+
+    for n in range(300):
+        accept = f"*/*;v={n}{'x' * 20_000}".encode()
+        scope = {"headers": [(b"accept", accept)], "query_string": b""}
+        found = negotiation.choose(scope, None, lambda: NOW_S)
+        assert found is not None
+        assert found.slug == "version-invalid"
+
+    kept_bytes = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert kept_bytes < 500_000
 
 
 def test_an_id_that_its_scheme_cannot_read_is_refused() -> None:
