@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import FastAPI, Request, Response
 from pydantic import BaseModel
 from starlette.applications import Starlette
 
@@ -65,6 +65,30 @@ async def test_each_version_has_a_document_wherever_failsoft_sits(inside: bool) 
     assert old.json["info"]["version"] == "2025-01-15"
     assert own.json == old.json
     assert own.headers["x-api-version"] == "2025-01-15"
+
+
+async def test_the_applications_own_document_stays_its_own_answer() -> None:
+    """Who may read it, and where the API is served, is decided inside."""
+    app = shop()
+
+    @app.middleware("http")
+    async def members_only(request: Request, following: Any) -> Any:
+        if "x-member" not in request.headers:
+            return Response(status_code=401)
+        return await following(request)
+
+    guarded = Failsoft(app, contract=CONTRACT)
+    member = [(b"x-api-version", b"2025-01-15"), (b"x-member", b"1")]
+    scope = http_scope("GET", "/openapi.json", headers=member)
+    scope["root_path"], scope["path"] = "/shop", "/shop/openapi.json"
+
+    stranger = await read(guarded, "/openapi.json", "2025-01-15")
+    known = await drive(guarded, scope)
+
+    assert stranger.status == 401
+    assert fields(known) == {"mail"}
+    assert known.json["servers"] == [{"url": "/shop"}]
+    assert known.json["info"]["version"] == "2025-01-15"
 
 
 async def test_an_unknown_version_is_answered_with_the_known_ones() -> None:

@@ -1,19 +1,21 @@
 """`/_failsoft/openapi.json?version=`: the document of each version.
 
-Hooks of plans: they answer before the application is asked.  Documents are made at
-their first request and kept.
+A hook answers it before the application is asked; the application's own document is
+changed on its way out.  Documents are made at their first request and kept.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
 from failsoft.application import framework_of
-from failsoft.pipeline import Exchange, Plan, Rejection, Scope
+from failsoft.pipeline import BodyPlan, Exchange, Plan, Rejection, Scope
 from failsoft.planning import Planner
 from failsoft.routes.discover import Found
 from failsoft.routes.table import RouteDef
@@ -26,6 +28,7 @@ __all__ = ["Documents", "OwnDocument", "head_document", "serve_documents"]
 _JSON = (b"content-type", b"application/json")
 # A document changes with each release of the application, never in between.
 _REVALIDATE = (b"cache-control", b"no-cache")
+_SPOKEN_KEPT = 64
 
 
 def head_document(app: Any, contract: Contract | None = None) -> Mapping[str, Any]:
@@ -52,6 +55,7 @@ class Documents:
         self._contract = contract
         self.ids = version_ids(contract)
         self._made: dict[str, bytes] = {}
+        self._spoken: dict[tuple[str, bytes], bytes] = {}
 
     def asked(self, exchange: Exchange) -> Rejection:
         """Answer `?version=`; without one the head's own document.
@@ -65,13 +69,26 @@ class Documents:
             return refusal("version-unknown", members=told)
         return self._answer(asked, exchange.scope)
 
-    def spoken(self, exchange: Exchange) -> Rejection | None:
-        """Answer the application's own route with what the request's version reads."""
+    def spoken(self, exchange: Exchange, body: bytes) -> bytes:
+        """Return the application's own document as the request's version reads it.
+
+        body: what the application answered, so that who may read it, and what it
+        says of this request (`servers`), stay its own decisions.
+        """
+        version = exchange.version
         url = getattr(self._framework(exchange.scope), "openapi_url", None)
         # A mounted application has a document and a route of its own.
-        if exchange.version not in self.ids or url != exchange.plan.template:
-            return None
-        return self._answer(exchange.version, exchange.scope)
+        is_ours = version in self.ids and url == exchange.plan.template
+        if exchange.status != 200 or not is_ours:
+            return body
+        key = version, blake2b(body, digest_size=16).digest()
+        found = self._spoken.get(key)
+        if found is None:
+            if len(self._spoken) >= _SPOKEN_KEPT:
+                self._spoken.clear()  # prefixes of paths stand in `servers`
+            found = _dumped(document_at(json.loads(body), self._contract, version))
+            self._spoken[key] = found
+        return found
 
     def _framework(self, scope: Scope) -> Any:
         """Return the application: inside its middleware only the scope knows it."""
@@ -85,8 +102,7 @@ class Documents:
             document = head_document(framework, self._contract)
             if version:
                 document = document_at(document, self._contract, version)
-            body = json.dumps(document, separators=(",", ":")).encode()
-            self._made[version] = body
+            body = self._made[version] = _dumped(document)
         return Rejection(
             "openapi",
             200,
@@ -111,7 +127,21 @@ class OwnDocument:
         plan.each(self._speak)
 
     def _speak(self, plan: Plan) -> None:
-        plan.admit = (*plan.admit, self._documents.spoken)
+        held, spoken = plan.answer or BodyPlan(statuses=_is_ok), self._documents.spoken
+        is_for = held.statuses
+        plan.answer = replace(
+            held,
+            changes=(spoken, *held.changes),
+            statuses=is_for and (lambda status: status == 200 or is_for(status)),
+        )
+
+
+def _is_ok(status: int) -> bool:
+    return status == 200
+
+
+def _dumped(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode()
 
 
 def serve_documents(
