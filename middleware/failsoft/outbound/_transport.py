@@ -106,8 +106,8 @@ class DependencyTransport:
         return self
 
     def __exit__(self, *error: Any) -> None:
-        if self._inner is not None:
-            self._inner.__exit__(*error)
+        for sender in self._senders(is_async=False):
+            sender.__exit__(*error)
 
     async def __aenter__(self) -> DependencyTransport:
         if self._inner is not None:
@@ -115,8 +115,8 @@ class DependencyTransport:
         return self
 
     async def __aexit__(self, *error: Any) -> None:
-        if self._inner is not None:
-            await self._inner.__aexit__(*error)
+        for sender in self._senders(is_async=True):
+            await sender.__aexit__(*error)
 
     def close(self) -> None:
         """Close the inner transport."""
