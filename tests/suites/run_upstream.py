@@ -156,11 +156,13 @@ def environment(suite: Suite, source: Path, work: Path, wanted: str) -> Path:
     python = venv_with_pip(home)
     if not (home / "ready").exists():
         project = tomllib.loads((source / "pyproject.toml").read_text())
-        needed = [
-            requirement
-            for requirement in group(project["dependency-groups"], suite.group)
-            if not requirement.lower().startswith(TOOLS)
-        ]
+        groups = project.get("dependency-groups")
+        wished = (
+            group(groups, suite.group)
+            if groups
+            else listed(source / f"requirements-{suite.group}.txt")
+        )
+        needed = [one for one in wished if not one.lower().startswith(TOOLS)]
         is_here = wanted == version(suite.project)
         pinned = [f"{name}=={version(name)}" for name in SUITES if is_here]
         pinned.append(f"{suite.project}{suite.extras}=={wanted}")
@@ -177,6 +179,18 @@ def group(groups: dict[str, list[Any]], name: str) -> list[str]:
         found += (
             [entry] if isinstance(entry, str) else group(groups, entry["include-group"])
         )
+    return found
+
+
+def listed(path: Path) -> list[str]:
+    """Return the requirements of a file, as older releases have it, and its parts."""
+    found: list[str] = []
+    for line in path.read_text().splitlines():
+        option, _, rest = line.strip().partition(" ")
+        if option == "-r":
+            found += listed(path.parent / rest)
+        elif option and not option.startswith(("-", "#")):
+            found.append(line.partition("#")[0].strip())
     return found
 
 
