@@ -7,12 +7,12 @@ sent is decided in `bodyflow`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import anyio.to_thread
 from anyio import CapacityLimiter
 from anyio.lowlevel import RunVar
+from msgspec import Struct
 
 from failsoft.pipeline import BodyPlan, Exchange, Rejection
 from failsoft.problem import problem
@@ -132,8 +132,7 @@ class Buffer:
         self._body = bytearray()
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(Struct, frozen=True, gc=False):
     """What headers say of a body."""
 
     is_json: bool
@@ -177,7 +176,11 @@ async def worked(bodies: Bodies, size: int, work: Callable[..., _T], *of: Any) -
     except LookupError:
         limiter = CapacityLimiter(_AT_A_TIME)
         _THREADS.set(limiter)
-    return await anyio.to_thread.run_sync(work, *of, limiter=limiter)
+    bodies.held_bytes += size  # as long as it waits for its turn, too
+    try:
+        return await anyio.to_thread.run_sync(work, *of, limiter=limiter)
+    finally:
+        bodies.held_bytes -= size
 
 
 def changed_body(

@@ -79,8 +79,12 @@ class _Incoming:
         return self._next()
 
     def close(self) -> None:
-        """Give back what is still held: the application stopped reading."""
+        """Give back what is still held: the application stopped reading.
+
+        A task that it left behind may still read, as without us.
+        """
         self._buffer.drop()
+        self._next = self._server
 
     async def _first(self) -> Message:
         facts = read_facts(self._exchange.scope["headers"], self._bodies.marks)
@@ -211,6 +215,7 @@ class _Outgoing:
     def close(self) -> None:
         """Give back what is still held: the application ended before its answer."""
         self._buffer.drop()
+        self._next = self._send
         if self._exchange.phase == 0:
             self._exchange.status = 0
 

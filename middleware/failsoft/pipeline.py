@@ -35,7 +35,7 @@ Scope = MutableMapping[str, Any]
 SETTLED = 3
 # What a settled Exchange has for a scope: a server's timers keep their context, and
 # with it the last Exchanges, for seconds; the requests' objects must not stay too.
-_SPENT: Scope = {}
+_SPENT: Scope = {"headers": ()}
 
 CURRENT: ContextVar[Exchange | None] = ContextVar("failsoft.exchange", default=None)
 
@@ -194,7 +194,7 @@ class Exchange:
     Handlers reach it as `failsoft.current()` and may set `targeting_key` (str) and
     add to `context` (dict) for flags.  status is 0 until the response starts;
     phase is 0 before, 1 during and 2 after the response, 3 when all is done; then
-    the scope is empty.  version is the id the request speaks, "" without a
+    the scope holds nothing.  version is the id the request speaks, "" without a
     contract; resolved is what the versions stage keeps of it.  consumer is the
     hashed caller, "" while nobody asked.  drift counts findings in its bodies.
     """

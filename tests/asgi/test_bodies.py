@@ -23,6 +23,7 @@ from starlette.routing import Route
 
 from asgi.dressed import Seen, dress
 from asgi.drive import Answer, Message, drive, http_scope
+from asgi.eventually import eventually
 from failsoft import Failsoft
 from failsoft.pipeline import BodyPlan, Exchange, Rejection
 from failsoft.problem import problem
@@ -427,6 +428,52 @@ async def test_long_bodies_are_worked_on_in_a_thread(guard: Any) -> None:
     await send_to(guarded, *parts(b"1" * 2000))
 
     assert threads == [True, False]
+
+
+async def test_bodies_that_wait_for_a_thread_are_held_until_it_is_done(
+    guard: Any,
+) -> None:
+    go_on, held = threading.Event(), []
+    limits = {"inline_max": "1KiB"}
+
+    def wait(exchange: Exchange, body: bytes) -> bytes:
+        held.append(exchange.runtime.bodies.held_bytes)
+        go_on.wait(5)
+        return body
+
+    guarded = dress(
+        await guard(Echo(), contracts=limits), body=BodyPlan(changes=(wait,))
+    )
+    bodies = guarded.runtime.bodies
+    posts = [asyncio.create_task(send_to(guarded, *parts(b"x" * 2000)))]
+    await eventually(lambda: bool(held))
+    posts[0].cancel()  # its thread goes on, for nobody
+    await asyncio.wait(posts)
+    go_on.set()
+
+    assert held == [2000]
+    assert bodies.held_bytes == 0
+
+
+async def test_a_task_left_behind_reads_on_as_without_us(guard: Any) -> None:
+    left: list[asyncio.Task[list[Message]]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        async def read() -> list[Message]:
+            await asyncio.sleep(0)
+            return [await receive(), await receive()]
+
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body"})
+        left.append(asyncio.create_task(read()))
+
+    messages = parts(b"[", b"]")
+    guarded = dress(await guard(app), body=CHANGE)
+
+    await send_to(guarded, *messages)
+
+    assert await left[0] == messages
+    assert guarded.runtime.bodies.held_bytes == 0
 
 
 async def test_a_refused_body_stays_refused(guard: Any) -> None:

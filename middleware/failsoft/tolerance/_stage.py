@@ -16,7 +16,7 @@ from failsoft.consumer import consumer_of
 from failsoft.controls.records import Record
 from failsoft.controls.targets import covers
 from failsoft.errors import DefinitionError
-from failsoft.pipeline import Exchange, Plan
+from failsoft.pipeline import SETTLED, Exchange, Plan
 from failsoft.routes.models import Models, RouteShapes
 from failsoft.routes.table import RouteDef
 from failsoft.settings import Settings
@@ -98,8 +98,8 @@ class ToleranceStage:
         self, exchange: Exchange, findings: Sequence[Finding], direction: str
     ) -> None:
         """Count findings in a body of an exchange.  direction: request or response."""
-        if not findings:
-            return
+        if not findings or exchange.phase == SETTLED:
+            return  # settled: cancelled while a thread was at work
         exchange.drift += len(findings)
         key, consumer = exchange.plan.key, consumer_of(exchange)
         self._ledger.add(key, direction, "", findings, consumer, exchange.version)
