@@ -37,7 +37,7 @@ from failsoft.testing.contractcases import (
     skipped_in,
 )
 from failsoft.testing.driftcases import drift_cases
-from failsoft.testing.exchange import Sent, send
+from failsoft.testing.exchange import Sent, send_started
 from failsoft.testing.spoken import speak
 
 __all__ = [
@@ -209,11 +209,12 @@ def send_case(app: Any, case: ContractCase) -> Sent:
     """Send a case's body to the application as its version; fail on a 5xx.
 
     Path parameters are `1`.  Handlers run: use a test database.  Returns status,
-    headers and body; 401, 404 and 422 are for the caller to judge.  Not from inside
-    a running event loop.
+    headers and body; 401, 404 and 422 are for the caller to judge.  The application
+    starts and stops for each case, lifespan included.  Not from inside a running
+    event loop.
     """
     scope = speak(open_app(app).contract, case.version, case.route)
-    sent = asyncio.run(send(app, scope, case.body))
+    sent = asyncio.run(send_started(app, scope, case.body))
     assert sent.status < 500, f"{case}: {sent.status}\n{sent.body[:2000]!r}"
     return sent
 

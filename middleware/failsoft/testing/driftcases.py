@@ -14,7 +14,7 @@ from failsoft.errors import Invalid
 from failsoft.shapes.sample import samples
 from failsoft.testing.contractapp import OpenedApp
 from failsoft.testing.contractcases import ContractCase
-from failsoft.testing.exchange import send
+from failsoft.testing.exchange import send_started
 from failsoft.testing.spoken import speak
 from failsoft.tolerance._ledger import Ledger
 
@@ -107,7 +107,7 @@ def _with(value: Any, steps: list[str], got: str) -> Any:
 def _sends(opened: OpenedApp, entry: _Entry, body: bytes) -> Callable[[], None]:
     def run() -> None:
         scope = speak(opened.contract, entry.version, entry.route)
-        sent = asyncio.run(send(opened.app, scope, body))
+        sent = asyncio.run(send_started(opened.app, scope, body))
         assert sent.status < 500, (
             f"{entry.route} answers {sent.status} to {entry.kind} at"
             f" {entry.path or '/'} (got {entry.got})\nbody: {body.decode()}"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi import FastAPI, Request
 from hypothesis import HealthCheck, given, settings
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
@@ -30,7 +33,13 @@ from failsoft.versions import (
     add,
     rename,
 )
-from unit.testing.orders import LOSES_THE_CURRENCY, contract, renamed_order, shop
+from unit.testing.orders import (
+    LOSES_THE_CURRENCY,
+    Order,
+    contract,
+    renamed_order,
+    shop,
+)
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +91,42 @@ def test_old_bodies_are_written_in_the_words_of_their_version(app: Any) -> None:
     assert first["customer"] == {"name": "first last"}
     assert first["lines"][0]["sku"] == "text"
     assert "currency" not in first
+
+
+def test_a_case_meets_an_application_that_was_started(tmp_path: Path) -> None:
+    lives: list[str] = []
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+        lives.append("up")
+        yield {"currency": "EUR"}
+        lives.append("down")
+
+    started = shop(contract(), lifespan=lifespan)
+
+    @started.put("/orders")
+    def put(order: Order, request: Request) -> str:
+        return str(request.state.currency)
+
+    case = contracts.old_samples(started, "2025-01-15")[-1]
+
+    sent = contracts.send_case(started, replace(case, route="PUT /orders"))
+
+    assert (sent.status, sent.body) == (200, b'"EUR"')
+    assert lives == ["up", "down"]
+
+
+def test_a_case_tells_that_the_application_does_not_start() -> None:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        raise RuntimeError("no database")
+        yield
+
+    broken = shop(contract(), lifespan=lifespan)
+    case = contracts.old_samples(broken, "2025-01-15")[0]
+
+    with pytest.raises(AssertionError, match=r"did not start[\s\S]*no database"):
+        contracts.send_case(broken, case)
 
 
 def test_a_case_can_be_sent_to_the_application_as_its_version(app: Any) -> None:
