@@ -60,14 +60,24 @@ class LocMap:
     def _rewrite(self, members: dict[str, Any]) -> bool:
         has_changed = False
         for key in ("detail", "errors"):
-            items = open_list(members.get(key))
-            for index, item in enumerate(items or ()):
-                error = open_object(item)
-                if items is not None and error is not None and self._place(error):
-                    items[index] = error
-                    members[key] = items
-                    has_changed = True
+            items = self._items(open_list(members.get(key)) or [])
+            if items is not None:
+                members[key] = items
+                has_changed = True
         return has_changed
+
+    def _items(self, items: list[Any]) -> list[Any] | None:
+        """Return the errors with their places; None if nothing changed."""
+        has_changed = False
+        told: dict[bytes, Any] = {}
+        for item in items:
+            error = open_object(item)
+            if error is not None and self._place(error):
+                has_changed = True
+                item = error
+            # What split a field is missing twice; its client sent one field.
+            told.setdefault(close(item), item)
+        return list(told.values()) if has_changed else None
 
     def _place(self, error: dict[str, Any]) -> bool:
         if "loc" in error:

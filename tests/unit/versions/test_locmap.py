@@ -50,6 +50,18 @@ def test_places_are_named_as_the_client_named_them() -> None:
     assert _mapped(["header", "x-new"]) == ["header", "x-old"]
 
 
+def test_a_fault_of_both_parts_of_a_field_is_told_once() -> None:
+    locmap = _CHAINS.locmap(POST, OLD)
+    assert locmap is not None
+    errors = [
+        {"type": "missing", "loc": ["body", "who", part]} for part in ("first", "last")
+    ]
+
+    told = json.loads(locmap(json.dumps({"detail": errors}).encode()).body)
+
+    assert told == {"detail": [{"type": "missing", "loc": ["body", "who", "name"]}]}
+
+
 def test_what_failsoft_filled_is_the_whole_body() -> None:
     assert _mapped(["body", "currency"]) == ["body"]
 
