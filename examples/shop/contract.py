@@ -1,8 +1,9 @@
 """What the shop promised its clients, version by version; the code is the newest.
 
 No route knows of any of this: failsoft reads and answers in the words of the version
-a request asks for.  `failsoft contract check shop.api:app --lock contract.lock.json`
-fails when a change of the code breaks what was published and no version says so.
+a request asks for.  In examples/,
+`failsoft contract check shop.api:app --lock shop/contract.lock.json` fails when a
+change of the code breaks what was published and no version says so.
 """
 
 from __future__ import annotations
