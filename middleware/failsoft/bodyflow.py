@@ -228,22 +228,21 @@ class _Outgoing:
     async def _mute(self, message: Message) -> None:
         pass
 
-    async def _before(self, message: Message) -> None:
+    def _before(self, message: Message) -> Awaitable[None]:
         """Wait for the start; early hints and what we do not know pass."""
         if message["type"] != "http.response.start":
-            await self._send(message)
-        elif self._exchange.rejection is not None:  # found in the request's body
-            await self.answer(self._exchange.rejection)
-        else:
-            self._next = self._send
-            await self._begin(message)
-
-    async def _begin(self, start: Message) -> None:
-        plan, status = self._plan, start["status"]
+            return self._send(message)
+        if self._exchange.rejection is not None:  # found in the request's body
+            return self.answer(self._exchange.rejection)
+        self._next = self._send
+        plan, status = self._plan, message["status"]
         is_ours = plan.statuses is None or plan.statuses(status)
         if plan is _NOTHING or not is_ours or status in _BODILESS:
-            await self._send(start)
-            return
+            return self._send(message)
+        return self._begin(message)
+
+    async def _begin(self, start: Message) -> None:
+        plan = self._plan
         facts = read_facts(start.get("headers", ()), self._bodies.signatures)
         if not facts.is_json:
             await self._send(start)

@@ -100,11 +100,6 @@ class _Moves:
         is_apart = None not in ends and self.ends.keys().isdisjoint(ends)
         is_free = frozenset(self.between).isdisjoint
 
-        def put(members: dict[str, Any], trace: Trace) -> None:
-            if made and not trace.is_patch:
-                trace.has_changed = True
-                members.update(made)
-
         def move(members: dict[str, Any], trace: Trace) -> None:
             if not is_free(members):
                 for step in one_by_one:
@@ -115,18 +110,19 @@ class _Moves:
                     if was in members:
                         members[now] = members.pop(was)
                         trace.has_changed = True
-                put(members, trace)
-                return
-            # All are taken out first: one may end where another began.
-            taken: list[tuple[Any, Any]] = [
-                (now, value)
-                for was, now in pairs
-                if (value := members.pop(was, ABSENT)) is not ABSENT
-            ]
-            if taken:
+            else:
+                # All are taken out first: one may end where another began.
+                taken: list[tuple[Any, Any]] = [
+                    (now, value)
+                    for was, now in pairs
+                    if (value := members.pop(was, ABSENT)) is not ABSENT
+                ]
+                if taken:
+                    trace.has_changed = True
+                    members.update(_kept(taken))
+            if made and not trace.is_patch:
                 trace.has_changed = True
-                members.update(_kept(taken))
-            put(members, trace)
+                members.update(made)
 
         return move
 

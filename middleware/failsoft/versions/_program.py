@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from msgspec import Raw
+from msgspec import Raw, Struct
 
 from failsoft.shapes.findings import Finding
 from failsoft.shapes.rawjson import (
@@ -53,8 +53,8 @@ class Failure:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class Migrated:
+# A Struct: made for each body, and a frozen dataclass takes 0.7 us to make.
+class Migrated(Struct, frozen=True, gc=False):
     """What a migration made.
 
     body: the bytes to go on with; the original ones if `failure` is set.
@@ -138,7 +138,7 @@ class Program:
         try:
             if kind == "patch" and self._is_up:
                 return Migrated(self._pointers(body))
-            if self._is_up and body.lstrip()[:1] not in _STARTS:
+            if self._is_up and first not in _STARTS:
                 raise ValueError  # BOM or UTF-16, which the application may well read
             value: Any = Raw(body)
             if first not in b"{[":

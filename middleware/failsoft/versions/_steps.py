@@ -39,6 +39,8 @@ class Trace:
 
     def findings(self) -> tuple[Finding, ...]:
         """Return the notes as findings, 100 at most."""
+        if not self.found and not self.guesses:
+            return ()
         return tuple(
             Finding("".join(f"/{token}" for token in reversed(tokens)), kind)
             for kind, notes in (("unknown", self.found), ("ambiguous", self.guesses))

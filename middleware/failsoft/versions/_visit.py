@@ -160,11 +160,11 @@ class Visit:
                     only(item, trace)
                 else:
                     items[index] = visit(item, trace)
-                if len(found) != count:
-                    count = _placed(found, count, "*")
         except Unfit as unfit:
             unfit.tokens.append(index)
             raise
+        if len(found) != count:
+            _placed(found, count, "*")
         return items
 
 
