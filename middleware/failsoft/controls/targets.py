@@ -18,11 +18,16 @@ __all__ = ["covers", "literal_weight", "nearest", "routes_of", "split_target"]
 @lru_cache(maxsize=4096)
 def _pattern(glob: str) -> re.Pattern[str]:
     # `*` and `?` only: fnmatch would give `[` a meaning, and templates may hold it.
-    parts = (
-        ".*" if c == "*" else "." if c == "?" else re.escape(c)
-        for c in re.sub(r"\*+", "*", glob)
+    first, *further = (
+        "".join("." if c == "?" else re.escape(c) for c in part)
+        for part in re.sub(r"\*+", "*", glob).split("*")
     )
-    return re.compile("".join(parts), re.DOTALL)
+    if not further:
+        return re.compile(first, re.DOTALL)
+    # The nearest place of each part will do: looking for further ones would take
+    # hours for some names, and names of consumers are what clients say.
+    middle = "".join(f"(?>.*?{part})" for part in further[:-1])
+    return re.compile(f"{first}{middle}.*{further[-1]}", re.DOTALL)
 
 
 def covers(glob: str, name: str) -> bool:

@@ -188,6 +188,8 @@ def _take(record: Record, rules: list[_Rule], allowed: dict[str, Tolerance]) -> 
     else:
         if doc.kind not in FIELD_OF or not record.until_ms:
             raise ValueError(f"kind {doc.kind!r} until {record.until_ms}")
+        if doc.path and not doc.path.startswith("/"):
+            raise ValueError(f"path {doc.path!r}")
         one = Allowed(record.name, doc.path, doc.kind, _value(doc.kind, doc.value))
         allowed[record.name] = Tolerance(
             allowed=one,

@@ -133,6 +133,7 @@ def test_a_control_nobody_understands_is_listed_and_harms_no_other() -> None:
         control("handling", rev=2, handling="lenient"),
         control("alias", rev=3, path="/a", kind="alias"),
         control("endless", until_ms=0, path="/a", kind="wrap_array"),
+        control("root", path="zip", kind="drop_unknown"),
         control("fine", rev=5, path="/a", kind="wrap_array"),
     ]
 
@@ -140,7 +141,8 @@ def test_a_control_nobody_understands_is_listed_and_harms_no_other() -> None:
 
     assert [one.name for one in policy.tolerances] == ["fine"]
     assert sorted(policy.bad) == [
-        f"tolerance:{name}" for name in ("alias", "endless", "handling", "json", "kind")
+        f"tolerance:{name}"
+        for name in ("alias", "endless", "handling", "json", "kind", "root")
     ]
 
 
