@@ -32,6 +32,11 @@ _CLASSES = {"d": "1", "w": "a", "s": " ", "D": "a", "W": "-", "S": "a"}
 _LITERALS = {"n": "\n", "t": "\t", "r": "\r", "f": "\f", "v": "\v"}
 _FILL = "aA1-_ .:/@#"
 _MOST_REPEATS = 64
+_MOST_CHARS = 10_000
+# A group that repeats: to refuse a text `re` may take time that doubles with each
+# character, and cannot be stopped.
+_REPEATED = re.compile(r"\)(?:[*+]|{\d*,)")
+_MOST_TRIED = 20
 
 
 class _Unknown(Exception):
@@ -47,9 +52,10 @@ def matching_text(pattern: str, shortest: int = 0, longest: int | None = None) -
         found = re.compile(pattern)
     except re.error as error:
         raise ValueError(f"pattern {pattern!r} is not valid: {error}") from None
+    most = _MOST_TRIED if _REPEATED.search(pattern) else _MOST_CHARS
+    most = most if longest is None else min(most, longest)
     for text in _candidates(pattern, shortest):
-        fits = len(text) >= shortest and (longest is None or len(text) <= longest)
-        if fits and found.search(text):
+        if shortest <= len(text) <= most and found.search(text):
             return text
     raise ValueError(f"no text was found for pattern {pattern!r}")
 
@@ -89,6 +95,8 @@ class _Reader:
         while at < len(self.pattern) and self.pattern[at] not in "|)":
             piece, at = self._piece(at)
             count, at = self._times(at)
+            if len(piece) * count > _MOST_CHARS:
+                raise _Unknown(self.pattern)
             out.append(piece * count)
         return "".join(out), at
 

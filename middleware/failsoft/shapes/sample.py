@@ -19,7 +19,7 @@ from failsoft.shapes.graph import Node
 from failsoft.shapes.pattern import matching_text
 from failsoft.shapes.walk import walk
 
-__all__ = ["MOST", "Samples", "samples"]
+__all__ = ["MOST", "Samples", "limits", "samples"]
 
 MOST = 64
 # Below this many objects within objects only what is required is filled.
@@ -27,6 +27,7 @@ _DEPTH = 3
 # A required recursion has no finite value; nothing real is deeper.
 _HARD_DEPTH = 16
 _INSIDE = 12
+_MOST_SIZE = 10_000
 
 _FORMATS = {
     "date-time": "2026-01-31T12:30:00Z",
@@ -34,6 +35,7 @@ _FORMATS = {
     "time": "12:30:00Z",
     "duration": "PT1H",
     "uuid": "6f1e2d3c-4b5a-4978-8a6b-7c8d9e0f1a2b",
+    **{f"uuid{n}": f"6f1e2d3c-4b5a-{n}978-8a6b-7c8d9e0f1a2b" for n in range(1, 9)},
     "email": "user@example.com",
     "idn-email": "user@example.com",
     "uri": "https://example.com/",
@@ -42,10 +44,15 @@ _FORMATS = {
     "iri": "https://example.com/",
     "hostname": "example.com",
     "ipv4": "192.0.2.1",
+    "ipv4interface": "192.0.2.1/24",
     "ipv4network": "192.0.2.0/24",
     "ipv6": "2001:db8::1",
+    "ipv6interface": "2001:db8::1/32",
     "ipv6network": "2001:db8::/32",
     "ipvanyaddress": "192.0.2.1",
+    "ipvanyinterface": "192.0.2.1/24",
+    "ipvanynetwork": "192.0.2.0/24",
+    "multi-host-uri": "postgres://user@example.com:5432/db",
     "json-pointer": "/a",
     "json-string": "{}",
     "regex": "a*",
@@ -220,7 +227,7 @@ class _Maker:
         self, node: Node, depth: int, path: str, full: dict[str, Any]
     ) -> dict[str, Any]:
         """Return two keys of a map; objects with known fields get none."""
-        wanted = int(node.schema.get("minProperties", 0)) - len(full)
+        wanted = self.size(node, "minProperties", path) - len(full)
         if node.extra is None or (node.properties and wanted <= 0):
             return {}
         made: list[Any] = ["text"]
@@ -231,9 +238,17 @@ class _Maker:
         count = max(wanted, min(2, int(node.schema.get("maxProperties", 2))))
         return {f"key_{i + 1}": made[i % len(made)] for i in range(count)}
 
+    @staticmethod
+    def size(node: Node, word: str, path: str) -> int:
+        """Return how large a value must be at least."""
+        size = int(node.schema.get(word, 0))
+        if size > _MOST_SIZE:
+            raise _Unmet(f"{path or '/'}: {word} = {size} is too large for a sample")
+        return size
+
     def array(self, node: Node, depth: int, path: str) -> list[Any]:
         fixed = node.schema.get("prefixItems")
-        low = int(node.schema.get("minItems", 0))
+        low = self.size(node, "minItems", path)
         if fixed and low:
             raise _Unmet(f"{path or '/'}: items by position are not sampled")
         most = int(node.schema.get("maxItems", max(2, low)))
@@ -249,11 +264,11 @@ class _Maker:
                 raise
             self.skip(str(why))
             return empty
-        return [*_lists(node, made, low, most), *empty]
+        return [*_lists(node, made, low, most, path), *empty]
 
     def string(self, node: Node, depth: int, path: str) -> list[Any]:
         schema = node.schema
-        low, high = int(schema.get("minLength", 0)), schema.get("maxLength")
+        low, high = self.size(node, "minLength", path), schema.get("maxLength")
         if "pattern" in schema:
             try:
                 return [matching_text(str(schema["pattern"]), low, high)]
@@ -266,25 +281,17 @@ class _Maker:
         return [usual, *ends, *(["a" * high] if high and high <= 256 else [])]
 
     def integer(self, node: Node, depth: int, path: str) -> list[Any]:
-        step = node.schema.get("multipleOf", 1)
-        low, high = _bounds(node, step)
-        if "integer" in node.types:  # pydantic writes bounds as 1.0
-            low = math.ceil(low) if low is not None else None
-            high = math.floor(high) if high is not None else None
-        if low is None and high is None:
+        step = _step(node)
+        ends = _ends(node, step)
+        if ends == (None, None):
             return [step if step != 1 else 1, 0, -7 * step]
-        usual = low if low is not None else high
-        return [usual, *([high] if high is not None else []), *_zero(low, high)]
+        return _numbers(ends, path)
 
     def number(self, node: Node, depth: int, path: str) -> list[Any]:
-        step = node.schema.get("multipleOf")
-        if step is not None:
+        if "multipleOf" in node.schema:
             return self.integer(node, depth, path)
-        low, high = _bounds(node, 0.5)
-        if low is None and high is None:
-            return [1.5, 0, -2.5]
-        usual = low if low is not None else high
-        return [usual, *([high] if high is not None else []), *_zero(low, high)]
+        ends = _inside(node)
+        return [1.5, 0, -2.5] if ends == (None, None) else _numbers(ends, path)
 
     def boolean(self, node: Node, depth: int, path: str) -> list[Any]:
         return [True, False]
@@ -295,36 +302,93 @@ def _is_required(node: Node, name: str) -> bool:
     return prop is None or prop.required
 
 
-def _lists(node: Node, made: list[Any], low: int, most: int) -> list[Any]:
+def _different(node: Node | None, first: Any, count: int) -> list[Any]:
+    """Return items that differ, none where that takes more than counting up."""
+    types = node.types if node is not None else frozenset(("string",))
+    schema = node.schema if node is not None else {}
+    if types == {"string"} and not {"pattern", "format", "enum"} & schema.keys():
+        most = schema.get("maxLength", math.inf)
+        items = [f"{first}{i}" for i in range(count)]
+        return items if len(items[-1]) <= most else []
+    if types == {"integer"} and node is not None and node.members is None:
+        step = _step(node)
+        low, high = _ends(node, step)
+        if low is None:
+            low = 0 if high is None else high - (count - 1) * step
+        last = low + (count - 1) * step
+        is_room = high is None or last <= high
+        return list(range(low, last + 1, step)) if is_room else []
+    return []
+
+
+def _lists(node: Node, made: list[Any], low: int, most: int, path: str) -> list[Any]:
     """Return one list of two items, then a list of each further item."""
     count = min(max(low, 2), most)
     items = [made[i % len(made)] for i in range(count)]
     if node.schema.get("uniqueItems"):
         items = _distinct(items)
     if len(items) < low:
-        items = [f"{item}{i}" for i, item in enumerate(made[:1] * low)]
+        items = _different(node.items, made[0], low)
+    if len(items) < low:
+        raise _Unmet(f"{path or '/'}: there are not {low} different items")
     out = [items] if items else []
     single = made[2:_INSIDE] if low <= 1 <= most else []
     return out + [[value] for value in single]
 
 
-def _bounds(node: Node, step: Any) -> tuple[Any, Any]:
-    """Return the least and greatest value; OpenAPI 3.0 says exclusive as a bool."""
-    low, high = node.schema.get("minimum"), node.schema.get("maximum")
-    above, below = (node.schema.get(f"exclusive{end}imum") for end in ("Min", "Max"))
-    if above is True or below is True:
-        low = low + step if above is True and low is not None else low
-        high = high - step if below is True and high is not None else high
-    if above not in (None, True, False):
-        low = above + step
-    if below not in (None, True, False):
-        high = below - step
-    return low, high
+_Ends = tuple[Any, Any]
 
 
-def _zero(low: Any, high: Any) -> list[Any]:
-    fits = (low is None or low <= 0) and (high is None or high >= 0)
-    return [0] if fits else []
+def limits(node: Node) -> tuple[_Ends, _Ends]:
+    """Return (at least, above) and (at most, below), None where there is no limit.
+
+    OpenAPI 3.0 says exclusive as a bool, which equals a limit of 0 or 1.
+    """
+    found: list[_Ends] = []
+    for word in ("Minimum", "Maximum"):
+        limit, beyond = (node.schema.get(w) for w in (word.lower(), f"exclusive{word}"))
+        if isinstance(beyond, bool):
+            limit, beyond = (None, limit) if beyond else (limit, None)
+        found.append((limit, beyond))
+    return found[0], found[1]
+
+
+def _step(node: Node) -> Any:
+    step = node.schema.get("multipleOf", 1)
+    return int(step) if "integer" in node.types and step == int(step) else step
+
+
+def _ends(node: Node, step: Any) -> _Ends:
+    """Return the least and greatest multiple of a step."""
+    (low, above), (high, below) = limits(node)
+    if "integer" in node.types:  # pydantic writes bounds as 1.0
+        low, below = (x if x is None else math.ceil(x) for x in (low, below))
+        high, above = (x if x is None else math.floor(x) for x in (high, above))
+    least = [-(-low // step) * step] if low is not None else []
+    least += [(above // step + 1) * step] if above is not None else []
+    most = [high // step * step] if high is not None else []
+    most += [(-(-below // step) - 1) * step] if below is not None else []
+    return max(least, default=None), min(most, default=None)
+
+
+def _inside(node: Node) -> _Ends:
+    """Return the least and greatest number worth trying."""
+    (low, above), (high, below) = limits(node)
+    start = max((x for x in (low, above) if x is not None), default=None)
+    stop = min((x for x in (high, below) if x is not None), default=None)
+    gap = 0.5 if start is None or stop is None else (stop - start) / 4
+    return (
+        start + gap if start is not None and start == above else start,
+        stop - gap if stop is not None and stop == below else stop,
+    )
+
+
+def _numbers(ends: _Ends, path: str) -> list[Any]:
+    low, high = ends
+    if low is not None and high is not None and low > high:
+        raise _Unmet(f"{path or '/'}: no number is within its limits")
+    fits_zero = (low is None or low <= 0) and (high is None or high >= 0)
+    return [*(end for end in ends if end is not None), *([0] if fits_zero else [])]
 
 
 _KINDS = ("object", "array", "string", "integer", "number", "boolean")

@@ -12,7 +12,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from failsoft.shapes.graph import Node
-from failsoft.shapes.sample import samples
+from failsoft.shapes.sample import limits, samples
 
 __all__ = ["fitting"]
 
@@ -117,13 +117,11 @@ def _text(node: Node) -> Strategy:
 
 
 def _number(node: Node, kind: str) -> Strategy:
-    schema = node.schema
-    low, high = schema.get("minimum"), schema.get("maximum")
-    above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
-    low = above if isinstance(above, int | float) and above is not True else low
-    high = below if isinstance(below, int | float) and below is not True else high
-    if "multipleOf" in schema:
+    if "multipleOf" in node.schema:
         return st.sampled_from(samples(node).values)
+    (low, above), (high, below) = limits(node)
+    low = max((x for x in (low, above) if x is not None), default=None)
+    high = min((x for x in (high, below) if x is not None), default=None)
     if kind == "integer":
         made: Strategy = st.integers(
             math.ceil(low) if low is not None else None,
@@ -131,6 +129,4 @@ def _number(node: Node, kind: str) -> Strategy:
         )
     else:
         made = st.floats(low, high, allow_nan=False, allow_infinity=False)
-    # Booleans say in OpenAPI 3.0 that the bound itself does not count.
-    ends = [e for e, out in ((low, above), (high, below)) if out not in (None, False)]
-    return made.filter(lambda number: number not in ends)
+    return made.filter(lambda number: number not in (above, below))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -161,6 +162,17 @@ _SCALARS = st.sampled_from(
         {"type": "array", "maxItems": 1},
         {"type": "object", "additionalProperties": {"type": "integer"}},
         {"type": "object", "minProperties": 3},
+        {"type": "integer", "exclusiveMinimum": 0},
+        {"type": "integer", "exclusiveMinimum": 1, "exclusiveMaximum": 3},
+        {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
+        {"type": "integer", "minimum": 1, "multipleOf": 5},
+        {"type": "number", "exclusiveMinimum": 0.1, "multipleOf": 0.25},
+        {
+            "type": "array",
+            "items": {"type": "integer", "minimum": 1},
+            "minItems": 3,
+            "uniqueItems": True,
+        },
     ]
 )
 
@@ -216,6 +228,34 @@ def test_bounds_and_examples_of_older_documents_are_read(
     made = _of(schema).values
 
     assert made[0] == (first if first is not None else [True, False, True])
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "array", "minItems": 10**9},
+        {"type": "string", "minLength": 10**9},
+        {"type": "string", "pattern": "^((a{999}){999}){999}$"},
+        {"type": "integer", "minimum": 2, "maximum": 1},
+        {
+            "type": "array",
+            "items": {"type": "string", "format": "date"},
+            "minItems": 2,
+            "uniqueItems": True,
+        },
+    ],
+)
+def test_what_no_sample_can_be_made_of_is_named(schema: Any) -> None:
+    made = _of(schema)
+
+    assert (made.values, len(made.skipped)) == ((), 1)
+
+
+@pytest.mark.parametrize("pattern", ["^(a+)+b$", "(x+x+)+y", "^(?:a|a)*$"])
+def test_a_pattern_that_backtracks_ends(pattern: str) -> None:
+    """`re` would go on for years, and hold the whole process."""
+    with suppress(ValueError):
+        matching_text(pattern, 60)
 
 
 def test_a_tuple_that_must_have_items_is_named() -> None:
