@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import msgspec
@@ -25,6 +25,7 @@ from failsoft.ops.command import (
 from failsoft.ops.flaglife import FlagLife
 from failsoft.ops.guard import GuardRow
 from failsoft.ops.history import ChangeRow
+from failsoft.ops.sources.ledgers import Section
 from failsoft.ops.views import (
     AckState,
     Applied,
@@ -282,6 +283,7 @@ class PaperOperator:
         self.changes: tuple[ChangeRow, ...] = ()
         self.lives: tuple[FlagLife, ...] = ()
         self.closed = False
+        self.wanted: frozenset[Section] = frozenset()
         self._fresh = asyncio.Event()
 
     def arm_now(self) -> None:
@@ -293,6 +295,9 @@ class PaperOperator:
 
     def view(self) -> FleetView:
         return self.current
+
+    def want(self, sections: Iterable[Section]) -> None:
+        self.wanted = frozenset(sections)
 
     async def watch(self) -> AsyncIterator[FleetView]:
         while True:

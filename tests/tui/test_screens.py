@@ -373,7 +373,7 @@ def test_a_key_is_bound_once_in_each_place() -> None:
 def test_capitals_write_and_lower_case_reads() -> None:
     writes = {action.shown for action in ACTIONS if action.write}
 
-    assert writes == set("KDLTGEOVA[]{}=u")
+    assert writes == set("KDLTGEOVABPS[]{}=u")
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])

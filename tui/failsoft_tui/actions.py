@@ -54,6 +54,8 @@ ACTIONS = (
     Action(
         "app.controls", "3", "3", "Controls: kill, mode, flag", run="go('controls')"
     ),
+    Action("app.versions", "6", "6", "Versions: who uses which", run="go('versions')"),
+    Action("app.drift", "7", "7", "Drift: bodies that differ", run="go('drift')"),
     Action("app.nodes", "8", "8", "Nodes: who enforces what", run="go('nodes')"),
     Action("app.audit", "9", "9", "Audit: who did what, and why", run="go('audit')"),
     Action("app.previous", "minus", "-", "screen before"),
@@ -203,6 +205,42 @@ ACTIONS = (
         write=True,
         rank=41,
     ),
+    Action(
+        "versions.brownout",
+        "B",
+        "B",
+        "brownout: start or stop, to be noticed",
+        write=True,
+        rank=10,
+    ),
+    Action(
+        "versions.pin", "P", "P", "pin: a consumer, or free it", write=True, rank=11
+    ),
+    Action(
+        "versions.sunset", "S", "S", "sunset: move it to later", write=True, rank=12
+    ),
+    Action(
+        "versions.faults", "f", "f", "faults: only what ends or would break", rank=37
+    ),
+    Action("drift.ack", "A", "A", "ack: the entry is known", write=True, rank=10),
+    Action(
+        "drift.tolerance",
+        "T",
+        "T",
+        "tolerance: repair it for a while, or end that",
+        write=True,
+        rank=11,
+    ),
+    Action("drift.diff", "d", "d", "diff: what is declared, what came", rank=12),
+    Action("drift.peers", "p", "p", "peers: what third parties announced", rank=13),
+    Action("drift.repairs", "t", "t", "repairs: tolerances and handlings", rank=14),
+    Action("drift.faults", "f", "f", "faults: only what nobody handled", rank=37),
+    Action("sheet.undo", "u", "u", "undo: your last write", write=True, rank=40),
+    Action("sheet.up", "up", "up", "line up", run="go('up')"),
+    Action("sheet.down", "down", "down", "line down", run="go('down')"),
+    Action("sheet.page_up", "pageup", "pgup", "page up", run="go('page_up')"),
+    Action("sheet.page_down", "pagedown", "pgdn", "page down", run="go('page_down')"),
+    Action("sheet.back", "escape", "esc", "back", rank=80),
     Action("audit.diff", "d", "d", "diff: the row before and after", rank=10),
     Action(
         "detail.newer",
@@ -276,6 +314,11 @@ ACTIONS = (
     Action("form.rebucket", "b", "b", "let users change variant"),
     Action("form.preview", "p", "p", "preview the write"),
     Action("form.cancel", "escape", "esc", "leave; twice drops changes"),
+    Action("fields.up", "up", "up", "line up", run="go('up')"),
+    Action("fields.down", "down", "down", "line down", run="go('down')"),
+    Action("fields.change", "enter", "ENTER", "change the line"),
+    Action("fields.preview", "p", "p", "preview the write"),
+    Action("fields.cancel", "escape", "esc", "leave; twice drops changes"),
     Action("ask.cancel", "escape", "esc", "cancel"),
     Action("pick.up", "up", "up", "entry up", run="go('up')"),
     Action("pick.down", "down", "down", "entry down", run="go('down')"),

@@ -28,10 +28,13 @@ from failsoft_tui.palette import BACKGROUND, PANEL
 from failsoft_tui.process import write_crash
 from failsoft_tui.screens.audit import AuditScreen
 from failsoft_tui.screens.controls import ControlsScreen
+from failsoft_tui.screens.drift import DriftScreen
 from failsoft_tui.screens.fleet import FleetScreen
 from failsoft_tui.screens.nodes import NodesScreen
 from failsoft_tui.screens.overview import OverviewScreen
+from failsoft_tui.screens.versions import VersionsScreen
 from failsoft_tui.search import ActionProvider
+from failsoft_tui.wants import Wants
 
 __all__ = ["FailsoftApp"]
 
@@ -100,8 +103,11 @@ class FailsoftApp(App[int]):
         self._link = LiveLink(self.desk, factory, self.show)
         self._tasks: set[asyncio.Task[None]] = set()
         self._before = "overview"
+        self._wants = Wants()
         self.add_mode("overview", lambda: OverviewScreen(self.desk))
         self.add_mode("controls", lambda: ControlsScreen(self.desk))
+        self.add_mode("versions", lambda: VersionsScreen(self.desk))
+        self.add_mode("drift", lambda: DriftScreen(self.desk))
         self.add_mode("nodes", lambda: NodesScreen(self.desk))
         self.add_mode("audit", lambda: AuditScreen(self.desk))
 
@@ -158,6 +164,7 @@ class FailsoftApp(App[int]):
         """Paint what time alone changes."""
         for screen in self._fleet_screens()[-1:]:
             screen.tick()
+        self._wants.tell(self.desk, self.current_mode)
         if self.desk.rings():
             self.bell()
 
@@ -196,6 +203,7 @@ class FailsoftApp(App[int]):
         if mode != self.current_mode:
             self._before = self.current_mode
             self.switch_mode(mode)
+            self._wants.tell(self.desk, self.current_mode)
 
     def action_previous(self) -> None:
         """Show the screen before."""

@@ -9,13 +9,25 @@ from failsoft.ops.views import Preview
 from failsoft_tui.figures import rate, span
 from failsoft_tui.paint import Line, justify
 
-__all__ = ["document_lines", "dry_run_lines", "fault_lines", "wrapped"]
+__all__ = [
+    "document_lines",
+    "dry_run_lines",
+    "fault_lines",
+    "outcome_lines",
+    "wrapped",
+]
 
 _LABEL = 14
 _VERBS = {"kill": "would refuse", "unkill": "serves again"}
-_VERBS |= {"group-lift": "serves again"}
+_VERBS |= {"group-lift": "serves again", "brownout-start": "would refuse"}
 _DIFF = 6
-_ENDING = ("kill", "mode-enter", "extend")  # for the others no end is no news
+_CONSUMERS = 6
+_ENDING = (
+    "kill",
+    "mode-enter",
+    "extend",
+    "pin-set",
+)  # for the others no end is no news
 
 
 def wrapped(label: str, text: str, width: int, style: str = "") -> list[Line]:
@@ -47,6 +59,8 @@ def _is_of_flag(preview: Preview) -> bool:
 
 
 def _covers(preview: Preview, width: int) -> list[Line]:
+    if preview.target.startswith("drift:"):
+        return []  # to know of an entry changes no request
     if _is_of_flag(preview):
         text = f"{rate(preview.rps)} times/s (at most {_share(preview)})"
         return wrapped("evaluated", text, width, "bold")
@@ -74,6 +88,8 @@ def document_lines(preview: Preview, width: int) -> list[Line]:
     """Return what differs in a flag's document, in a few lines."""
     lines: list[Line] = []
     label = "changes" if preview.covers else "document"
+    if preview.target.startswith(("drift:", "tolerance:")):
+        label = "meets"
     for number, text in enumerate(preview.diff):
         more = wrapped(label, safe(text, 400), width, "key")
         if len(lines) + len(more) > _DIFF:
@@ -92,6 +108,18 @@ def _change(preview: Preview, ends: str, width: int) -> list[Line]:
     return wrapped("change", f"{text}{ends}", width, "bold")
 
 
+def outcome_lines(preview: Preview, width: int) -> list[Line]:
+    """Return how much traffic is met, what clients get, and who they are."""
+    lines = _covers(preview, width)
+    if preview.answer:
+        lines += wrapped("clients get", safe(preview.answer, 400), width)
+    if preview.consumers:
+        names = ", ".join(safe(name, 80) for name in preview.consumers[:_CONSUMERS])
+        more = len(preview.consumers) - _CONSUMERS
+        lines += wrapped("consumers", names + f", {more} more" * (more > 0), width)
+    return lines
+
+
 def dry_run_lines(
     preview: Preview, width: int, *, reason: str, ends: str
 ) -> list[Line]:
@@ -104,9 +132,7 @@ def dry_run_lines(
         (f" {safe(preview.action, 20).upper()} {safe(preview.target)}", "bold"),
     )
     lines = [justify(title, ((age, "dim"),), width)]
-    lines += _covers(preview, width)
-    if preview.answer:
-        lines += wrapped("clients get", safe(preview.answer, 400), width)
+    lines += outcome_lines(preview, width)
     lines += _nodes(preview, width)
     lines += _change(preview, ends, width)
     lines += document_lines(preview, width)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from failsoft.ops.contractnotices import is_news
 from failsoft.ops.text import safe
 from failsoft.ops.views import FleetView, Identity, Notice
 from failsoft_tui.actions import Action
 from failsoft_tui.figures import ago, millis, percent, rate
 from failsoft_tui.paint import Line, fit, join, justify, line_width, plain
 from failsoft_tui.rows import is_troubled
+from failsoft_tui.versionrows import is_pressing
 
 __all__ = [
     "Session",
@@ -124,9 +126,13 @@ def header_line(view: FleetView, session: Session, width: int) -> Line:
 
 def tabs_line(active: str, view: FleetView, faults: int, width: int) -> Line:
     """Return the screens by their keys, with what waits on them."""
+    versions = view.versions.versions if view.versions else ()
+    drift = view.drift.rows if view.drift else ()
     names = (
         ("1", "Overview", faults),
         ("3", "Controls", view.totals.controls_active),
+        ("6", "Versions", sum(map(is_pressing, versions))),
+        ("7", "Drift", sum(map(is_news, drift))),
         ("8", "Nodes", sum(map(is_troubled, view.nodes))),
         ("9", "Audit", 0),
     )
@@ -135,7 +141,9 @@ def tabs_line(active: str, view: FleetView, faults: int, width: int) -> Line:
         text = f"{key} {name}" + (f"({count})" if count else "")
         on = name.lower() == active
         pieces.append((f"[{text}]" if on else f" {text} ", "tab" if on else "head"))
-    return justify(tuple(pieces), (("/ filter  ? keys ", "dim"),), width)
+    left = tuple(pieces)
+    hint = "/ filter  ? keys " if width - line_width(left) > 17 else "? keys "
+    return justify(left, ((hint, "dim"),), width)
 
 
 def notice_line(notices: Sequence[Notice], index: int, width: int) -> Line:

@@ -8,15 +8,36 @@ from typing import Protocol
 
 import msgspec
 
-from failsoft.ops.command import Command, Extend, FlagEdit, Kill, ModeEnter
+from failsoft.ops.command import (
+    BrownoutStart,
+    BrownoutStop,
+    Command,
+    DriftAck,
+    Extend,
+    FlagEdit,
+    Kill,
+    ModeEnter,
+    PinSet,
+    ToleranceAdd,
+)
 from failsoft.ops.flagforms import next_step
 from failsoft.ops.operator import Operator
 from failsoft.ops.views import Applied, Preview
 from failsoft_tui.groups import ticket_of
 
-__all__ = ["ENDS", "CommandPlan", "Plan", "UndoPlan", "in_group", "mover"]
+__all__ = ["DAYS", "ENDS", "CommandPlan", "Plan", "UndoPlan", "in_group", "mover"]
 
-ENDS = (("5m", 300.0), ("15m", 900.0), ("1h", 3600.0), ("4h", 14_400.0))
+Ends = tuple[tuple[str, float], ...]  # name, seconds
+
+ENDS: Ends = (("5m", 300.0), ("15m", 900.0), ("1h", 3600.0), ("4h", 14_400.0))
+DAYS: Ends = (("1d", 86_400.0), ("7d", 604_800.0), ("30d", 2_592_000.0))
+_LASTING = ("pin", "drift", "tolerance")  # what is set for days
+
+
+_ENDING = (
+    *(Kill, ModeEnter, Extend, BrownoutStart, BrownoutStop),
+    *(PinSet, ToleranceAdd, DriftAck),
+)
 
 
 def in_group(command: Command, reason: str) -> Command:
@@ -42,6 +63,11 @@ class Plan(Protocol):
 
     async def apply(self, reason: str, preview: Preview, confirm: str) -> Applied:
         """Write it."""
+        ...
+
+    @property
+    def ends(self) -> Ends:
+        """The ends to choose from, empty when it has none."""
         ...
 
     def with_end(self, for_s: float) -> Plan | None:
@@ -83,9 +109,20 @@ class CommandPlan:
             op_id=self._op_id,
         )
 
+    @property
+    def ends(self) -> Ends:
+        """Minutes and hours, or days of what lasts."""
+        command = self.command
+        if not isinstance(command, _ENDING):
+            return ()
+        lasts = isinstance(command, PinSet | ToleranceAdd | DriftAck) or (
+            isinstance(command, Extend) and command.target.startswith(_LASTING)
+        )
+        return DAYS if lasts else ENDS
+
     def with_end(self, for_s: float) -> Plan | None:
         """Return the command with another end."""
-        if not isinstance(self.command, Kill | ModeEnter | Extend):
+        if not isinstance(self.command, _ENDING):
             return None
         changed = msgspec.structs.replace(self.command, for_s=for_s)
         return CommandPlan(self._operator, changed)
@@ -124,6 +161,11 @@ class UndoPlan:
         return await self._operator.undo(
             self._op_id, reason=reason, confirm=confirm or None
         )
+
+    @property
+    def ends(self) -> Ends:
+        """Nothing: an undo restores the end as it was."""
+        return ()
 
     def with_end(self, for_s: float) -> Plan | None:
         """Return None: an undo restores the end as it was."""

@@ -23,9 +23,11 @@ __all__ = [
     "control_lines",
     "document_lines",
     "explained_lines",
+    "field",
     "flag_lines",
     "guard_lines",
     "history_lines",
+    "rule",
     "who_of",
 ]
 
@@ -33,11 +35,13 @@ _LAYERS = {"file": "flags file", "code": "code", "settings": "settings",
            "asked": "only asked for, declared nowhere"}  # fmt: skip
 
 
-def _rule(text: str) -> Line:
+def rule(text: str) -> Line:
+    """Return a heading, drawn to the end of the line."""
     return (("-- ", "dim"), (f"{text} ", "head"), ("-", FILL))
 
 
-def _field(name: str, text: str, style: str = "") -> Line:
+def field(name: str, text: str, style: str = "") -> Line:
+    """Return a named line."""
     return ((f"   {name:<10}", "dim"), (text, style))
 
 
@@ -52,17 +56,17 @@ def control_lines(row: ControlRow, now_ms: int) -> list[Line]:
         left_s = (row.until_ms - now_ms) / 1000
         ends = f"in {span(left_s)}, at {clock_text(row.until_ms)} UTC"
         ends += "  EXPIRING: T extends" if left_s <= 300 else ""
-    lines = [_rule(f"{safe(row.target)} -- {safe(row.kind)} -- {safe(row.now, 60)}")]
+    lines = [rule(f"{safe(row.target)} -- {safe(row.kind)} -- {safe(row.now, 60)}")]
     if row.rev:
         who = f"{safe(row.by) or '?'}, {_since(row.at_ms, now_ms)}, rev {row.rev:,}"
-        lines += [_field("set by", who), _field("why", safe(row.why) or "-")]
+        lines += [field("set by", who), field("why", safe(row.why) or "-")]
     if row.group:
-        lines.append(_field("group", f"{safe(row.group)}   (G lifts all of it)"))
+        lines.append(field("group", f"{safe(row.group)}   (G lifts all of it)"))
     if row.kind != "flag":
-        lines.append(_field("ends", ends))
+        lines.append(field("ends", ends))
     if row.lost:
         text = "ONLY ON NODES: a rewound store lost it; run failsoft store rewound"
-        lines.append(_field("store", text, "bad"))
+        lines.append(field("store", text, "bad"))
     return lines
 
 
@@ -72,13 +76,13 @@ def flag_lines(sheet: FlagSheet, now_ms: int) -> list[Line]:
     if sheet.row is not None:
         lines += control_lines(sheet.row, now_ms)
     lines += _odd_lines(sheet, now_ms)
-    lines.append(_field("served", _layer(sheet)))
+    lines.append(field("served", _layer(sheet)))
     lines += _declared_lines(sheet)
     if sheet.form is not None:
         lines += _form_lines(sheet.form)
     elif sheet.doc and not sheet.fault:
         text = "fit no form; edit them as text: failsoft flags edit"
-        lines.append(_field("rules", f"{text} {safe(sheet.key)}", "warn"))
+        lines.append(field("rules", f"{text} {safe(sheet.key)}", "warn"))
     lines += _use_lines(sheet, now_ms)
     return lines
 
@@ -96,19 +100,19 @@ def _odd_lines(sheet: FlagSheet, now_ms: int) -> list[Line]:
     kill = sheet.kill
     if kill is not None:
         text = f"KILLED by {safe(kill.by)}: {safe(kill.why)} ({safe(kill.target)})"
-        lines.append(_field("kill", text, "kill"))
+        lines.append(field("kill", text, "kill"))
     if sheet.bad_on:
         nodes = " ".join(safe(name, 20) for name in sheet.bad_on)
         text = f"BAD: {nodes} cannot read it and keep what was before"
-        lines.append(_field("poison", text, "bad"))
+        lines.append(field("poison", text, "bad"))
     if sheet.fault:
-        lines.append(_field("fault", safe(sheet.fault, 400), "bad"))
+        lines.append(field("fault", safe(sheet.fault, 400), "bad"))
     if sheet.older:
         text = "OLDER: the edit overrides an older definition; flags promote or L"
-        lines.append(_field("layers", text, "warn"))
+        lines.append(field("layers", text, "warn"))
     reasons = sheet.life.stale if sheet.life else ()
     stale = (f"STALE: {safe(reason.text, 120)}" for reason in reasons)
-    return [*lines, *(_field("stale", text, "warn") for text in stale)]
+    return [*lines, *(field("stale", text, "warn") for text in stale)]
 
 
 def _declared_lines(sheet: FlagSheet) -> list[Line]:
@@ -124,8 +128,8 @@ def _declared_lines(sheet: FlagSheet) -> list[Line]:
         for name, value in sheet.metadata.items()
         if name.startswith("x.guard.")
     ]
-    lines = [_field("declared", ", ".join(shown))] if shown else []
-    return [*lines, *([_field("guard", ", ".join(guard))] if guard else [])]
+    lines = [field("declared", ", ".join(shown))] if shown else []
+    return [*lines, *([field("guard", ", ".join(guard))] if guard else [])]
 
 
 def _form_lines(form: Form) -> list[Line]:
@@ -133,22 +137,22 @@ def _form_lines(form: Form) -> list[Line]:
     variants = ", ".join(safe(name, 40) for name in form.variants)
     default = safe(form.default) if form.default else "the code's"
     lines = [
-        _field("state", state, "" if form.enabled else "warn"),
-        _field("variants", f"{variants}; default {default}"),
+        field("state", state, "" if form.enabled else "warn"),
+        field("variants", f"{variants}; default {default}"),
     ]
     for number, rule in enumerate(form.rules, 1):
-        lines.append(_field(f"rule {number}", safe(rule_line(rule), 1_000)))
-    return [*lines, _field("others", safe(outcome_line(form.otherwise), 400), "bold")]
+        lines.append(field(f"rule {number}", safe(rule_line(rule), 1_000)))
+    return [*lines, field("others", safe(outcome_line(form.otherwise), 400), "bold")]
 
 
 def _use_lines(sheet: FlagSheet, now_ms: int) -> list[Line]:
     life = sheet.life
     if life is None:
-        return [_field("used", "evaluations are not read yet", "dim")]
+        return [field("used", "evaluations are not read yet", "dim")]
     counts = ", ".join(f"{safe(name, 40)} {n:,}" for name, n in life.counts[:8])
     last = f"; last {_since(life.seen_ms, now_ms)}" if life.seen_ms else ""
     text = f"{counts} (3 days){last}" if counts else f"no evaluation in 3 days{last}"
-    return [_field("used", text)]
+    return [field("used", text)]
 
 
 def guard_lines(guard: GuardRow) -> list[Line]:
@@ -157,8 +161,8 @@ def guard_lines(guard: GuardRow) -> list[Line]:
     state = guard.state if guard.state == "watching" else guard.state.upper()
     why = f": {safe(guard.why)}" if guard.why else ""
     lines = [
-        _field("guard", f"{safe(state)}{why}", style),
-        _field("", f"serves {safe(guard.control)} after a trip; judges "
+        field("guard", f"{safe(state)}{why}", style),
+        field("", f"serves {safe(guard.control)} after a trip; judges "
                f"{guard.window_s:g} s, from {guard.least:,} requests an arm", "dim"),
     ]  # fmt: skip
     for arm in guard.arms:
@@ -166,17 +170,17 @@ def guard_lines(guard: GuardRow) -> list[Line]:
         text = f"{safe(arm.variant, 30):<12} {arm.bad:,} of {arm.n:,} bad ({share})"
         words = {"trip": "TRIP", "none": "no verdict"}.get(arm.verdict, arm.verdict)
         style = "bad" if arm.verdict == "trip" else ""
-        lines.append(_field("", f"{text}  {words}  {safe(arm.text, 120)}", style))
+        lines.append(field("", f"{text}  {words}  {safe(arm.text, 120)}", style))
     if guard.state == "proposed":
-        lines.append(_field("", "A on Controls applies it", "key"))
+        lines.append(field("", "A on Controls applies it", "key"))
     return lines
 
 
 def document_lines(doc: bytes, text: str) -> list[Line]:
     """Return a document, indented as `text`, line by line."""
     if not doc:
-        return [_rule("document"), (("   none: the code decides", "dim"),)]
-    lines: list[Line] = [_rule(f"document, {len(doc):,} bytes")]
+        return [rule("document"), (("   none: the code decides", "dim"),)]
+    lines: list[Line] = [rule(f"document, {len(doc):,} bytes")]
     return lines + [((f"   {safe(part, 1_000)}", ""),) for part in text.split("\n")]
 
 
@@ -206,12 +210,12 @@ def explained_lines(told: Explanation, who: str) -> list[Line]:
     value = json.dumps(told.value, ensure_ascii=False)
     lines: list[Line] = [
         ((f" {safe(told.key)} for {safe(who, 200)}", "bold"),),
-        _field("value", safe(value, 300), "key"),
-        _field("variant", safe(told.variant) if told.variant else "-"),
-        _field("reason", f"{safe(told.reason)}, decided by: {safe(told.layer)}"),
+        field("value", safe(value, 300), "key"),
+        field("variant", safe(told.variant) if told.variant else "-"),
+        field("reason", f"{safe(told.reason)}, decided by: {safe(told.layer)}"),
     ]
-    lines += [_field("", safe(line, 300)) for line in told.lines]
-    return lines + ([_field("error", safe(told.error), "bad")] if told.error else [])
+    lines += [field("", safe(line, 300)) for line in told.lines]
+    return lines + ([field("error", safe(told.error), "bad")] if told.error else [])
 
 
 def history_lines(changes: Iterable[ChangeRow], now_ms: int) -> list[Line]:

@@ -24,6 +24,7 @@ from failsoft.ops.plan import (
     MOST_END_S,
     Plan,
     active_row,
+    check_ended,
     ends_in,
     nearest_targets,
     row_of,
@@ -36,15 +37,20 @@ from failsoft.telemetry import Definitions
 
 __all__ = [
     "DRIFT_PLANNERS",
+    "HANDLINGS",
+    "REPAIRS",
     "TOLERANCE_MOST_S",
     "TOLERANCE_S",
     "suggested",
     "suggestions",
 ]
 
+REPAIRS = tuple(FIELD_OF)  # kinds
+OTHERS = "(other)"  # as the ledger calls consumers beyond its cap
 TOLERANCE_S = 30 * 86_400.0
 TOLERANCE_MOST_S = 90 * 86_400.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_CONSUMERS = re.compile(r"[A-Za-z0-9_.@*?()-]{1,64}")
 _READ_ANYWAY = ("unknown", "coerced", "number")
 _EXAMPLES = {"from": "the client's key", "value": "a JSON value", "to": "a member"}
 
@@ -52,14 +58,15 @@ _EXAMPLES = {"from": "the client's key", "value": "a JSON value", "to": "a membe
 def suggested(row: DriftRow) -> ToleranceAdd | None:
     """Return the tolerance that would meet an entry, None when none would.
 
-    Its value is missing where only people know it.
+    Its value is missing where only people know it.  Of callers that the ledger joined
+    nobody knows who they were, so it meets all.
     """
     if not row.suggests or row.dependency or row.direction != "request":
         return None
     return ToleranceAdd(
         f"tolerance:{row.suggests}-{row.id[:8]}",
         route=row.route,
-        consumer=row.consumer,
+        consumer="*" if row.consumer == OTHERS else row.consumer,
         path=row.path,
         kind=row.suggests,
     )
@@ -205,6 +212,12 @@ def _filled(command: ToleranceAdd, view: FleetView) -> tuple[str, ToleranceAdd]:
 
 def _check_tolerance(doc: ToleranceDoc) -> None:
     check_route(f"route:{doc.route}", doc.route)
+    if doc.consumer == OTHERS:
+        what = f"{OTHERS} stands for many callers: name one, or * for all"
+        raise Invalid("consumer", what)
+    if doc.consumer and not _CONSUMERS.fullmatch(doc.consumer):
+        what = "must be 1 to 64 of letters, digits, . _ @ - and * or ?"
+        raise Invalid("consumer", f"{doc.consumer!r} {what}")
     if doc.handling:
         _check_handling(doc)
         return
@@ -295,6 +308,7 @@ def _tolerance_end(
     rows = tolerance_rows(view.controls, definitions, view.server_ms)
     found = next((row for row in rows if row.name == name), None)
     if found is None:
+        check_ended(view, "tolerance", command.target)
         names = tuple(row.name for row in rows)
         raise TargetGone(command.target, nearest_targets("tolerance", name, names))
     if found.state != "active":

@@ -15,6 +15,7 @@ import msgspec
 
 from failsoft.controls.targets import covers
 from failsoft.ops.contractbook import ContractBook, joined_contract
+from failsoft.ops.contractnotices import contract_notices
 from failsoft.ops.contractrows import DriftView, VersionsView
 from failsoft.ops.controlrows import (
     CONTRACT_KINDS,
@@ -173,6 +174,7 @@ class FleetMerge:
         controls = self._with_rates()
         totals = self._totals(controls, now_ms)
         versions, drift = self.join_contract()
+        more = contract_notices(self.definitions, controls, drift, now_ms)
         return FleetView(
             seq=seq,
             env=observed.env,
@@ -190,7 +192,7 @@ class FleetMerge:
             flights=self.groups.newest(),
             controls=controls,
             log=tuple(log_row(e) for e in list(self.entries)[: -LOG_SHOWN - 1 : -1]),
-            notices=notices(node_rows, controls, observed, self.bad_ticks),
+            notices=notices(node_rows, controls, observed, self.bad_ticks, more),
             proposals=proposal_rows(observed.proposals, controls),
             totals=totals,
             evaluators=self._evaluators,

@@ -24,8 +24,9 @@ def notices(
     controls: Iterable[ControlRow],
     observed: Observed,
     bad_ticks: int,
+    more: Iterable[Notice] = (),
 ) -> tuple[Notice, ...]:
-    """Return at most 20 notices."""
+    """Return at most 20 notices; more: further ones, of their level the last."""
     found = [*_of_store(nodes, observed), *_of_nodes(nodes)]
     found += _of_controls(controls, observed.now_ms)
     for one in proposal_rows(observed.proposals, controls):
@@ -33,6 +34,7 @@ def notices(
         found.append(Notice(2, text, one.target))
     if bad_ticks:
         found.append(Notice(1, f"{bad_ticks} ticks could not be read: newer nodes?"))
+    found += more
     return tuple(sorted(found, key=lambda notice: -notice.level)[:_MOST])
 
 

@@ -19,7 +19,7 @@ from failsoft_tui.confirmation import Confirmation
 from failsoft_tui.desk import Desk
 from failsoft_tui.dry_run import dry_run_lines, fault_lines
 from failsoft_tui.paint import Line, panel_width
-from failsoft_tui.plans import ENDS, Plan, mover
+from failsoft_tui.plans import Plan, mover
 from failsoft_tui.widgets.lines import Lines
 
 __all__ = ["PreviewDialog"]
@@ -37,7 +37,7 @@ class PreviewDialog(ModalScreen[Applied | None]):
     BINDINGS: ClassVar = bindings("preview")
     AUTO_FOCUS = ""
 
-    def __init__(self, desk: Desk, plan: Plan) -> None:
+    def __init__(self, desk: Desk, plan: Plan, *, reason: str = "") -> None:
         super().__init__()
         self._desk = desk
         self._plan = plan
@@ -46,7 +46,7 @@ class PreviewDialog(ModalScreen[Applied | None]):
         self.entry.display = False
         self._opened = desk.clock()
         self._asks = Confirmation()
-        self._reason = ""
+        self._reason = reason  # of its own
         self._asked = ""  # what the input is for: "", reason, confirm
         self._end = ""
         self._error = ""  # of applying
@@ -115,9 +115,12 @@ class PreviewDialog(ModalScreen[Applied | None]):
 
     def action_ends(self) -> None:
         """Take the next preset of the end."""
-        names = [name for name, _ in ENDS]
+        ends = self._plan.ends
+        if not ends:
+            return
+        names = [name for name, _ in ends]
         index = names.index(self._end) + 1 if self._end in names else 0
-        name, for_s = ENDS[index % len(ENDS)]
+        name, for_s = ends[index % len(ends)]
         changed = self._plan.with_end(for_s)
         if changed is not None:
             self._end = name
@@ -233,9 +236,9 @@ class PreviewDialog(ModalScreen[Applied | None]):
         return f"{safe(operator.armed_reason)} (from arming)" if operator else "-"
 
     def _ends_text(self) -> str:
-        if self._plan.with_end(1.0) is None:
+        if not self._plan.ends:
             return ""
-        names = " ".join(f"<{n}>" if n == self._end else n for n, _ in ENDS)
+        names = " ".join(f"<{n}>" if n == self._end else n for n, _ in self._plan.ends)
         return f"   [t {names}]"
 
     def _key_line(self) -> Line:
@@ -252,7 +255,7 @@ class PreviewDialog(ModalScreen[Applied | None]):
             env = safe(self._desk.newest.env, 60)
             return ((f" type {env} and ENTER to apply (esc: back):", "warn"),)
         keys = [("ENTER", "apply"), ("r", "reason")]
-        if self._plan.with_end(1.0) is not None:
+        if self._plan.ends:
             keys.append(("t", "end"))
         if self._plan.rolled(lambda rollout: rollout) is not None:
             keys.append(("[ ] { }", "rollout"))

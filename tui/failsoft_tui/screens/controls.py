@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 from failsoft.ops.command import (
+    BrownoutStop,
+    Command,
     Extend,
     FlagRevert,
     GroupLift,
     Kill,
     ModeEnter,
     ModeLeave,
+    PinClear,
+    ToleranceEnd,
     Unkill,
 )
 from failsoft.ops.text import safe
@@ -18,7 +23,7 @@ from failsoft.ops.views import ControlRow, FleetView
 from failsoft_tui.actions import bindings
 from failsoft_tui.desk import Desk
 from failsoft_tui.groups import group_of, with_heads
-from failsoft_tui.plans import ENDS
+from failsoft_tui.plans import DAYS, ENDS
 from failsoft_tui.rows import control_order
 from failsoft_tui.screens.control import ControlScreen
 from failsoft_tui.screens.flagkeys import FlagKeys
@@ -27,6 +32,16 @@ from failsoft_tui.widgets.live_table import LiveTable
 __all__ = ["ControlsScreen"]
 
 LIVES_S = 10.0
+_ENDING = ("kill", "mode", "brownout", "tolerance", "pin", "drift")
+_LIFTED = (*_ENDING, "version")
+_LIFTS: dict[str, Callable[[str], Command]] = {
+    "kill": Unkill,
+    "mode": ModeLeave,
+    "flag": FlagRevert,
+    "brownout": BrownoutStop,
+    "tolerance": ToleranceEnd,
+    "pin": PinClear,
+}
 
 
 class ControlsScreen(FlagKeys):
@@ -67,7 +82,7 @@ class ControlsScreen(FlagKeys):
         self._open("history")
 
     def _open(self, at: str) -> None:
-        row = self.row_of("detail", "kill", "mode", "flag")
+        row = self.row_of("detail", *_LIFTED, "flag")
         if row is not None:
             self.app.push_screen(ControlScreen(self.desk, row, at=at))
 
@@ -79,19 +94,17 @@ class ControlsScreen(FlagKeys):
 
     def action_lift(self) -> None:
         """Preview the end of what the row says."""
-        row = self.row_of("L", "kill", "mode", "flag", "group")
+        row = self.row_of("L", *_LIFTED, "flag", "group")
         if row is None:
             return
         if row.kind == "group":
             self.command(GroupLift(row.target))
         elif not row.active:
             self.refuse(f"{safe(row.target)} is not active: nothing to lift")
-        elif row.kind == "kill":
-            self.command(Unkill(row.target))
-        elif row.kind == "mode":
-            self.command(ModeLeave(row.target))
+        elif row.kind in ("version", "drift"):
+            self.refuse(f"a {row.kind} has no inverse: u on Audit takes the write back")
         else:
-            self.command(FlagRevert(row.target))
+            self.command(_LIFTS[row.kind](row.target))
 
     def action_group(self) -> None:
         """Preview the end of all that belongs to the row's group."""
@@ -120,10 +133,12 @@ class ControlsScreen(FlagKeys):
 
     def action_until(self) -> None:
         """Preview another end."""
-        row = self.row_of("T", "kill", "mode")
+        row = self.row_of("T", *_ENDING)
         if row is None:
             return
         if row.active:
-            self.command(Extend(target=row.target, for_s=ENDS[2][1]))
+            lasts = row.kind in ("tolerance", "pin", "drift")
+            for_s = DAYS[1][1] if lasts else ENDS[2][1]
+            self.command(Extend(target=row.target, for_s=for_s))
         else:
             self.refuse(f"{safe(row.target)} is not active: it has no end to move")

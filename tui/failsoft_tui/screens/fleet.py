@@ -44,7 +44,7 @@ _BELOW = ("status", "footer", "small")
 class FleetScreen(Screen[None]):
     """A screen over the newest view.  `places`: whose actions its footer lists."""
 
-    name_shown: ClassVar[str] = ""
+    name_shown: str = ""
     places: ClassVar[tuple[str, ...]] = ()
 
     class Wrote(Message):

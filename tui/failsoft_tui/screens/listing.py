@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
@@ -68,7 +69,8 @@ class ListScreen(FleetScreen):
             text = "no row passes the filter (esc drops it)"
         else:
             text = self.empty_text()
-        return ((), ((f"  {text}", "dim"),))
+        parts = textwrap.wrap(text, max(20, self.size.width - 4))
+        return ((), *(((f"  {part}", "dim"),) for part in parts))
 
     def tick(self) -> None:
         """Dim the table when its values are stale."""

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, ClassVar
-
-from textual.widget import Widget
 
 from failsoft.ops.command import ModeEnter
 from failsoft.ops.text import safe
@@ -17,17 +14,13 @@ from failsoft_tui.flights import detail_lines
 from failsoft_tui.paint import Line
 from failsoft_tui.rows import route_order
 from failsoft_tui.screens.detail import DetailScreen
-from failsoft_tui.screens.listing import ListScreen
+from failsoft_tui.screens.pane import PaneScreen
 from failsoft_tui.widgets.live_table import LiveTable
 
 __all__ = ["OverviewScreen"]
 
-AROUND = 8  # lines that are neither rows nor pane
-PANE_LEAST = 10
-PANE_MOST = 18
 
-
-class OverviewScreen(ListScreen):
+class OverviewScreen(PaneScreen):
     """The first screen."""
 
     BINDINGS: ClassVar = bindings("list", "overview")
@@ -37,12 +30,6 @@ class OverviewScreen(ListScreen):
 
     def __init__(self, desk: Desk) -> None:
         super().__init__(desk, route_order())
-        self.pane = self.lines("pane")
-
-    def body(self) -> Iterable[Widget]:
-        """Return the table and the detail pane."""
-        yield from super().body()
-        yield self.pane
 
     def rows(self, view: FleetView) -> tuple[Any, ...]:
         """Return the routes."""
@@ -69,32 +56,12 @@ class OverviewScreen(ListScreen):
             (safe(row.why), "dim"),
         )
 
-    def take_view(self, view: FleetView) -> None:
-        """Hand over the rows and paint the pane."""
-        super().take_view(view)
-        self._paint_pane()
-
-    def _paint_pane(self) -> None:
-        pane = self.pane
-        # A short table leaves its room to the stack.
-        spare = self.size.height - AROUND - len(self.table.order.listed)
-        pane.styles.height = min(PANE_MOST, max(PANE_LEAST, spare))
+    def pane_lines(self, height: int) -> list[Line]:
+        """Return what is known of the route under the cursor."""
         key = self.table.cursor_key
-        if not pane.display or key is None:
-            pane.set_lines([])
-            return
-        height = max(1, pane.size.height)
-        lines = detail_lines(self.desk.view, key, height, self.desk.now_ms())
-        pane.set_lines(lines)
-
-    def on_live_table_moved(self) -> None:
-        """Show the detail of another row."""
-        self._paint_pane()
-
-    def on_resize(self) -> None:
-        """Fit the pane, too."""
-        super().on_resize()
-        self.call_after_refresh(self._paint_pane)
+        if key is None:
+            return []
+        return detail_lines(self.desk.view, key, height, self.desk.now_ms())
 
     def on_live_table_opened(self, event: LiveTable.Opened) -> None:
         """Open the route's detail."""
