@@ -45,6 +45,7 @@ class Gates:
         self._lock = lock
         self._known: dict[tuple[int, bool], HeldGate] = {}
         self.wanted: list[HeldGate] = []
+        self._is_busy = False
         roots = {key: _roots(each) for key, each in shapes.items()}
         gated = {
             id(node)
@@ -70,15 +71,25 @@ class Gates:
 
     def compile(self) -> None:
         """Compile what is wanted; seconds for hundreds of large schemas."""
+        if self._is_busy:
+            return  # whoever is at it takes all; one more thread would only wait
         with self._lock:
-            while self.wanted:
-                held = self.wanted[0]
-                held.forbids = any(
-                    node.schema.get("additionalProperties") is False
-                    for node in reached([held.node]).values()
-                )
-                held.gate = self._book.compile(held.node, is_patch=held.is_patch)
-                del self.wanted[0]
+            self._is_busy = True
+            try:
+                while self.wanted:
+                    self._compile(self.wanted[0])
+            finally:
+                self._is_busy = False
+
+    def _compile(self, held: HeldGate) -> None:
+        try:
+            held.forbids = any(
+                node.schema.get("additionalProperties") is False
+                for node in reached([held.node]).values()
+            )
+            held.gate = self._book.compile(held.node, is_patch=held.is_patch)
+        finally:
+            del self.wanted[0]  # also of one that fails: others wait behind it
 
 
 def _roots(shapes: RouteShapes) -> tuple[Node, ...]:
