@@ -97,9 +97,11 @@ class StoreUnavailable(StoreError):
 
     code = "store-unavailable"
 
-    def __init__(self, message: str, *, where: str = "", op_id: str = "") -> None:
+    def __init__(
+        self, message: str, *, where: str = "", op_id: str = "", todo: str = ""
+    ) -> None:
         self.op_id = op_id
-        todo = f"outcome unknown: repeat with op_id {op_id}" if op_id else ""
+        todo = f"outcome unknown: repeat with op_id {op_id}" if op_id else todo
         super().__init__(message, where=where, todo=todo)
 
 

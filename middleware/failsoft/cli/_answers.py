@@ -60,7 +60,7 @@ def exit_code(error: FailsoftError) -> int:
 def fail(error: FailsoftError, *, as_json: bool) -> int:
     """Tell an error on stderr, and as an object on stdout; return the status."""
     text = "\n".join(safe(line, 600) for line in str(error).splitlines())
-    if isinstance(error, StoreUnavailable) and not error.op_id:
+    if isinstance(error, StoreUnavailable) and not error.todo:
         text = f"{text}; start the store, or correct --redis or FAILSOFT_REDIS_URL"
     print(f"failsoft: {text}", file=sys.stderr)
     if as_json:

@@ -147,16 +147,28 @@ async def _report(values: argparse.Namespace) -> int:
     async with opened(values) as session:
         view = await with_ledgers(session, ("drift",))
     rows = report_rows(view.drift) if view.drift else ()
+    _tell_cut(view)
     breaking = sum(is_breaking(row) for row in rows)
     failed = values.fail_on == "breaking" and breaking > 0
     if values.json or values.format == "json":
-        answer({"ok": not failed, "breaking": breaking, "report": plain(rows)})
+        counts = {
+            "breaking": breaking,
+            "entries": view.drift.entries if view.drift else 0,
+        }
+        answer({"ok": not failed, **counts, "report": plain(rows)})
     elif values.format == "markdown":
         print(markdown(rows))
     else:
         cells = [_report_cells(row) for row in rows]
         print(table(_REPORT_HEADS, cells) if rows else "no drift in 30 days")
     return ERROR if failed else OK
+
+
+def _tell_cut(view: FleetView) -> None:
+    rows, entries = len(_rows(view)), view.drift.entries if view.drift else 0
+    if entries > rows:
+        note = f"the newest {rows:,} of {entries:,} entries; older ones are left out"
+        print(f"failsoft: {note}", file=sys.stderr)
 
 
 def _report_cells(row: ReportRow) -> tuple[str, ...]:
@@ -171,6 +183,7 @@ async def _export(values: argparse.Namespace) -> int:
     async with opened(values) as session:
         view = await with_ledgers(session, ("drift",))
     rows = _rows(view)
+    _tell_cut(view)
     text = "".join(f"{json.dumps(plain(row), sort_keys=True)}\n" for row in rows)
     if values.out:
         await asyncio.to_thread(save, values.out, text)

@@ -51,9 +51,13 @@ def print_document(values: argparse.Namespace) -> int:
 
 
 def _of_node(node: str, version: str) -> Any:
-    if urlsplit(node).scheme not in ("http", "https"):
+    try:
+        place = urlsplit(node)
+    except ValueError:
+        place = urlsplit("")
+    if place.scheme not in ("http", "https") or not node.isprintable() or " " in node:
         raise Invalid("--node", f"{node!r} must be like http://host:8000")
-    path = "" if urlsplit(node).path else "/_failsoft/openapi.json"
+    path = "" if place.path else "/_failsoft/openapi.json"
     url = f"{node}{path}?version={quote(version)}" if version else node + path
     asked = Request(url, headers={"Accept": "application/json"})
     try:
@@ -63,7 +67,8 @@ def _of_node(node: str, version: str) -> Any:
         said = _problem(error.read(4096))
         raise Invalid("--node", f"{safe(url)} answered {error.code}: {said}") from None
     except (OSError, HTTPException) as error:
-        raise StoreUnavailable(f"{error}", where=safe(url)) from None
+        todo = "start the node, or correct --node"
+        raise StoreUnavailable(f"{error}", where=safe(url), todo=todo) from None
 
 
 def _decoded(url: str, body: bytes) -> Any:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import shlex
 
-import msgspec
-
 from failsoft.cli._answers import plain, table
 from failsoft.cli._ledgers import Picture, ends, read_ledgers, write_command
 from failsoft.cli._ledgers import add_verb as add_arguments
@@ -71,6 +69,8 @@ def _suggest(view: FleetView) -> Picture:
 def command_line(row: DriftRow, made: ToleranceAdd) -> str:
     """Return the line that adds a tolerance; people fill in the value it needs."""
     words = ["failsoft", "tolerance", "add", f"drift:{safe(row.id)}"]
-    if FIELD_OF[made.kind]:
-        words += ["--value", msgspec.json.encode("?").decode()]
-    return f"{shlex.join(words)} --for 30d -m REASON"
+    if made.consumer != row.consumer:
+        words += ["--consumer", made.consumer]
+    # Last, without its value: the line is refused until somebody has filled it in.
+    value = " --value" if FIELD_OF[made.kind] else ""
+    return f"{shlex.join(words)} --for 30d -m REASON{value}"

@@ -20,6 +20,7 @@ from failsoft.ops.views import FleetView
 __all__ = ["add_arguments", "main"]
 
 _USES_SHOWN = 40
+_BREAKS_SHOWN = 200
 _HEADS = (
     *("VERSION", "STATE", "SUNSET", "LEFT", "REQ/S", "TODAY", "30D", "SHARE"),
     *("LAST", "CONSUMERS", "WOULD BREAK", "BROWNOUT"),
@@ -121,16 +122,22 @@ def _impact(view: FleetView, version: str) -> Picture:
     known = [row.id for row in seen.versions if row.state != "unknown"]
     if version not in known:
         near = tuple(f"version:{name}" for name in nearest(version, known))
-        raise TargetGone(f"version:{version}", near or tuple(known[:3]))
+        some = near or tuple(f"version:{name}" for name in known[:3])
+        raise TargetGone(f"version:{version}", some)
     found = would_break(seen, version)
     broken = {use.consumer for use, breaks in found if breaks}
     safe_ones = {use.consumer for use, _ in found} - broken
     lines = [f"{len(broken)} consumers would break without version {safe(version)}"]
     cells = [row for use, breaks in found for row in _impact_cells(use, breaks, view)]
-    lines += [table(_IMPACT_HEADS, cells)] if cells else []
+    lines += [table(_IMPACT_HEADS, cells[:_BREAKS_SHOWN])] if cells else []
+    more = len(cells) - _BREAKS_SHOWN
+    lines += [f"... {more:,} more; --json has all"] * (more > 0)
     if safe_ones:
-        names = ", ".join(safe(name) for name in sorted(safe_ones))
-        lines.append(f"need to ask for a newer version, and no other change: {names}")
+        names = [safe(name) for name in sorted(safe_ones)]
+        more = len(names) - _USES_SHOWN
+        names[_USES_SHOWN:] = [f"and {more:,} more"] * (more > 0)
+        text = "need to ask for a newer version, and no other change"
+        lines.append(f"{text}: {', '.join(names)}")
     fields = {
         "version": version,
         "breaking": len(broken),

@@ -20,6 +20,7 @@ __all__ = [
     "MOST_END_S",
     "Plan",
     "active_row",
+    "check_ended",
     "check_stored",
     "ends_in",
     "known_flags",
@@ -124,15 +125,21 @@ def check_stored(row: ControlRow) -> None:
         )
 
 
+def check_ended(view: FleetView, kind: str, target: str) -> None:
+    """Raise Invalid for a control that has ended by itself."""
+    row = row_of(view, kind, target)
+    if row is not None and row.now == "ended":
+        ago = span((view.server_ms - row.until_ms) / 1000)
+        raise Invalid(target, f"already ended {ago} ago")
+
+
 def active_row(view: FleetView, kind: str, target: str) -> ControlRow:
     """Return the row of a control in force; Invalid if it ended, else TargetGone."""
     row = row_of(view, kind, target)
     if row is not None and row.active:
         check_stored(row)
         return row
-    if row is not None and row.now == "ended":
-        ago = span((view.server_ms - row.until_ms) / 1000)
-        raise Invalid(target, f"already ended {ago} ago")
+    check_ended(view, kind, target)
     active = [r.target for r in view.controls if r.kind == kind and r.active]
     raise TargetGone(target, nearest(target, active) or tuple(sorted(active)[:3]))
 

@@ -300,6 +300,8 @@ def _json_value(text: str) -> object:
         value: object = msgspec.json.decode(text)
     except msgspec.DecodeError:
         return text
+    except RecursionError:
+        raise ValueError("is nested too deep") from None
     return value
 
 

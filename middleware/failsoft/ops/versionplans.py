@@ -26,6 +26,7 @@ from failsoft.ops.killfields import check_route
 from failsoft.ops.plan import (
     Plan,
     active_row,
+    check_ended,
     check_stored,
     ends_in,
     nearest_targets,
@@ -44,6 +45,7 @@ BROWNOUT_MOST_S = 86_400.0
 _STATUSES = (503, 410, 429)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _CONSUMER = re.compile(r"[A-Za-z0-9_.@-]{1,64}")
+_ID = re.compile("[!-~]{1,64}")
 _NAMED = 5
 
 
@@ -61,6 +63,8 @@ def check_consumer(name: str, field: str = "consumer") -> str:
 def _version(target: str, view: FleetView, known: Iterable[str], *, force: bool) -> str:
     name = split_kind(target, ("version",))[1]
     ids = tuple(known)
+    if force and not _ID.fullmatch(name):
+        raise Invalid("version", f"{name!r} must be 1 to 64 visible ASCII characters")
     if name in ids or force:
         return name
     if not ids:
@@ -342,6 +346,7 @@ def _brownout_stop(
     rows = brownout_rows(view.controls, definitions, view.server_ms)
     found = next((row for row in rows if row.name == name), None)
     if found is None:
+        check_ended(view, "brownout", command.target)
         names = tuple(row.name for row in rows)
         raise TargetGone(command.target, nearest_targets("brownout", name, names))
     if found.source == "control":

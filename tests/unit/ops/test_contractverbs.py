@@ -70,6 +70,7 @@ def test_a_line_becomes_its_command(line: str, command: Command) -> None:
         ("versions pin a", "version"),
         ("drift list x", "is one word too many"),
         ("brownout start x --percent many", "is no number"),
+        (f"tolerance add x --value {'[' * 5000}{']' * 5000}", "nested too deep"),
     ],
 )
 def test_a_wrong_line_says_what_is_wrong(line: str, text: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from failsoft.cli._tolerance import command_line
 from failsoft.controls.records import DriftAckDoc, ToleranceDoc
 from failsoft.errors import Invalid, TargetGone
 from failsoft.ops.command import NEVER, Command, DriftAck, ToleranceAdd, ToleranceEnd
@@ -73,6 +74,14 @@ def test_an_ack_needs_no_confirmation_and_ends_in_30_days() -> None:
         (DriftAck("drift:zzzz"), "matches nothing"),
         (ToleranceAdd("tolerance:a b"), "must be 1 to 100 of letters"),
         (ToleranceAdd("tolerance:a"), "is one of alias, casefold"),
+        (
+            ToleranceAdd("tolerance:a", kind="casefold", consumer="(other)"),
+            "stands for many callers: name one, or * for all",
+        ),
+        (
+            ToleranceAdd("tolerance:a", handling="warn", consumer="a\x1b[1m"),
+            "'a\\x1b[1m' must be 1 to 64 of letters",
+        ),
         (ToleranceAdd("tolerance:a", kind="casefolt"), "did you mean casefold?"),
         (ToleranceAdd("tolerance:a", kind="casefold", path="x"), "like /items/*/qty"),
         (ToleranceAdd("tolerance:a", kind="casefold", value=1), "of no use"),
@@ -182,6 +191,21 @@ def test_ending_a_tolerance_by_hand_takes_its_record_away() -> None:
     plan = plan_of(ToleranceEnd("tolerance:t"), view, definitions)
 
     assert (plan.op, plan.if_rev, plan.lifts) == ("del", 7, "bo")
+
+
+def test_what_many_callers_sent_suggests_a_tolerance_of_all() -> None:
+    view, _ = look()
+    assert view.drift is not None
+    (row,) = [row for row in view.drift.rows if row.path == "/items/*/qty"]
+    joined = msgspec.structs.replace(row, consumer="(other)")
+
+    made = suggested(joined)
+
+    assert made is not None
+    assert made.consumer == "*"
+    assert command_line(joined, made).startswith(
+        f"failsoft tolerance add drift:{row.id} --consumer '*' "
+    )
 
 
 def test_what_is_suggested_meets_the_entry_it_was_made_of() -> None:

@@ -43,6 +43,7 @@ def dry(command: Command, records: Records | None = None, **how: bool) -> Previe
         (PinSet("consumer:ios 3/x", OLD), "did you mean ios_3_x?"),
         (PinSet("flag:x", OLD), "must be one of consumer, pin"),
         (PinSet("consumer:web", OLD, for_s=5), "10 s to 30 d"),
+        (PinSet("consumer:web", "\x1b[1m", force=True), "64 visible ASCII characters"),
         (BrownoutStart(f"version:{OLD}"), "is needed to brown out critical_plus"),
         (BrownoutStart("route:GET /items", for_s=86_401), "10 s to 24 h"),
         (BrownoutStart("route:GET /items", for_s=NEVER), "needs an end within 24 h"),
@@ -197,6 +198,15 @@ def test_stopping_lifts_what_is_by_hand_and_holds_back_what_is_declared() -> Non
     assert (by_hand.op, by_hand.if_rev, by_hand.lifts) == ("del", 7, "bo")
     assert isinstance(declared.doc, BrownoutDoc)
     assert (declared.op, declared.doc.stop, declared.until_s) == ("put", True, 86_400)
+
+
+def test_a_brownout_that_is_over_says_since_when() -> None:
+    doc = BrownoutDoc("bo", "x", versions=(OLD,))
+    over = {("brownout", "over"): stored(doc, until_ms=START_MS + 1)}
+    view, definitions = look(over)
+
+    with pytest.raises(Invalid, match="already ended"):
+        plan_of(BrownoutStop("brownout:over"), view, definitions)
 
 
 def test_a_brownout_stands_among_the_controls_and_marks_its_routes() -> None:
