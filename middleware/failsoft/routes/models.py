@@ -66,7 +66,7 @@ class Models:
     """Schemas of an application.
 
     routes: by `METHOD template`, as in the route table.  names: every node of a
-    schema by its name without `-Input` and `-Output`, also where it may be null.
+    schema, and of those that extend it, by its name without `-Input` and `-Output`.
     document: components, as under `components.schemas`.  ambiguous: short names of
     several schemas -> their qualified names.  ungated: routes too large to judge.
     faults: what could not be read, in words.
@@ -208,8 +208,8 @@ def _models(
     for node in reached(
         n for slots in shapes.values() for n in slots.values()
     ).values():
-        if node.name:
-            names.setdefault(base_name(node.name), []).append(node)
+        for name in dict.fromkeys(map(base_name, node.names)):
+            names.setdefault(name, []).append(node)
     operations = {key: list(slots.values()) for key, slots in shapes.items()}
     return Models(
         routes,

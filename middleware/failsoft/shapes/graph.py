@@ -49,7 +49,8 @@ class Node:
     """One place of a schema; after the build nobody changes it.
 
     types: JSON types it accepts (null boolean integer number string array object),
-    empty for any.  name: of the component (`Order`), "" for an inline schema.
+    empty for any.  name: of the component (`Order`), "" for an inline schema; bases:
+    of those it extends by `allOf`, so that it has all their properties.
     extra: None forbids other keys, True lets any pass, a Node describes them.
     branches: of a union of several non-null schemas; then the node itself holds no
     properties or items.  tag: (property, value -> branch) of a discriminator.
@@ -70,6 +71,12 @@ class Node:
     is_opaque: bool = False
     schema: Mapping[str, Any] = field(default_factory=dict)
     plain: frozenset[type] = frozenset()
+    bases: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of all components whose properties it has."""
+        return (self.name, *self.bases) if self.name else self.bases
 
     def below(self) -> Iterator[Node]:
         """Yield the nodes it refers to; one may come twice, and itself."""
@@ -219,6 +226,8 @@ class Schemas:
 
     def _fill(self, node: Node, flat: Flat) -> None:
         schema = flat.schema
+        bases = (self._names.get(id(base), node.name) for base in flat.bases)
+        node.bases = tuple(dict.fromkeys(base for base in bases if base != node.name))
         node.is_opaque = bool(schema.get("x-failsoft-opaque")) and not (
             self._is_output
             or node.name in self._transparent

@@ -38,6 +38,7 @@ class Flat:
 
     target: the one schema it stands for, perhaps nullable; None if it says more.
     named: the component whose name it bears though it is not quite the same.
+    bases: what it refers to and has all of, `allOf: [{$ref: Pet}, ...]`.
     """
 
     schema: SchemaDict
@@ -45,6 +46,7 @@ class Flat:
     branches: tuple[SchemaDict | bool, ...] = ()
     target: SchemaDict | bool | None = None
     named: SchemaDict | bool | None = None
+    bases: tuple[SchemaDict | bool, ...] = ()
 
     @property
     def is_scalar(self) -> bool:
@@ -75,7 +77,9 @@ def resolved(schema: SchemaDict | bool, lookup: Lookup) -> Flat:
         return Flat(schema, _nullable(schema), target=lookup(schema["$ref"]))
     if shaping == {"allOf"} and len(schema["allOf"]) == 1:
         return Flat(schema, _nullable(schema), target=schema["allOf"][0])
-    flat = _without_union(_merged(_parts(schema, lookup)))
+    parts, bases = _parts(schema, lookup)
+    flat = _without_union(_merged(parts))
+    flat.bases = bases
     if shaping == {"$ref", "x-failsoft-opaque"}:
         flat.named = lookup(schema["$ref"])
     return flat
@@ -124,9 +128,15 @@ def _keys(schema: SchemaDict | bool) -> frozenset[str]:
     return frozenset(schema) if isinstance(schema, Mapping) else frozenset()
 
 
-def _parts(schema: SchemaDict, lookup: Lookup) -> list[SchemaDict]:
-    """List what has to hold at once: the schema, what it refers to, its `allOf`."""
+def _parts(
+    schema: SchemaDict, lookup: Lookup
+) -> tuple[list[SchemaDict], tuple[SchemaDict | bool, ...]]:
+    """List what has to hold at once: the schema, what it refers to, its `allOf`.
+
+    Also those of them that it refers to.
+    """
     parts: list[SchemaDict] = []
+    bases: list[SchemaDict | bool] = []
     todo: list[SchemaDict | bool] = [schema]
     while todo and len(parts) < _MAX_PARTS:
         part = todo.pop(0)
@@ -134,9 +144,10 @@ def _parts(schema: SchemaDict, lookup: Lookup) -> list[SchemaDict]:
             continue
         parts.append(part)
         if "$ref" in part:
-            todo.append(lookup(part["$ref"]))
+            bases.append(lookup(part["$ref"]))
+            todo.append(bases[-1])
         todo += part.get("allOf") or ()
-    return parts
+    return parts, tuple(bases)
 
 
 def _merged(parts: Sequence[SchemaDict]) -> SchemaDict:

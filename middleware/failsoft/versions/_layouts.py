@@ -69,9 +69,9 @@ class Layouts:
 
     def owners(self, node: Node) -> tuple[str, ...]:
         """Return the owners whose ops apply right at the node."""
-        found = base_name(node.name)
+        found = dict.fromkeys(map(base_name, node.names))
         label = self._labels.get(id(node), "")
-        return tuple(owner for owner in (found, label) if owner in self._owners)
+        return tuple(owner for owner in (*found, label) if owner in self._owners)
 
     def reach(self, node: Node) -> frozenset[str]:
         """Return the owners that are at the node or below it."""
@@ -191,7 +191,7 @@ class Layouts:
 
     def has_ops(self, node: Node) -> bool:
         """Whether ops of any version apply right at the node, by its own name."""
-        return base_name(node.name) in self._owners
+        return any(base_name(name) in self._owners for name in node.names)
 
 
 def _reach(nodes: Mapping[int, Node], owners: set[str]) -> dict[int, frozenset[str]]:
@@ -201,9 +201,9 @@ def _reach(nodes: Mapping[int, Node], owners: set[str]) -> dict[int, frozenset[s
     for key, node in nodes.items():
         for child in node.below():
             parents[id(child)].append(key)
-        name = base_name(node.name)
-        if name in owners:
-            named[name].append(key)
+        for name in map(base_name, node.names):
+            if name in owners:
+                named[name].append(key)
     found: dict[int, set[str]] = defaultdict(set)
     for name, todo in named.items():
         todo = list(todo)

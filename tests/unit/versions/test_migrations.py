@@ -437,3 +437,16 @@ def test_an_unchanged_body_is_given_back_as_the_same_bytes() -> None:
 
     for body in (b' { "z" : 1 } ', b"[]", b'"x"', b"  ", b"null"):
         assert program(body).body is body
+
+
+def test_ops_reach_a_schema_wherever_it_is_extended() -> None:
+    extended = {"allOf": [ref("Issue"), {"properties": {"pages": _INT}}]}
+    models = api(Issue={"title": _STR}, Order={"type": "object", **extended})
+    chains = compiled(
+        models, [rename("Issue.name", to="title")], [rename("Order.size", to="pages")]
+    )
+
+    old = {"name": "x", "size": 1}
+
+    assert up(chains, old) == {"title": "x", "pages": 1}
+    assert down(chains, {"title": "x", "pages": 1}) == old
