@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from failsoft.shapes.graph import Node, Prop
+from failsoft.shapes.limits import limits
 
 __all__ = [
     "BREAKING",
@@ -269,19 +270,20 @@ class _Walk:
             yield self._one("{}-enum-value-added", at, "", member)
 
     def _limits(self, old: Node, new: Node, at: _At) -> Iterator[Difference]:
+        before, after = _ends(old), _ends(new)
         for key, word, sign in _LIMITS:
-            was, now = old.schema.get(key), new.schema.get(key)
-            if was == now or isinstance(was, bool) or isinstance(now, bool):
+            was, now = before.get(key), after.get(key)
+            if was == now:
                 continue
             if was is None and self.is_request:
                 yield self._one(f"{{}}-{word}-set", at, was, now)
             elif now is None and not self.is_request:
                 yield self._one(f"{{}}-{word}-unset", at, was, now)
-            elif was is not None and now is not None:
-                tighter = (now - was) * sign > 0
-                if tighter == self.is_request:
-                    how = "increased" if now > was else "decreased"
-                    yield self._one(f"{{}}-{word}-{how}", at, was, now)
+            elif was is None or now is None:
+                continue
+            elif ((now > was) == (sign > 0)) == self.is_request:
+                how = "increased" if now > was else "decreased"
+                yield self._one(f"{{}}-{word}-{how}", at, was, now)
         was, now = old.schema.get("pattern"), new.schema.get("pattern")
         if self.is_request and now is not None and was != now:
             how = "added" if was is None else "changed"
@@ -342,6 +344,31 @@ _LIMITS = (
     ("maxItems", "max-items", -1),
     ("minItems", "min-items", 1),
 )
+
+
+class _End(tuple[Any, int]):
+    """A limit and whether the number itself lies beyond it; as a word, the limit."""
+
+    def __str__(self) -> str:
+        return str(self[0])
+
+
+def _ends(node: Node) -> dict[str, _End]:
+    """Return the limits of a schema, exclusive ones on the scale of the others."""
+    schema = node.schema
+    (low, above), (high, below) = limits(schema)
+    found = {key: schema[key] for key, _, _ in _LIMITS if schema.get(key) is not None}
+    ends = {key: _End((value, 0)) for key, value in found.items()}
+    step = int(node.types - {"null"} == {"integer"})
+    for key, limit, beyond, pick in (
+        ("minimum", low, above, max),
+        ("maximum", high, below, min),
+    ):
+        sign = 1 if pick is max else -1
+        open_ = (beyond + sign, 0) if step and beyond is not None else (beyond, sign)
+        each = [_End(end) for end in ((limit, 0), open_) if end[0] is not None]
+        ends |= {key: pick(each)} if each else {}
+    return ends
 
 
 def _refuses(node: Node) -> bool:

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from failsoft.shapes.graph import Node
+from failsoft.shapes.limits import Ends, limits
 from failsoft.shapes.pattern import matching_text
 from failsoft.shapes.walk import walk
 
-__all__ = ["MOST", "Samples", "limits", "samples"]
+__all__ = ["MOST", "Samples", "samples"]
 
 MOST = 64
 # Below this many objects within objects only what is required is filled.
@@ -336,31 +337,14 @@ def _lists(node: Node, made: list[Any], low: int, most: int, path: str) -> list[
     return out + [[value] for value in single]
 
 
-_Ends = tuple[Any, Any]
-
-
-def limits(node: Node) -> tuple[_Ends, _Ends]:
-    """Return (at least, above) and (at most, below), None where there is no limit.
-
-    OpenAPI 3.0 says exclusive as a bool, which equals a limit of 0 or 1.
-    """
-    found: list[_Ends] = []
-    for word in ("Minimum", "Maximum"):
-        limit, beyond = (node.schema.get(w) for w in (word.lower(), f"exclusive{word}"))
-        if isinstance(beyond, bool):
-            limit, beyond = (None, limit) if beyond else (limit, None)
-        found.append((limit, beyond))
-    return found[0], found[1]
-
-
 def _step(node: Node) -> Any:
     step = node.schema.get("multipleOf", 1)
     return int(step) if "integer" in node.types and step == int(step) else step
 
 
-def _ends(node: Node, step: Any) -> _Ends:
+def _ends(node: Node, step: Any) -> Ends:
     """Return the least and greatest multiple of a step."""
-    (low, above), (high, below) = limits(node)
+    (low, above), (high, below) = limits(node.schema)
     if "integer" in node.types:  # pydantic writes bounds as 1.0
         low, below = (x if x is None else math.ceil(x) for x in (low, below))
         high, above = (x if x is None else math.floor(x) for x in (high, above))
@@ -371,9 +355,9 @@ def _ends(node: Node, step: Any) -> _Ends:
     return max(least, default=None), min(most, default=None)
 
 
-def _inside(node: Node) -> _Ends:
+def _inside(node: Node) -> Ends:
     """Return the least and greatest number worth trying."""
-    (low, above), (high, below) = limits(node)
+    (low, above), (high, below) = limits(node.schema)
     start = max((x for x in (low, above) if x is not None), default=None)
     stop = min((x for x in (high, below) if x is not None), default=None)
     gap = 0.5 if start is None or stop is None else (stop - start) / 4
@@ -383,7 +367,7 @@ def _inside(node: Node) -> _Ends:
     )
 
 
-def _numbers(ends: _Ends, path: str) -> list[Any]:
+def _numbers(ends: Ends, path: str) -> list[Any]:
     low, high = ends
     if low is not None and high is not None and low > high:
         raise _Unmet(f"{path or '/'}: no number is within its limits")

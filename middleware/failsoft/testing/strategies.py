@@ -12,7 +12,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from failsoft.shapes.graph import Node
-from failsoft.shapes.sample import limits, samples
+from failsoft.shapes.limits import limits
+from failsoft.shapes.sample import samples
 
 __all__ = ["fitting"]
 
@@ -119,7 +120,7 @@ def _text(node: Node) -> Strategy:
 def _number(node: Node, kind: str) -> Strategy:
     if "multipleOf" in node.schema:
         return st.sampled_from(samples(node).values)
-    (low, above), (high, below) = limits(node)
+    (low, above), (high, below) = limits(node.schema)
     low = max((x for x in (low, above) if x is not None), default=None)
     high = min((x for x in (high, below) if x is not None), default=None)
     if kind == "integer":

@@ -97,6 +97,33 @@ def test_a_change_bears_the_ids_and_levels_of_oasdiff(
     assert _ids(old, new) == expected
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ({}, {"exclusiveMinimum": 0}, {"request-property-min-set"}),
+        ({"minimum": 1}, {"exclusiveMinimum": 1}, {"request-property-min-increased"}),
+        ({"minimum": 1}, {"exclusiveMinimum": 0}, set()),
+        ({"minimum": 5, "exclusiveMinimum": False}, {"minimum": 5}, set()),
+        (
+            {"minimum": 5},
+            {"minimum": 5, "exclusiveMinimum": True},
+            {"request-property-min-increased"},
+        ),
+        ({"maximum": 5}, {"exclusiveMaximum": 4}, {"request-property-max-decreased"}),
+        ({"exclusiveMaximum": 4}, {}, {"response-property-max-unset"}),
+    ],
+)
+def test_exclusive_limits_are_compared_with_others(
+    old: dict[str, Any], new: dict[str, Any], expected: set[str]
+) -> None:
+    """`gt=0` on a field of a request breaks clients as `ge=1` does."""
+    before, after = (
+        {"properties": {"a": {"type": "integer", **limit}}} for limit in (old, new)
+    )
+
+    assert {rule for rule, _ in _ids(before, after)} == expected
+
+
 def test_equal_documents_differ_in_nothing() -> None:
     order = {"properties": {"self": {"$ref": "#/components/schemas/Order"}}}
 
