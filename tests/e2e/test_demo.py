@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -18,7 +19,7 @@ from load.servers import clean_environ, eventually, free_port, processes_with
 
 STATUS = re.compile(
     r"^\d+\.\d requests/s  errors (\S+)  p95 (\S+)( ms)?"
-    r"  nodes (\d)/(\d)  controls \d+$"
+    r"  nodes (\d)/(\d)  controls \d+(?:  drift (\d+))?$"
 )
 URL = re.compile(r"http://127\.0\.0\.1:\d+")
 
@@ -170,17 +171,39 @@ def test_a_dead_node_ends_the_demo_and_is_named_with_its_log(start: Start) -> No
     assert demo.processes() == []
 
 
-def test_the_incident_of_payments_reaches_the_error_ratio(start: Start) -> None:
+@pytest.mark.timeout(60)
+def test_the_incident_of_payments_reaches_the_error_ratio_and_the_ledger(
+    start: Start,
+) -> None:
     demo = start("--rate", "100", "--no-incident")
     demo.wait_for_start()
-    failing = {"fail_ratio": 1.0}
+    failing = {"fail_ratio": 0.6, "shape": "v1-bad"}
 
     httpx.post(f"{demo.url('payments')}/admin", json=failing).raise_for_status()
 
     def shows_errors() -> bool:
         return any(status[1] not in ("-", "0.0%") for status in demo.statuses())
 
+    def shows_drift() -> bool:
+        """Two habits of the old mobile client, and the amount of payments."""
+        return demo.statuses()[-1][6] == "3"
+
     eventually(shows_errors, within_s=15)
+    eventually(shows_drift, within_s=15)
+    drift = json.loads(demo.operate("drift", "list", "--json").stdout)["drift"]
+    kinds = {(row["dependency"], row["path"], row["kind"]) for row in drift}
+    assert kinds == {
+        ("payments", "/amount_cents", "type"),
+        ("", "/items/*/qty", "coerced"),
+        ("", "/app_build", "unknown"),
+    }
+    told = json.loads(demo.operate("versions", "list", "--json").stdout)
+    uses = {(use["consumer"], use["version"]) for use in told["uses"]}
+    assert uses >= {
+        ("web", "2026-09-01"),
+        ("acme-sync", "2025-11-15"),
+        ("ios-5.2", "2025-03-01"),
+    }
 
 
 def test_a_kill_from_the_command_line_is_enforced_by_both_nodes(start: Start) -> None:

@@ -15,6 +15,8 @@ import httpx
 import pytest
 
 from load.servers import EXAMPLES, clean_environ, eventually, running, served
+from shop.dialects import FIRST
+from shop.shoppers import CONSUMERS
 
 HEALTHY: dict[str, Any] = {}
 NEWEST = {"x-api-version": "2026-09-01"}
@@ -227,10 +229,25 @@ def test_the_summary_of_the_traffic_agrees_with_what_the_servers_counted(
     assert summary["sent"] == summary["n"] == sum(summary["by_status"].values())
     assert summary["rate_per_s"] == pytest.approx(60, rel=0.2)
     assert set(summary["consumers"]) == {"web", "ios/5.2", "partner"}
+    # Each client got the shape of its own version, or this would say "unreadable".
     # uvicorn closes a connection after an unhandled error; one that is taken again
     # at that moment breaks, without having been served.
     assert summary["by_status"].pop("broken", 0) <= 3
     assert set(summary["by_status"]) <= {"200", "201", "402", "404", "422", "500"}
+
+
+def test_a_client_takes_no_other_shape_than_that_of_its_version() -> None:
+    item = {"sku": "mug-blue", "qty": 2}
+    cart = {"cart_id": "c", "items": [item], "total_cents": 1}
+    newer = cart | {"items": [{"sku": "mug-blue", "quantity": 2}]}
+    said = {"x-api-version": FIRST.version}
+    mobile = next(one for one in CONSUMERS if one.speaks is FIRST)
+
+    assert mobile.reads("POST /v1/cart", said, cart)
+    assert not mobile.reads("POST /v1/cart", NEWEST, cart)
+    assert not mobile.reads("POST /v1/cart", said, newer)
+    assert not mobile.reads("POST /v1/cart", said, cart | {"total_cents": "1"})
+    assert not mobile.reads("GET /v1/orders", said, [cart])
 
 
 def count_orders(shop: Shop) -> int:

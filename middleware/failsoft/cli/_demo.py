@@ -251,6 +251,7 @@ async def _close(operator: Operator) -> None:
 
 async def _print_status(fleet: Fleet, plan: Plan) -> None:
     operator = await connect(plan.redis, env=plan.env)
+    operator.want(("drift",))
     try:
         async with asyncio.timeout(plan.seconds):
             while True:
@@ -266,11 +267,12 @@ def status_line(view: FleetView) -> str:
     totals = view.totals
     errors = "-" if totals.err_rate is None else f"{totals.err_rate:.1%}"
     p95 = "-" if totals.p95 is None else f"{totals.p95:.0f} ms"
+    drift = f"  drift {view.drift.entries}" if view.drift else ""
     link = "" if view.link.state == "up" else f"store {view.link.state}  "
     return (
         f"{link}{totals.rps:.1f} requests/s  errors {errors}  p95 {p95}  "
         f"nodes {totals.nodes_live}/{totals.nodes_known}  "
-        f"controls {totals.controls_active}"
+        f"controls {totals.controls_active}{drift}"
     )
 
 
