@@ -71,16 +71,26 @@ class Bodies:
     """What all requests of a process share: limits, and memory in use.
 
     tally: counts a word, `skipped:size`.  held_bytes: of bodies kept or copied now.
+    looked_at_bytes: longer bodies of requests are not kept just to be looked at.
     signatures: names of headers that sign an answer besides those that say so;
     marks: the same of a request.
     """
 
-    __slots__ = ("held_bytes", "limits", "marks", "signatures", "tally")
+    __slots__ = (
+        "held_bytes",
+        "limits",
+        "looked_at_bytes",
+        "marks",
+        "signatures",
+        "tally",
+    )
 
     def __init__(self, limits: ContractSettings, tally: Callable[[str], None]) -> None:
         self.limits = limits
         self.tally = tally
         self.held_bytes = 0
+        most_bytes = max(limits.gate_full_max_bytes, limits.gate_sampled_max_bytes)
+        self.looked_at_bytes = min(most_bytes, limits.body_max_bytes)
         self.signatures = frozenset(name.encode() for name in limits.signed_headers)
         self.marks = self.signatures.union(DIGESTS)
 
@@ -90,46 +100,50 @@ class Bodies:
 
 
 class Buffer:
-    """The parts of one body, within the limits of its process."""
+    """Holds the parts of one body, within the limits of its process.
 
-    __slots__ = ("_bodies", "_body")
+    What receives or sends a body is one itself: every request pays for each object.
+    """
 
-    def __init__(self, bodies: Bodies) -> None:
+    __slots__ = ("_bodies", "_held", "_most_bytes")
+
+    def __init__(self, bodies: Bodies, most_bytes: int) -> None:
         self._bodies = bodies
+        self._most_bytes = most_bytes
         # Not a list of parts: those of one byte each would take fifty times as much.
-        self._body = bytearray()
-
-    def __bool__(self) -> bool:
-        """Whether it holds anything."""
-        return bool(self._body)
+        self._held: bytes | bytearray = b""
 
     def add(self, part: bytes) -> Rejection | None:
         """Keep a part; the refusal to use if it is one too many (and is not kept)."""
         bodies, size = self._bodies, len(part)
-        if len(self._body) + size > bodies.limits.body_max_bytes:
+        if len(self._held) + size > self._most_bytes:
             return TOO_LARGE
         if bodies.held_bytes + size > bodies.limits.buffer_total_bytes:
             return NO_ROOM
         bodies.held_bytes += size
-        self._body += part
+        if self._held:
+            self._held += part
+        else:
+            self._held = bytearray(part)
         return None
 
     def last(self, part: bytes) -> bytes | Rejection:
         """Return the whole body, which ends with this part, and hold it no longer."""
-        if not self._body and len(part) <= self._bodies.limits.body_max_bytes:
+        if not self._held and len(part) <= self._most_bytes:
             return part
         return self.add(part) or self.take()
 
     def take(self) -> bytes:
         """Return the body so far, and hold it no longer."""
-        body = bytes(self._body)
+        body = bytes(self._held)
         self.drop()
         return body
 
     def drop(self) -> None:
         """Hold nothing any longer."""
-        self._bodies.held_bytes -= len(self._body)
-        self._body = bytearray()
+        if self._held:
+            self._bodies.held_bytes -= len(self._held)
+            self._held = b""
 
 
 class Facts(Struct, frozen=True, gc=False):
@@ -142,11 +156,13 @@ class Facts(Struct, frozen=True, gc=False):
 
 
 def read_facts(headers: Any, marks: frozenset[bytes]) -> Facts:
-    """Read what headers say of a body; marks: lower-case names that mean signed."""
+    """Read what headers say of a body; their names are in lower case.
+
+    marks: names that mean signed.
+    """
     kind = encoding = length = b""
     is_signed = False
     for name, value in headers:
-        name = name.lower()  # applications may answer in any case
         if name == b"content-type":
             kind = value
         elif name == b"content-encoding":

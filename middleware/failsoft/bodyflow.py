@@ -60,18 +60,20 @@ class ContractRejected(HTTPException):
 # --- requests ---------------------------------------------------------------
 
 
-class _Incoming:
+class _Incoming(Buffer):
     """The `receive` of a request whose body concerns us.  Works from the first call."""
 
-    __slots__ = ("_bodies", "_buffer", "_exchange", "_next", "_plan", "_server")
+    __slots__ = ("_exchange", "_next", "_plan", "_server")
 
-    def __init__(self, exchange: Exchange, server: Receive, bodies: Bodies) -> None:
-        assert exchange.plan.body is not None
+    def __init__(
+        self, exchange: Exchange, plan: BodyPlan, server: Receive, bodies: Bodies
+    ) -> None:
+        limits, has_changes = bodies.limits, bool(plan.changes)
+        most_bytes = limits.body_max_bytes if has_changes else bodies.looked_at_bytes
+        super().__init__(bodies, most_bytes)
         self._exchange = exchange
-        self._plan = exchange.plan.body
+        self._plan = plan
         self._server = server
-        self._bodies = bodies
-        self._buffer = Buffer(bodies)
         self._next: Receive = self._first
 
     def receive(self) -> Awaitable[Message]:
@@ -83,33 +85,32 @@ class _Incoming:
 
         A task that it left behind may still read, as without us.
         """
-        self._buffer.drop()
+        self.drop()
         self._next = self._server
 
-    async def _first(self) -> Message:
+    def _first(self) -> Awaitable[Message]:
+        """Choose by its headers how the body is read, and begin."""
         facts = read_facts(self._exchange.scope["headers"], self._bodies.marks)
-        limit = self._bodies.limits.body_max_bytes
-        is_required = self._plan.is_required
         if not facts.is_json:
             self._next = self._server
             tell_elsewhere(self._exchange, self._plan)
         elif facts.is_signed:
             self._skip("signed")
-            if is_required:
+            if self._plan.is_required:
                 self._exchange.notice(b"not-migrated;reason=signed")
         elif facts.encoding:
             self._skip("encoding", ENCODED)
-        elif facts.length > limit:
+        elif facts.length > self._most_bytes:
             self._skip("size", TOO_LARGE)
         else:
             self._next = self._drain if self._plan.changes else self._tee
-        return await self._next()
+        return self._next()
 
     def _skip(self, word: str, refusal: Rejection | None = None) -> None:
         """Let the rest of the body pass, or refuse it where a change has to be made."""
         if refusal is not None and self._plan.is_required:
             self._refuse(refusal)
-        self._buffer.drop()
+        self.drop()
         self._bodies.skip(word, self._plan)
         self._next = self._server
 
@@ -128,30 +129,32 @@ class _Incoming:
         if message["type"] != "http.request":
             self._next = self._server
         elif message.get("more_body"):
-            if self._buffer.add(message.get("body", b"")):
+            if self.add(message.get("body", b"")):
                 self._skip("size")
         else:
             self._next = self._server
-            body = self._buffer.last(message.get("body", b""))
+            body = self.last(message.get("body", b""))
             if isinstance(body, Rejection):
                 self._skip("size")
-            elif body:
+            elif len(body) <= self._bodies.limits.inline_max_bytes:
+                if body:
+                    look_at(self._exchange, self._plan, body)
+            else:
                 work = look_at, self._exchange, self._plan, body
                 await worked(self._bodies, len(body), *work)
         return message
 
     async def _drain(self) -> Message:
         """Read all of it, work, return one message."""
-        buffer = self._buffer
         while True:
             message = await self._server()
             if message["type"] != "http.request":
                 return self._replayed(message)
             part = message.get("body", b"")
             is_last = not message.get("more_body")
-            held = buffer.last(part) if is_last else buffer.add(part)
+            held = self.last(part) if is_last else self.add(part)
             if isinstance(held, Rejection):
-                body = buffer.take() + part
+                body = self.take() + part
                 self._skip("size", held)
                 return {**message, "body": body}
             if held is not None:
@@ -171,7 +174,7 @@ class _Incoming:
 
     def _replayed(self, end: Message) -> Message:
         """Return what came before the client left, then that it left."""
-        if not self._buffer:
+        if not self._held:
             self._next = self._server
             return end
 
@@ -180,7 +183,7 @@ class _Incoming:
             return end
 
         self._next = once
-        body = self._buffer.take()
+        body = self.take()
         return {"type": "http.request", "body": body, "more_body": True}
 
 
@@ -194,17 +197,16 @@ def _set_length(headers: Headers, length: int) -> None:
 # --- answers ----------------------------------------------------------------
 
 
-class _Outgoing:
+class _Outgoing(Buffer):
     """The `send` of a request whose bodies concern us.  `_next` takes a message."""
 
-    __slots__ = ("_bodies", "_buffer", "_exchange", "_next", "_plan", "_send", "_start")
+    __slots__ = ("_exchange", "_next", "_plan", "_send", "_start")
 
     def __init__(self, exchange: Exchange, send: Send, bodies: Bodies) -> None:
+        super().__init__(bodies, bodies.limits.body_max_bytes)
         self._exchange = exchange
         self._plan = exchange.plan.answer or _NOTHING
         self._send = send
-        self._bodies = bodies
-        self._buffer = Buffer(bodies)
         self._start: Message = {}
         self._next: Send = self._before
 
@@ -214,7 +216,7 @@ class _Outgoing:
 
     def close(self) -> None:
         """Give back what is still held: the application ended before its answer."""
-        self._buffer.drop()
+        self.drop()
         self._next = self._send
         if self._exchange.phase == 0:
             self._exchange.status = 0
@@ -243,7 +245,7 @@ class _Outgoing:
 
     async def _begin(self, start: Message) -> None:
         plan = self._plan
-        facts = read_facts(start.get("headers", ()), self._bodies.signatures)
+        facts = _facts_of(start, self._bodies.signatures)
         if not facts.is_json:
             await self._send(start)
         elif plan.changes:
@@ -265,9 +267,9 @@ class _Outgoing:
         if message["type"] == "http.response.body":
             part = message.get("body", b"")
             is_last = not message.get("more_body")
-            held = self._buffer.last(part) if is_last else self._buffer.add(part)
+            held = self.last(part) if is_last else self.add(part)
             if isinstance(held, Rejection):
-                self._buffer.drop()
+                self.drop()
                 self._bodies.skip("size", self._plan)
             elif held:
                 work = look_at, self._exchange, self._plan, held
@@ -307,7 +309,7 @@ class _Outgoing:
         else:
             part = message.get("body", b"")
             is_last = not message.get("more_body")
-            held = self._buffer.last(part) if is_last else self._buffer.add(part)
+            held = self.last(part) if is_last else self.add(part)
             if isinstance(held, Rejection):
                 refusal = FAILED if held is TOO_LARGE else held
                 await self._give_up("size", refusal, message)
@@ -319,10 +321,10 @@ class _Outgoing:
     ) -> None:
         """Send the answer as it is, or ours where it has to be changed."""
         if self._plan.is_required:
-            self._buffer.drop()
+            self.drop()
             await self.answer(refusal)
             return
-        body = self._buffer.take()
+        body = self.take()
         self._bodies.skip(word, self._plan)
         self._next = self._send
         await self._send(self._start)
@@ -356,8 +358,14 @@ class _Outgoing:
         return changed_body(self._exchange, self._plan, plain, FAILED)
 
 
+def _facts_of(start: Message, marks: frozenset[bytes]) -> Facts:
+    # Applications may name headers in any case.
+    headers = start.get("headers", ())
+    return read_facts([(name.lower(), value) for name, value in headers], marks)
+
+
 def _is_encoded(start: Message) -> bool:
-    return bool(read_facts(start.get("headers", ()), frozenset()).encoding)
+    return bool(_facts_of(start, frozenset()).encoding)
 
 
 def _with_notice(start: Message, why: bytes) -> Message:
@@ -406,10 +414,12 @@ async def serve(
         scope["headers"] = [pair for pair in headers if pair[0] not in _NOT_ASKED]
     elif not isinstance(headers, list):
         scope["headers"] = list(headers)
-    incoming = _Incoming(exchange, receive, bodies) if plan.body is not None else None
-    outgoing = _Outgoing(exchange, send, bodies)
+    outgoing, incoming = _Outgoing(exchange, send, bodies), None
+    if plan.body is not None:
+        incoming = _Incoming(exchange, plan.body, receive, bodies)
+        receive = incoming.receive
     try:
-        await app(scope, incoming.receive if incoming else receive, outgoing.send)
+        await app(scope, receive, outgoing.send)
     except Exception as error:
         if not exchange.rejection:
             raise
