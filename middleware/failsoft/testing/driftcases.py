@@ -22,6 +22,12 @@ __all__ = ["drift_cases", "drift_since", "ledger_of"]
 
 _MAX_LAYERS = 100
 _ABSENT: Any = object()
+_MARK = "failsoft twice"
+# What stands for a body that no reader of JSON can read, or not each of them.
+_BROKEN: dict[str, Callable[[str], bytes]] = {
+    "not_json": lambda text: text[:-1].encode(),
+    "encoding": lambda text: text.encode("utf-16"),
+}
 # What stands for each type that a ledger names.
 _VALUES: dict[str, Any] = {
     "null": None,
@@ -46,6 +52,7 @@ class _Entry(msgspec.Struct, frozen=True):
     route: str
     path: str
     kind: str
+    expected: str = ""
     got: str = ""
     direction: str = "request"
     dependency: str = ""
@@ -77,12 +84,33 @@ def _body_of(entry: _Entry, opened: OpenedApp) -> bytes | None:
     is_old = entry.version in opened.older
     models = opened.old_models(entry.version) if is_old else opened.models
     shapes = models.routes.get(entry.route)
-    if shapes is None or shapes.request is None or entry.got not in _VALUES:
+    if shapes is None or shapes.request is None:
         return None
     made = samples(shapes.request).values
     if not made:
         return None
-    return json.dumps(_with(made[0], entry.path.split("/")[1:], entry.got)).encode()
+    if entry.kind in _BROKEN:
+        return _BROKEN[entry.kind](json.dumps(made[0]))
+    steps = [_unescaped(step) for step in entry.path.split("/")[1:]]
+    if entry.kind == "duplicate":
+        return _twice(made[0], steps) if steps else None
+    # The application's own word for it, where it refused the body.
+    is_missed = entry.kind == "rejected" and entry.expected == "missing"
+    got = "absent" if is_missed else entry.got
+    if got not in _VALUES or (got == "absent" and not steps):
+        return None
+    return json.dumps(_with(made[0], steps, got)).encode()
+
+
+def _unescaped(step: str) -> str:
+    return step.replace("~1", "/").replace("~0", "~")
+
+
+def _twice(value: Any, steps: list[str]) -> bytes:
+    """Return a body with a key twice, the first time with another value."""
+    marked = json.dumps(_with(value, [*steps[:-1], _MARK], "int"))
+    last = json.dumps(steps[-1])
+    return marked.replace(f'"{_MARK}": 7', f"{last}: 7, {last}: 8").encode()
 
 
 def _with(value: Any, steps: list[str], got: str) -> Any:

@@ -315,15 +315,28 @@ def test_an_entry_of_the_ledger_becomes_a_test(tmp_path: Path, app: Any) -> None
         {**entry, "path": "/lines/*/qty", "kind": "coerced", "got": "str:int"},
         {**entry, "path": "/currency", "kind": "missing", "got": "absent"},
         {**entry, "direction": "response", "path": "/id", "kind": "type", "got": "str"},
+        {**entry, "path": "/a~1b~0c", "kind": "unknown", "got": "int"},
+        {**entry, "path": "", "kind": "encoding"},
+        {**entry, "path": "", "kind": "not_json"},
+        {**entry, "path": "/lines/*/qty", "kind": "duplicate"},
+        {**entry, "path": "/currency", "kind": "rejected", "expected": "missing"},
+        {**entry, "path": "/currency", "kind": "rejected", "expected": "string_type"},
     ]
     path = tmp_path / "drift.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
     cases = contracts.from_drift(path, app)
 
-    first, second = (json.loads(case.body) for case in cases)
+    first, second, third = (json.loads(case.body) for case in cases[:3])
     assert first["lines"][0]["qty"] == "7"
     assert "currency" not in second
+    assert third["a/b~c"] == 7
+    encoding, broken, twice, rejected = (case.body for case in cases[3:])
+    assert json.loads(encoding.decode("utf-16"))
+    with pytest.raises(ValueError, match="Expecting"):
+        json.loads(broken)
+    assert b'"qty": 7, "qty": 8' in twice
+    assert "currency" not in json.loads(rejected)
     for case in cases:
         case.check()
 
