@@ -19,7 +19,7 @@ from failsoft import Failsoft
 from failsoft.cli import run as run_here
 from failsoft.store.redis.store import RedisStore
 from failsoft.store.usage import Called
-from failsoft.testing import RedisServer, redis_server
+from failsoft.testing import RedisServer, contracts, redis_server
 from failsoft.versions import Contract, Header, Version, add, rename
 from load.servers import accepts, eventually, free_port
 
@@ -213,6 +213,7 @@ def test_drift_is_listed_acked_and_tolerated_by_its_id(
     ended = run("tolerance", "end", f"string_to_number-{qty[:8]}", *SURE)
     out = tmp_path / "drift.jsonl"
     exported = run("drift", "export", "--out", str(out))
+    cases = contracts.from_drift(out, Failsoft(orders(), contract=CONTRACT))
 
     assert (refused.status, repaired.status) == (422, 200)
     assert repaired.body == {"email": MAIL, "qty": 2}
@@ -222,6 +223,9 @@ def test_drift_is_listed_acked_and_tolerated_by_its_id(
     assert (report.code, "request-property-type-changed" in report.out) == (1, True)
     assert _drift(run, 3)["unknown"]["acked_by"].endswith("?")
     assert {json.loads(line)["id"] for line in out.read_text().splitlines()} >= {qty}
+    sent = {case.body: case.check() for case in cases}
+    assert any(json.loads(body)["qty"] == "7" for body in sent)
+    assert any("colour" in json.loads(body) for body in sent)
 
 
 def _drift(run: Run, least: int) -> dict[str, Any]:

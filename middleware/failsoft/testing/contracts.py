@@ -200,7 +200,8 @@ def from_drift(file: str | Path, app: Any) -> list[ContractCase]:
     file: what `failsoft drift export` wrote.  Each body is a sample of the route's
     schema with one synthetic value of the type that was seen, at the place where it
     was seen.  Entries that name no type, as most words of the application's own
-    refusals, give none.  `check()` sends it to the application, which must not answer 5xx.
+    refusals, give none.  `check()` sends it to the application, which must not answer
+    5xx.
     """
     raw = Path(file).read_bytes()
     return list(drift_cases(raw, str(file), open_app(app)))
