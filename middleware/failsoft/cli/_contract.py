@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["add_arguments", "main"]
 
 _LOCK = "contract.lock.json"
+# TOML to be pasted: all changes of one kind stand in one line.
+_LINE = 100_000
 _FORMATS = ("table", "json", "markdown")
 _HEADS = ("LEVEL", "ID", "OPERATION", "SECTION", "PATH", "WAS", "NOW")
 _APP = "module:attribute of the application, e.g. shop:app"
@@ -161,7 +163,7 @@ def _bytes(path: Path) -> bytes:
 
 def _print_lines(lines: list[str]) -> None:
     for line in lines:
-        print(safe(line, 400))
+        print(safe(line, _LINE))
 
 
 # --- lock ---------------------------------------------------------------------
@@ -270,7 +272,9 @@ def _suggest(values: argparse.Namespace) -> int:
     elif not lines:
         print("# nothing undeclared breaks a client")
     else:
-        print("\n".join(["[[version]]", 'id = "..."', *(safe(x, 400) for x in lines)]))
+        print(
+            "\n".join(["[[version]]", 'id = "..."', *(safe(x, _LINE) for x in lines)])
+        )
     return OK
 
 
