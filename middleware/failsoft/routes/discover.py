@@ -108,7 +108,9 @@ def _contexts(routes: Iterable[Any]) -> Iterable[Any]:
         if included is None:
             yield route
         else:  # 0.137.0 and 0.137.1: the tree, without the function that walks it
-            yield from included()
+            for context in included():
+                # What Starlette serves stands in there as a route with its full path.
+                yield getattr(context, "starlette_route", None) or context
 
 
 def _both(one: Guard | None, two: Guard | None) -> Guard | None:
