@@ -22,6 +22,7 @@ from failsoft.versions import Contract, Version, add, rename
 class Order(BaseModel):
     id: int
     {field}: str
+    {more}
 
 class Note(BaseModel):
     text: str
@@ -42,11 +43,18 @@ app.add_middleware(Failsoft, contract=Contract([
     {declared}
 ]))
 """
-DECLARED = 'Version("2026-01-01", rename("Order.email", to="contact")),'
+DECLARED = 'Version("2026-01-01", add("Order.tag", default="-")),'
 
 
-def write(folder: Path, field: str, declared: str = "", module: str = "shop") -> None:
-    (folder / f"{module}.py").write_text(SHOP.format(field=field, declared=declared))
+def write(
+    folder: Path,
+    field: str = "email",
+    declared: str = "",
+    module: str = "shop",
+    more: str = "",
+) -> None:
+    text = SHOP.format(field=field, declared=declared, more=more)
+    (folder / f"{module}.py").write_text(text)
 
 
 def pytest_in(folder: Path) -> str:
@@ -67,17 +75,17 @@ def test_ci_fails_on_an_undeclared_change_and_passes_once_it_is_declared(
     """
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    write(tmp_path, "email", module="shop_before")
+    write(tmp_path, module="shop_before")
     assert run(["contract", "lock", "shop_before:app"]) == 0
 
-    write(tmp_path, "contact")
+    write(tmp_path, more="tag: str")
     red = pytest_in(tmp_path)
-    write(tmp_path, "contact", DECLARED, module="shop_after")
+    write(tmp_path, declared=DECLARED, module="shop_after", more="tag: str")
     green = [run(["contract", verb, "shop_after:app"]) for verb in ("check", "test")]
 
     assert "undeclared breaking change" in red
-    assert 'rename = { "Order.email" = "contact" }' in red
-    assert "1 failed" in red
+    assert 'add = { "Order.tag" = { default = "" } }' in red
+    assert "1 failed, " in red
     assert " passed" in red
     assert green == [0, 0]
 
