@@ -99,6 +99,7 @@ class Chains:
         ]
         self._roots: dict[tuple[str, str, int], Node | None] = {}
         self._programs: dict[tuple[int, tuple[int, ...], bool, bool], Any] = {}
+        self._alone: dict[tuple[frozenset[str], int], bool] = {}
         self._tags: dict[str, str] = {}
         self._edits: dict[tuple[str, int], RequestEdits | None] = {}
         self._edited = {
@@ -371,6 +372,12 @@ class Chains:
         return runs
 
     def _is_alone(self, root: Node, index: int) -> bool:
+        key = self.layouts.reach(root), index
+        if key not in self._alone:
+            self._alone[key] = self._must_be_alone(root, index)
+        return self._alone[key]
+
+    def _must_be_alone(self, root: Node, index: int) -> bool:
         alone = self._gathered.alone | self.layouts.crossing
         return any(
             ops.envelope
