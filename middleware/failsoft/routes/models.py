@@ -88,6 +88,7 @@ class _Use:
     slot: int
     field: Any
     is_loose: bool = False
+    by_alias: bool = True
 
     @property
     def mode(self) -> str:
@@ -108,18 +109,37 @@ def models_of(app: Any, *, transparent: Iterable[str] = ()) -> Models:
     if "fastapi.routing" not in sys.modules:
         return Models()
     from failsoft.routes.discover import find_routes, walk
-    from failsoft.routes.schemagen import generate
 
     uses, streams = _uses(walk(find_routes(app) or ()))
     if not uses:
         return Models()
+    shapes: dict[str, dict[int, Node]] = {}
+    components: dict[str, Any] = {}
+    faults: list[str] = []
+    for by_alias in (False, True):
+        some = [use for use in uses if use.by_alias is by_alias]
+        found, more = _add(shapes, some, transparent, by_alias=by_alias)
+        components |= found
+        faults += more
+    return _models(shapes, streams, components, tuple(faults))
+
+
+def _add(
+    shapes: dict[str, dict[int, Node]],
+    uses: list[_Use],
+    transparent: Iterable[str],
+    *,
+    by_alias: bool,
+) -> tuple[dict[str, Any], list[str]]:
+    """Add the nodes of uses to shapes; return components and faults."""
+    from failsoft.routes.schemagen import generate
+
     # One field in several slots is generated once: it costs most of all this.
     wanted = {(use.mode, id(use.field)): (use.mode, use.field) for use in uses}
-    made, components, faults = generate(list(wanted.values()))
+    made, components, faults = generate(list(wanted.values()), by_alias=by_alias)
     by_field = dict(zip(wanted, made, strict=True))
     taken = Schemas(components, transparent=transparent)
     given = Schemas(components, is_output=True)
-    shapes: dict[str, dict[int, Node]] = {}
     loose: dict[int, Node] = {}
     for use in uses:
         schema = by_field[use.mode, id(use.field)]
@@ -131,7 +151,7 @@ def models_of(app: Any, *, transparent: Iterable[str] = ()) -> Models:
         if use.is_loose:
             node = loose.setdefault(id(node), loosened(node))
         shapes.setdefault(use.key, {})[use.slot] = node
-    return _models(shapes, streams, components, tuple(faults))
+    return components, faults
 
 
 def _uses(found: Iterable[Any]) -> tuple[list[_Use], frozenset[str]]:
@@ -172,9 +192,10 @@ def _uses_of(key: str, context: Any) -> Iterator[_Use]:
     main = main or getattr(context, "response_field", None)
     if main is not None:
         is_loose = any(getattr(context, name, None) for name in _EXCLUDES)
+        by_alias = getattr(context, "response_model_by_alias", True) is not False
         # The handler may set another status than the declared one.
-        yield _Use(key, 2, main, is_loose)
-        yield _Use(key, getattr(context, "status_code", None) or 200, main, is_loose)
+        for slot in (2, getattr(context, "status_code", None) or 200):
+            yield _Use(key, slot, main, is_loose, by_alias)
 
 
 def _is_form(field_info: Any) -> bool:

@@ -96,12 +96,13 @@ def _aliases(info: Any) -> Iterator[str | None]:
 
 
 def generate(
-    wanted: Wanted,
+    wanted: Wanted, *, by_alias: bool = True
 ) -> tuple[list[dict[str, Any] | None], dict[str, Any], list[str]]:
     """Return (schemas in the order of wanted, components, faults in words).
 
-    wanted: (mode, FastAPI's model field).  A field that pydantic cannot describe
-    has None for a schema and a fault.
+    wanted: (mode, FastAPI's model field).  by_alias: fields go by their aliases, not
+    by their names.  A field that pydantic cannot describe has None for a schema and a
+    fault.
     """
     adapters, faults = [], []
     for at, (mode, field) in enumerate(wanted):
@@ -109,7 +110,7 @@ def generate(
             adapters.append((at, mode, _core_schema(field.field_info)))
         except Exception as error:  # noqa: BLE001 - any type, by anybody's hooks
             faults.append(f"{field.name}: {type(error).__name__}: {error}")
-    made, components, more = _generated(adapters)
+    made, components, more = _generated(adapters, by_alias)
     return [made.get(at) for at in range(len(wanted))], components, faults + more
 
 
@@ -121,13 +122,13 @@ def _core_schema(info: Any) -> Any:
 
 
 def _generated(
-    inputs: list[tuple[int, Any, Any]],
+    inputs: list[tuple[int, Any, Any]], by_alias: bool
 ) -> tuple[dict[int, dict[str, Any]], dict[str, Any], list[str]]:
     """Generate all at once, as names depend on the others; drop what fails."""
     faults: list[str] = []
     while inputs:
         try:
-            made, components = _once(inputs)
+            made, components = _once(inputs, by_alias)
         except Exception as error:  # noqa: BLE001 - any type, by anybody's hooks
             failing = [each for each in inputs if _fails(each)] or inputs
             faults.append(f"{len(failing)} models: {type(error).__name__}: {error}")
@@ -137,8 +138,9 @@ def _generated(
     return {}, {}, faults
 
 
-def _once(inputs: list[tuple[int, Any, Any]]) -> tuple[Any, Any]:
-    return ShapeSchema(ref_template=_REF_TEMPLATE).generate_definitions(inputs)
+def _once(inputs: list[tuple[int, Any, Any]], by_alias: bool = True) -> tuple[Any, Any]:
+    made = ShapeSchema(by_alias=by_alias, ref_template=_REF_TEMPLATE)
+    return made.generate_definitions(inputs)
 
 
 def _fails(each: tuple[int, Any, Any]) -> bool:

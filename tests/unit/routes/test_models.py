@@ -416,3 +416,24 @@ def test_a_document_says_the_same_as_an_application() -> None:
 def test_another_kind_of_document_is_an_error() -> None:
     with pytest.raises(DefinitionError, match="convert it first"):
         models_from_document({"swagger": "2.0"})
+
+
+class Shop(BaseModel):
+    shop_name: str = Field(alias="shopName")
+
+
+def open_shop(shop: Shop) -> Shop:
+    return shop
+
+
+def test_an_answer_by_names_of_fields_has_these() -> None:
+    app = FastAPI()
+    app.post("/shops", response_model_by_alias=False)(open_shop)
+
+    found = models_of(app)
+    shapes = found.routes["POST /shops"]
+
+    assert shapes.request is not None
+    assert list(shapes.request.properties) == ["shopName"]
+    assert list(shapes.responses[200].properties) == ["shop_name"]
+    assert len(found.names["Shop"]) == 2
