@@ -164,27 +164,29 @@ class PeerReporter:
         taken, self._fresh = self._fresh, set()
         if not taken:
             return
+        mine = {id_: self._notes[id_] for id_ in taken}
         try:
             held = await store.peer_notes(sorted(taken))
-            notes, alerts = self._joined(taken, held)
+            notes, alerts = self._joined(mine, held)
             await store.peer_notes_add({i: _encoded(note) for i, note in notes.items()})
             firsts = await store.peer_first([alert.mark for alert in alerts])
         except BaseException:
             self._fresh |= taken
             raise
-        self._notes |= notes
+        for id_, note in notes.items():
+            if self._notes[id_] is mine[id_]:  # else an answer said more meanwhile
+                self._notes[id_] = note
         for alert, is_first in zip(alerts, firsts, strict=True):
             if is_first:
                 _tell(alert)
 
     def _joined(
-        self, taken: Iterable[str], held: Mapping[str, bytes]
+        self, seen: Mapping[str, PeerNote], held: Mapping[str, bytes]
     ) -> tuple[dict[str, PeerNote], list[Alert]]:
         """Join what this node saw with what others wrote."""
         notes: dict[str, PeerNote] = {}
         alerts: list[Alert] = []
-        for id_ in taken:
-            mine = self._notes[id_]
+        for id_, mine in seen.items():
             other = read_note(held[id_]) if id_ in held else None
             note = mine
             if other is not None:

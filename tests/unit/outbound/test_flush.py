@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -125,6 +125,26 @@ async def test_what_says_nothing_new_is_written_once_a_minute() -> None:
     node.peers.note(*PLACE, ENDS)
     await node.peers.flush(store)
     assert await store.peer_notes() != before
+
+
+async def test_what_is_said_during_a_write_is_written_with_the_next() -> None:
+    clock = [0.0]
+    node = Node(clock)
+
+    class Slow(MemoryStore):
+        async def peer_notes_add(self, notes: Mapping[str, bytes]) -> None:
+            await super().peer_notes_add(notes)
+            node.peers.note(*PLACE, Said(version="v2"))
+
+    store = Slow("test", lambda: clock[0])
+    node.peers.note(*PLACE, Said(version="v1"))
+    await node.peers.flush(store)
+    await node.peers.flush(store)
+
+    (blob,) = (await store.peer_notes()).values()
+    note = read_note(blob)
+    assert note is not None
+    assert (note.version, note.was) == ("v2", "v1")
 
 
 async def test_notes_wait_for_a_store_that_is_away() -> None:
