@@ -184,7 +184,8 @@ def _lock(values: argparse.Namespace) -> int:
     if values.json:
         answer({"ok": True, "written": True, "file": str(path), "changes": changes})
     else:
-        print(f"{safe(str(path))} written; {changes} changes since the last one")
+        since = f"; {changes} changes since the last one" if found else ""
+        print(f"{safe(str(path))} written{since}")
     return OK
 
 
