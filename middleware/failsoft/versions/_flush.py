@@ -23,6 +23,7 @@ _log = logging.getLogger("failsoft")
 _events = logging.getLogger("failsoft.versions")
 # A store that was emptied makes another salt, which all nodes must then use.
 _SALT_EVERY = 360
+_AT_ONCE = 500
 
 
 class UsageReporter:
@@ -70,15 +71,15 @@ class UsageReporter:
             raise
 
     async def flush(self) -> None:
-        """Send what was counted; raises StoreError, and then counts on with it."""
-        counts = self._usage.take()
-        if not counts:
-            return
-        try:
-            await self._store.usage_add(counts)
-        except BaseException:
-            self._usage.give_back(counts)
-            raise
+        """Send what was counted; raises StoreError, and counts on with the rest."""
+        counts = list(self._usage.take().items())
+        # By parts, so that a store which ends amid it counts none of them twice.
+        for at in range(0, len(counts), _AT_ONCE):
+            try:
+                await self._store.usage_add(dict(counts[at : at + _AT_ONCE]))
+            except BaseException:
+                self._usage.give_back(dict(counts[at:]))
+                raise
 
     def tell(self) -> None:
         """Tell each end once a process at 30, 7 and 1 days, as a line of JSON.

@@ -61,6 +61,33 @@ async def test_what_cannot_be_sent_is_counted_on_with() -> None:
     assert usage.take() == {CALLED: 2}
 
 
+class LeavingStore(MemoryStore):
+    """A store that takes one call, and then is away."""
+
+    calls = 0
+
+    async def usage_add(self, counts: Mapping[Called, int]) -> None:
+        self.calls += 1
+        if self.calls > 1:
+            raise StoreUnavailable("no answer")
+        await super().usage_add(counts)
+
+
+async def test_what_a_store_took_before_it_went_away_is_not_counted_again() -> None:
+    store, usage = LeavingStore("test"), Usage()
+    for n in range(1_200):
+        usage.add("1", "GET /", str(n))
+
+    with pytest.raises(StoreUnavailable):
+        await UsageReporter(store, usage, Consumers()).flush()
+
+    (held,) = (await store.usage()).values()
+    left = usage.take()
+    assert len(held) + len(left) == 1_200
+    assert not held.keys() & left.keys()
+    assert held
+
+
 async def test_callers_beyond_the_room_of_a_process_are_counted_as_the_rest() -> None:
     usage = Usage()
     for n in range(FIELDS_KEPT + 3):
