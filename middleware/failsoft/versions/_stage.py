@@ -225,8 +225,7 @@ class VersionStage:
         for moved in self._moved[resolved.version]:
             if (there := moved.path(method, path or "/")) is not None:
                 original = keep_original(scope)
-                whole = scope["path"]
-                scope["path"] = whole[: len(whole) - len(path)] + there
+                scope["path"] = scope["path"].removesuffix(path or "/") + there
                 resolved = resolved.copy()
                 resolved.original = original
                 break

@@ -504,6 +504,19 @@ def test_a_moved_route_is_reached_under_its_old_path_by_old_versions_alone() -> 
     assert new.scope["path"] == "/order/7/of/ana"
 
 
+@pytest.mark.parametrize("root", ["", "/shop"])
+def test_the_root_of_a_version_may_have_moved(root: str) -> None:
+    """Without a segment after the prefix the path is empty, or cut to a slash."""
+    versions = [Version(OLD), Version(NEW, endpoint_moved(was="GET /", now="GET /new"))]
+    found = Api(Contract(versions, read=[PathPrefix("v")]))
+
+    for path in (f"/v{OLD}", f"/v{OLD}/"):
+        scope = found.ask(None, "GET /new", path=path, root_path=root).exchange.scope
+
+        below = scope["path"].removeprefix(scope["root_path"])
+        assert below == "/new"
+
+
 def test_headers_queries_and_statuses_are_edited_the_originals_kept() -> None:
     route = "GET /orders/{id}"
     ops = (
