@@ -89,8 +89,10 @@ class FlagDesk(Desk):
         await self.settle()
 
 
-def session_on(store: MemoryStore, who: str, clock: ManualClock) -> Session:
-    reader = Reader(StoreSource(store, "memory", period_s=0.05), ENV, now=clock)
+def session_on(
+    store: MemoryStore, who: str, clock: ManualClock, period_s: float = 0.05
+) -> Session:
+    reader = Reader(StoreSource(store, "memory", period_s=period_s), ENV, now=clock)
     reader.start()
     identity = Identity(who, True, f"{who}@desk")
     return Session(store, reader, identity, "operator", needs_arming=who != "bob")

@@ -10,6 +10,7 @@ import msgspec
 
 from failsoft.errors import FailsoftError, NotArmed, TargetGone
 from failsoft.ops.command import (
+    BrownoutStart,
     Command,
     Extend,
     FlagEdit,
@@ -20,6 +21,7 @@ from failsoft.ops.command import (
     Kill,
     ModeEnter,
     ModeLeave,
+    ToleranceAdd,
     Unkill,
 )
 from failsoft.ops.flaglife import FlagLife
@@ -43,6 +45,7 @@ from failsoft.ops.views import (
     Totals,
 )
 from failsoft.telemetry import Definitions, Flight, Frame
+from unit.ops.contractfleet import look
 
 NOW_MS = 1_790_000_000_000  # a time of day of 13:33:20 UTC
 RISING = tuple(float(max(0, i - 20)) for i in range(60))
@@ -220,6 +223,9 @@ NOTICES = (
 )
 
 
+CONTRACT, _ = look(seconds=3)
+
+
 def incident(now: float, seq: int = 1, **changes: Any) -> FleetView:
     """A view as an incident gives it, received at `now`."""
     view = FleetView(
@@ -239,6 +245,8 @@ def incident(now: float, seq: int = 1, **changes: Any) -> FleetView:
         log=LOG,
         notices=NOTICES,
         totals=TOTALS,
+        versions=CONTRACT.versions,
+        drift=CONTRACT.drift,
     )
     return msgspec.structs.replace(view, **changes)
 
@@ -254,6 +262,8 @@ ANSWERS: dict[type[Any], tuple[str, str, str]] = {
     GuardApply: ("guard-apply", "on", "KILLED"),
     GroupLift: ("group-lift", "2 on", "lifted"),
     Extend: ("extend", "11m", "1h"),
+    BrownoutStart: ("brownout-start", "-", "BROWNOUT 100%"),
+    ToleranceAdd: ("tolerance-add", "-", "string_to_number"),
 }
 
 

@@ -10,6 +10,18 @@ import msgspec
 import pytest
 from rich.cells import cell_len
 
+from failsoft.ops.contractrows import (
+    Break,
+    BrownoutRow,
+    DriftRow,
+    DriftView,
+    PeerRow,
+    PinRow,
+    ToleranceRow,
+    UseRow,
+    VersionRow,
+    VersionsView,
+)
 from failsoft.ops.views import FleetView, Notice
 from tui.fleet import CONTROLS, FLIGHTS, GROUPS, LOG, ROUTES, incident
 from tui.paper import Desk, open_app
@@ -45,7 +57,35 @@ def hostile_view(now: float, text: str) -> FleetView:
         ),
         log=(msgspec.structs.replace(LOG[0], target=text, why=text, who=text),),
         notices=(Notice(2, text, text),),
+        versions=hostile_versions(text),
+        drift=hostile_drift(text),
     )
+
+
+def hostile_versions(text: str) -> VersionsView:
+    breaks = (Break(text, text, text),)
+    return VersionsView(
+        1,
+        default=text,
+        versions=(VersionRow(text, text, text, text, link=text, brownouts=(text,)),),
+        uses=(UseRow(text, text, 1, 1, 0.5, routes=((text, 1),), breaks=breaks),),
+        pins=(PinRow(text, text, "control", 1, text, text),),
+        brownouts=(
+            BrownoutRow(text, "control", "open", (text,), (text,), 5, text, 503),
+        ),
+    )
+
+
+def hostile_drift(text: str) -> DriftView:
+    return DriftView(
+        1,
+        rows=(
+            DriftRow(text, text, "request", text, text, text, text, text, text, text,
+                     1, 1, 1, 1, tolerance=text, suggests=text),
+        ),
+        tolerances=(ToleranceRow(text, "control", "active", text, text, text, text),),
+        peers=(PeerRow(text, text, text, text, 3, text, text, text, (text,), text),),
+    )  # fmt: skip
 
 
 def check_lines(desk: Desk) -> None:
@@ -61,7 +101,19 @@ def check_lines(desk: Desk) -> None:
 async def test_hostile_text_is_shown_and_breaks_no_screen() -> None:
     async with open_app((120, 40)) as desk:
         seq = 1
-        for keys in ((), ("3",), ("9",), ("1", "K")):
+        for keys in ((), ("3",), ("6",), ("7",), ("9",), ("1", "K")):
+            await desk.press(*keys)
+            for text in HOSTILE:
+                seq += 1
+                await show(desk, text, seq)
+                check_lines(desk)
+
+
+@pytest.mark.anyio
+async def test_hostile_text_breaks_no_page_of_versions_and_drift() -> None:
+    async with open_app((120, 40)) as desk:
+        seq = 1
+        for keys in PAGES:
             await desk.press(*keys)
             for text in HOSTILE:
                 seq += 1
@@ -76,6 +128,9 @@ async def test_hostile_text_breaks_no_stack(text: str) -> None:
         await show(desk, text, 2)
         await desk.press("e")
         check_lines(desk)
+
+
+PAGES = (("6", "enter"), ("escape", "7", "enter"), ("escape", "d"), ("escape", "t"))
 
 
 async def show(desk: Desk, text: str, seq: int) -> None:

@@ -43,6 +43,10 @@ SCENES = {
     "overview": (),
     "detail": ("e",),
     "controls": ("3",),
+    "versions": ("6", "end"),
+    "drift": ("7", "down"),
+    "brownout": ("6", "B", "down"),
+    "tolerance": ("7", "down", "down", "T"),
     "audit": ("9",),
     "kill": ("K",),
     "modes": ("D",),
@@ -87,7 +91,7 @@ async def test_states_are_words_not_only_colours(size: tuple[int, int]) -> None:
 async def test_resizing_never_ends_the_app() -> None:
     sizes = ((200, 60), (80, 24), (40, 10), (39, 9), (5, 3), (1, 1), (120, 40))
     async with open_app(WIDE) as desk:
-        for keys in ((), ("3",), ("9",), ("1", "K")):
+        for keys in ((), ("3",), ("6",), ("7", "T"), ("escape", "9"), ("1", "K")):
             await desk.press(*keys)
             for width, height in sizes:
                 await desk.pilot.resize_terminal(width, height)

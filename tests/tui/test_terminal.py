@@ -18,10 +18,13 @@ PRETEND = Path(__file__).parent / "pretend.py"
 class Terminal:
     """A tmux server of its own with one window."""
 
-    def __init__(self, socket: Path, size: tuple[int, int], **environ: str) -> None:
+    def __init__(
+        self, socket: Path, size: tuple[int, int], *, command: str = "", **environ: str
+    ) -> None:
         self.tmux = ["tmux", "-S", str(socket), "-f", "/dev/null"]
         width, height = map(str, size)
-        command = f"{sys.executable} {PRETEND}; echo status=$?; sleep 60"
+        command = command or f"{sys.executable} {PRETEND}"
+        command = f"{command}; echo status=$?; sleep 60"
         env = {**os.environ, "LANG": "C.UTF-8", "TEXTUAL_ANIMATIONS": "none", **environ}
         self._run("new-session", "-d", "-x", width, "-y", height, command, env=env)
 

@@ -57,7 +57,7 @@ def drift_order(now_ms: Callable[[], int]) -> RowOrder[DriftRow]:
                names=True, sort=lambda r: r.path),
         Column("kind", "KIND", 8, _kind, sort=lambda r: r.kind),
         Column("change", "EXPECTED -> GOT", 20, _change, drop=4),
-        Column("n", "N", 8, lambda r: (f"{r.n:,}", ""), ">", 0, lambda r: r.n),
+        Column("n", "N/30d", 8, lambda r: (f"{r.n:,}", ""), ">", 0, lambda r: r.n),
         Column("first", "FIRST", 5,
                lambda r: (ago((now_ms() - r.first_ms) / 1000), "dim"), ">", 7,
                lambda r: r.first_ms),

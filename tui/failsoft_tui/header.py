@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from failsoft.ops.contractnotices import is_news
@@ -25,6 +25,7 @@ __all__ = [
 ]
 
 _BAR: tuple[str, str] = (" | ", "dim")
+_KEYS = "? keys "
 _LINK_STYLES = {"LIVE": "good", "SLOW": "warn", "HELD": "armed", "CONNECTING": "warn"}
 
 
@@ -136,14 +137,22 @@ def tabs_line(active: str, view: FleetView, faults: int, width: int) -> Line:
         ("8", "Nodes", sum(map(is_troubled, view.nodes))),
         ("9", "Audit", 0),
     )
+    # Narrow screens keep the hint and lose the air between the tabs.
+    for pad, hint in ((" ", "/ filter  ? keys "), (" ", _KEYS), ("", _KEYS)):
+        line = justify(_tabs(names, active, pad), ((hint, "dim"),), width)
+        if len(line) > len(names) + 1:
+            break
+    return line
+
+
+def _tabs(names: Iterable[tuple[str, str, int]], active: str, pad: str) -> Line:
     pieces: list[tuple[str, str]] = [(" ", "")]
     for key, name, count in names:
         text = f"{key} {name}" + (f"({count})" if count else "")
         on = name.lower() == active
-        pieces.append((f"[{text}]" if on else f" {text} ", "tab" if on else "head"))
-    left = tuple(pieces)
-    hint = "/ filter  ? keys " if width - line_width(left) > 17 else "? keys "
-    return justify(left, ((hint, "dim"),), width)
+        shown = f"[{text}]" if on else f"{pad}{text}{pad}"
+        pieces.append((f"{shown}{'' if pad else ' '}", "tab" if on else "head"))
+    return tuple(pieces)
 
 
 def notice_line(notices: Sequence[Notice], index: int, width: int) -> Line:

@@ -35,7 +35,7 @@ class DriftScreen(PaneScreen):
 
     BINDINGS: ClassVar = bindings("list", "drift")
     name_shown = "drift"
-    rank_name = "open, severe, newest"
+    rank_name = "open, newest"
     places = ("table", "list", "drift")
 
     def __init__(self, desk: Desk) -> None:
@@ -65,7 +65,7 @@ class DriftScreen(PaneScreen):
         parts = [f"{more:,} older entries left out"] * (more > 0)
         parts += [f"ledger FULL, {seen.overflow:,} uncounted"] * bool(seen.overflow)
         parts += [f"{len(seen.peers)} announced (p)"] * bool(seen.peers)
-        return "   ".join([*parts, "30 days"])
+        return "   ".join(parts)
 
     def pane_lines(self, height: int) -> list[Line]:
         """Return the entry under the cursor, and what third parties announced."""

@@ -38,7 +38,7 @@ class VersionsScreen(PaneScreen):
 
     BINDINGS: ClassVar = bindings("list", "versions")
     name_shown = "versions"
-    rank_name = "newest version, most requests"
+    rank_name = "newest version"
     places = ("table", "list", "versions")
 
     def __init__(self, desk: Desk) -> None:
