@@ -111,8 +111,11 @@ def row_of(view: FleetView, kind: str, target: str) -> ControlRow | None:
 
 
 def stored_rev(row: ControlRow | None) -> int:
-    """Return the revision a write is compared with; 0 = Redis has no record."""
-    return 0 if row is None or row.lost else row.rev
+    """Return the revision a write is compared with; 0 = Redis has no record.
+
+    One that has ended is none: the write itself sweeps it away.
+    """
+    return 0 if row is None or row.lost or row.now == "ended" else row.rev
 
 
 def check_stored(row: ControlRow) -> None:

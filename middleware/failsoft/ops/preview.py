@@ -65,7 +65,7 @@ def preview_plan(
             share=reach.share,
             routes=len(reach.routes),
             critical_plus=reach.critical_plus,
-            bare_star=_bare_star(plan.target) and plan.op == "put",
+            bare_star=plan.op == "put" and _is_all(plan),
             ends=plan.until_s is not None,
             needs_end=plan.needs_end,
             harmless=plan.harmless or (OWN_CHANGE if plan.earlier else ""),
@@ -106,9 +106,10 @@ def preview_plan(
     )
 
 
-def _bare_star(target: str) -> bool:
-    name = target.partition(":")[2]
-    return bool(name) and not name.strip("* ")
+def _is_all(plan: Plan) -> bool:
+    name = plan.target.partition(":")[2]
+    globs = (name, *(plan.scope if plan.ratio == 1.0 else ()))
+    return any(glob and not glob.strip("* ") for glob in globs)
 
 
 def _reach(plan: Plan, view: FleetView, definitions: Definitions) -> _Reach:

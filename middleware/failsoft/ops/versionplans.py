@@ -87,6 +87,7 @@ def _pin_set(command: PinSet, view: FleetView, definitions: Definitions) -> Plan
     )
     until, until_s = ends_in(command.for_s, default_s=0.0)
     row = row_of(view, "pin", f"pin:{who}")
+    active = row if row is not None and row.active else None
     before = next(
         (p for p in pin_rows(view.controls, definitions) if p.consumer == who), None
     )
@@ -101,11 +102,12 @@ def _pin_set(command: PinSet, view: FleetView, definitions: Definitions) -> Plan
         before=_pinned(before.version if before else "", definitions),
         after=version,
         doc=PinDoc("", "", version, since_ms=view.server_ms),
-        if_rev=stored_rev(row),
+        if_rev=stored_rev(active),
         until=until,
         until_s=until_s,
         needs_end=False,
         answer=f"version {version} where it asks for none",
+        conflict=f"pinned by {active.by} already: this replaces it" if active else "",
         warnings=_pin_warnings(who, met, view),
         consumers=(who,),
         scope=scope,

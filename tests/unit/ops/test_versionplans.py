@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import pytest
 
-from failsoft.controls.records import BrownoutDoc, PinDoc, SunsetDoc
+from failsoft.controls.records import BrownoutDoc, PinDoc, SunsetDoc, ToleranceDoc
 from failsoft.errors import Invalid, TargetGone
 from failsoft.ops.command import (
     NEVER,
@@ -16,11 +18,12 @@ from failsoft.ops.command import (
     PinClear,
     PinSet,
     SunsetExtend,
+    ToleranceEnd,
 )
 from failsoft.ops.plans import action_of, plan_of
 from failsoft.ops.preview import preview
 from failsoft.ops.sources.fake import START_MS
-from failsoft.ops.views import Preview
+from failsoft.ops.views import Preview, Totals
 from unit.ops.contractfleet import DAY_MS, Records, look, stored
 
 OLD, MIDDLE, NEW = "2025-01-15", "2025-06-01", "2026-02-01"
@@ -125,6 +128,17 @@ def test_a_share_that_is_not_known_asks_for_more() -> None:
     assert (shown.share, shown.tier) == (None, 2)
 
 
+def test_a_brownout_of_everything_is_told_so_also_without_traffic() -> None:
+    view, definitions = look(seconds=1)
+    view = msgspec.structs.replace(view, totals=Totals())
+
+    command = BrownoutStart("route:* *", name="all", force=True)
+    shown = preview(command, view, definitions, 1.0, me="ana", code="42")
+
+    assert (shown.share, shown.tier) == (None, 3)
+    assert shown.tier_why == "covers everything"
+
+
 def test_a_pin_of_nobody_known_names_who_is_close() -> None:
     shown = dry(PinSet("consumer:androit-7", MIDDLE))
 
@@ -198,6 +212,32 @@ def test_stopping_lifts_what_is_by_hand_and_holds_back_what_is_declared() -> Non
     assert (by_hand.op, by_hand.if_rev, by_hand.lifts) == ("del", 7, "bo")
     assert isinstance(declared.doc, BrownoutDoc)
     assert (declared.op, declared.doc.stop, declared.until_s) == ("put", True, 86_400)
+
+
+@pytest.mark.parametrize(
+    ("doc", "command"),
+    [
+        (BrownoutDoc("bo", "x", stop=True), BrownoutStop("brownout:autumn")),
+        (PinDoc("bo", "x", OLD), PinSet("consumer:autumn", MIDDLE)),
+        (ToleranceDoc("bo", "x", stop=True), ToleranceEnd("tolerance:old-ios-qty")),
+    ],
+)
+def test_what_has_ended_is_absent_for_the_next_write(
+    doc: Any, command: Command
+) -> None:
+    kind = type(doc).__name__.removesuffix("Doc").lower()
+    name = command.target.partition(":")[2]
+    over = {(kind, name): stored(doc, until_ms=START_MS + 1)}
+
+    assert plan_of(command, *look(over)).if_rev == 0
+
+
+def test_a_pin_that_another_one_set_says_so() -> None:
+    pinned = {("pin", "ios-3"): stored(PinDoc("bo", "x", OLD))}
+
+    shown = dry(PinSet("consumer:ios-3", MIDDLE), pinned)
+
+    assert shown.conflict == "pinned by bo already: this replaces it"
 
 
 def test_a_brownout_that_is_over_says_since_when() -> None:
