@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 # A shape: a type, a list of one shape, or the shapes of exactly these keys.
@@ -22,14 +23,16 @@ class Dialect:
     quantity: str
     recipient: tuple[str, ...]
     is_sloppy: bool = False
-    shapes: dict[str, Any] = field(init=False, repr=False, hash=False, compare=False)
 
-    def __post_init__(self) -> None:
+    @cached_property
+    def shapes(self) -> dict[str, Any]:
+        """Return the answers it can read, by route."""
         item = {"sku": str, self.quantity: int}
         cart = {"cart_id": str, "items": [item], "total_cents": int}
-        order = {"order_id": str, "total_cents": int, "charge_id": str, "status": str}
-        order["recipient"] = dict.fromkeys(self.recipient, str)  # type: ignore[assignment]
-        shapes = {
+        status = {"order_id": str, "status": str}
+        paid = {"total_cents": int, "charge_id": str}
+        order = status | paid | {"recipient": dict.fromkeys(self.recipient, str)}
+        return {
             "GET /v1/products": [PRODUCT],
             "GET /v1/products/{sku}": PRODUCT,
             "GET /v1/search": [PRODUCT],
@@ -38,11 +41,10 @@ class Dialect:
             "POST /v1/checkout": order,
             "GET /v1/orders/{order_id}": order,
             "GET /v1/orders": [order],
-            "GET /v1/orders/{order_id}/status": {"order_id": str, "status": str},
+            "GET /v1/orders/{order_id}/status": status,
             "POST /v1/reviews": REVIEW,
             "GET /v1/products/{sku}/reviews": [REVIEW],
         }
-        object.__setattr__(self, "shapes", shapes)
 
     def item(self, sku: str, quantity: int) -> dict[str, Any]:
         return {
