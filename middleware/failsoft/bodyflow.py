@@ -70,29 +70,33 @@ class _Incoming(Buffer):
     ) -> None:
         limits, has_changes = bodies.limits, bool(plan.changes)
         most_bytes = limits.body_max_bytes if has_changes else bodies.looked_at_bytes
-        super().__init__(bodies, most_bytes)
+        self._bodies = bodies
+        self._held = b""
+        self._most_bytes = most_bytes
         self._exchange = exchange
         self._plan = plan
         self._server = server
-        self._next: Receive = self._first
+        self._next: Receive | None = None
 
     def receive(self) -> Awaitable[Message]:
         """Return the next message, as an ASGI server does."""
-        return self._next()
+        return (self._next or self._first())()
 
     def close(self) -> None:
         """Give back what is still held: the application stopped reading.
 
         A task that it left behind may still read, as without us.
         """
-        self.drop()
+        if self._held:
+            self.drop()
         self._next = self._server
 
-    def _first(self) -> Awaitable[Message]:
-        """Choose by its headers how the body is read, and begin."""
-        facts = read_facts(self._exchange.scope["headers"], self._bodies.marks)
+    def _first(self) -> Receive:
+        """Choose by its headers how the body is read."""
+        headers = dict(self._exchange.scope["headers"])
+        facts = read_facts(headers, self._bodies.marks)
+        how = self._server
         if not facts.is_json:
-            self._next = self._server
             tell_elsewhere(self._exchange, self._plan)
         elif facts.is_signed:
             self._skip("signed")
@@ -103,8 +107,9 @@ class _Incoming(Buffer):
         elif facts.length > self._most_bytes:
             self._skip("size", TOO_LARGE)
         else:
-            self._next = self._drain if self._plan.changes else self._tee
-        return self._next()
+            how = self._drain if self._plan.changes else self._tee
+        self._next = how
+        return how
 
     def _skip(self, word: str, refusal: Rejection | None = None) -> None:
         """Let the rest of the body pass, or refuse it where a change has to be made."""
@@ -128,20 +133,22 @@ class _Incoming(Buffer):
         message = await self._server()
         if message["type"] != "http.request":
             self._next = self._server
-        elif message.get("more_body"):
-            if self.add(message.get("body", b"")):
+            return message
+        body = message.get("body", b"")
+        if message.get("more_body"):
+            if self.add(body):
                 self._skip("size")
-        else:
-            self._next = self._server
-            body = self.last(message.get("body", b""))
-            if isinstance(body, Rejection):
-                self._skip("size")
-            elif len(body) <= self._bodies.limits.inline_max_bytes:
-                if body:
-                    look_at(self._exchange, self._plan, body)
-            else:
-                work = look_at, self._exchange, self._plan, body
-                await worked(self._bodies, len(body), *work)
+            return message
+        self._next = self._server
+        if self._held or len(body) > self._most_bytes:
+            body = self.last(body)
+        if isinstance(body, Rejection):
+            self._skip("size")
+        elif len(body) > self._bodies.limits.inline_max_bytes:
+            work = look_at, self._exchange, self._plan, body
+            await worked(self._bodies, len(body), *work)
+        elif body:
+            look_at(self._exchange, self._plan, body)
         return message
 
     async def _drain(self) -> Message:
@@ -203,7 +210,9 @@ class _Outgoing(Buffer):
     __slots__ = ("_exchange", "_next", "_plan", "_send", "_start")
 
     def __init__(self, exchange: Exchange, send: Send, bodies: Bodies) -> None:
-        super().__init__(bodies, bodies.limits.body_max_bytes)
+        self._bodies = bodies
+        self._held = b""
+        self._most_bytes = bodies.limits.body_max_bytes
         self._exchange = exchange
         self._plan = exchange.plan.answer or _NOTHING
         self._send = send
@@ -216,7 +225,8 @@ class _Outgoing(Buffer):
 
     def close(self) -> None:
         """Give back what is still held: the application ended before its answer."""
-        self.drop()
+        if self._held:
+            self.drop()
         self._next = self._send
         if self._exchange.phase == 0:
             self._exchange.status = 0
@@ -361,7 +371,7 @@ class _Outgoing(Buffer):
 def _facts_of(start: Message, marks: frozenset[bytes]) -> Facts:
     # Applications may name headers in any case.
     headers = start.get("headers", ())
-    return read_facts([(name.lower(), value) for name, value in headers], marks)
+    return read_facts({name.lower(): value for name, value in headers}, marks)
 
 
 def _is_encoded(start: Message) -> bool:

@@ -518,6 +518,27 @@ async def test_a_look_gives_up_over_the_cap_and_the_body_goes_on(guard: Any) -> 
         assert guarded.runtime.ledger.take(1).tallies == {"skipped:size": 1}
 
 
+@pytest.mark.parametrize("more", [[], [(b"content-length", b"3001")]])
+async def test_bodies_too_long_to_be_looked_at_are_not_kept(
+    guard: Any, more: list[tuple[bytes, bytes]]
+) -> None:
+    limits = {"gate_full_max": "1KiB", "gate_sampled_max": "2KiB"}
+    seen, held = Seen(), []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        for _ in range(3):
+            await receive()
+            held.append(guarded.runtime.bodies.held_bytes)
+
+    guarded = dress(await guard(app, contracts=limits), body=BodyPlan(look=seen))
+
+    chunks = parts(b"a" * 1500, b"b" * 1500, b"c")
+    await send_to(guarded, *chunks, headers=[JSON, *more])
+
+    assert seen.bodies == []
+    assert held == ([0, 0, 0] if more else [1500, 0, 0])
+
+
 async def test_empty_bodies_and_headers_of_any_kind_are_no_work(guard: Any) -> None:
     echo = Echo()
     guarded = dress(await guard(echo), body=BodyPlan(changes=(fail,)))
