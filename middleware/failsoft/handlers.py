@@ -62,8 +62,8 @@ def http_transport(
     {("GET", "/v1/charges/{id}"): Charge}, types that pydantic reads.  transport:
     that does the work; what a client is told of TLS, limits, HTTP/2 and proxies does
     not reach it.  Sync and async clients may share the object, of one event loop as
-    with any transport of httpx.  Answers are never changed, held back or read ahead; outside of a
-    runtime nothing is observed.  Raises DefinitionError.
+    with any transport of httpx.  Answers are never changed, held back or read ahead;
+    outside of a runtime nothing is observed.  Raises DefinitionError.
     """
     from failsoft.outbound._transport import open_transport
 
