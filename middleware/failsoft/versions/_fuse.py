@@ -14,7 +14,7 @@ from failsoft.versions._edits import Edit, OwnerOps
 from failsoft.versions._model import ABSENT
 from failsoft.versions._steps import Step, Trace, edit_steps
 
-__all__ = ["steps_of"]
+__all__ = ["Moves", "moves_of", "steps_of"]
 
 
 def steps_of(versions: Sequence[OwnerOps], *, is_up: bool) -> tuple[Step, ...]:
@@ -55,10 +55,20 @@ def _fused(run: Sequence[Sequence[Edit]], *, is_up: bool) -> list[Step]:
     one_by_one = [step for edits in run for step in edit_steps(edits, is_up=is_up)]
     if len(one_by_one) < 2:
         return one_by_one
-    return [_Moves(run, is_up=is_up).step(one_by_one)]
+    return [Moves(run, is_up=is_up).step(one_by_one)]
 
 
-class _Moves:
+def moves_of(versions: Sequence[OwnerOps], *, is_up: bool) -> Moves | None:
+    """Return where the keys of an object go, None if more is done with them.
+
+    versions: in the order in which they are to be done.
+    """
+    if any(ops.changes or not _is_simple(ops.edits, is_up=is_up) for ops in versions):
+        return None
+    return Moves([ops.edits for ops in versions], is_up=is_up)
+
+
+class Moves:
     """Where each key ends.  ends: first name -> last one, None for removed.
 
     made: name -> value that is put there.  between: names that the body must not

@@ -115,13 +115,13 @@ Translate = Callable[[Edit, Tokens], Tokens | None]
 
 
 class Way:
-    """Translates paths through one part: its layout's root and what is done there."""
+    """Translates paths through one part.  root: of its layout, what it is done to."""
 
     def __init__(
         self, layouts: Layouts, root: Node, ops: Mapping[str, Sequence[OwnerOps]]
     ) -> None:
         self._layouts = layouts
-        self._root = root
+        self.root = root
         self._ops = ops
 
     def back(self, path: Tokens) -> Tokens:
@@ -130,7 +130,7 @@ class Way:
         Raises Filled for what only the newer has.
         """
         stops: list[tuple[int, Node]] = []
-        node: Node | None = self._root
+        node: Node | None = self.root
         for at in range(len(path) + 1):
             if node is None:
                 break
@@ -148,7 +148,7 @@ class Way:
         Also whether ops reach what stands there.  Raises Blocked.
         """
         at = 0
-        node: Node | None = self._root
+        node: Node | None = self.root
         while node is not None:
             for ops in self._at(node):
                 if ops.changes and at < len(path):

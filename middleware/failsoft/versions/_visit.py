@@ -50,8 +50,9 @@ class Part:
 class Visit:
     """What is done with the value at one node; nodes of a cycle refer to each other.
 
-    steps: on the members of an object.  codes: on the whole value.  choose, branches:
-    of a union.  others: the branch for arrays.
+    steps: on the members of an object.  own: what they were made of, in the order in
+    which it is done; None if of more than one schema.  codes: on the whole value.
+    choose, branches: of a union.  items: of an array.
     """
 
     __slots__ = (
@@ -63,12 +64,14 @@ class Visit:
         "is_up",
         "items",
         "named",
+        "own",
         "steps",
     )
 
     def __init__(self, is_up: bool) -> None:
         self.is_up = is_up
         self.steps: tuple[Step, ...] = ()
+        self.own: Sequence[OwnerOps] | None = ()
         self.codes: tuple[Callable[[Any], Any], ...] = ()
         self.children: tuple[tuple[str, Visit], ...] = ()
         self.extra: Visit | None = None
@@ -215,15 +218,18 @@ class _Builder:
 
     def _own(self, visit: Visit, ops: Sequence[OwnerOps]) -> None:
         if self._part.is_strip:
+            visit.own = None
             visit.steps += tuple(
                 strip_step(path) for one in ops for _, path in one.hidden
             )
             return
         is_up = self._part.is_up
         key = is_up, *map(id, ops)
+        ops = ops if is_up else ops[::-1]
+        visit.own = None if visit.own else ops
         steps = self._layouts.steps.get(key)
         if steps is None:
-            steps = steps_of(ops if is_up else ops[::-1], is_up=is_up)
+            steps = steps_of(ops, is_up=is_up)
             self._layouts.steps[key] = steps
         deep = [step for one in ops for step in self._code(visit, one)]
         # Code stands alone in its version, and sees the node after that one's edits.

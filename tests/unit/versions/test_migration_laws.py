@@ -39,6 +39,26 @@ def test_an_old_body_comes_back_from_the_head_as_it_was(data: st.DataObject) -> 
 
 @_SLOW
 @given(st.data())
+def test_a_chain_that_many_bodies_went_through_does_the_same(
+    data: st.DataObject,
+) -> None:
+    api = data.draw(apis())
+    body = data.draw(bodies(api)).encode()
+    for program in (
+        api.chains.up(ROUTE, api.version),
+        api.chains.down(ROUTE, api.version, 200),
+    ):
+        if program is not None:
+            at_first = program(body)
+            later = [program(body) for _ in range(60)][-1]
+
+            assert _told(later.body) == _told(at_first.body)
+            assert later.findings == at_first.findings
+            body = at_first.body
+
+
+@_SLOW
+@given(st.data())
 def test_what_no_op_names_keeps_its_bytes(data: st.DataObject) -> None:
     api = data.draw(apis())
     extra = '{"n" :1e400,"t":"\\u00e9", "l":[ 1.10 ]}'

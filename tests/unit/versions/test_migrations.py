@@ -450,3 +450,48 @@ def test_ops_reach_a_schema_wherever_it_is_extended() -> None:
 
     assert up(chains, old) == {"title": "x", "pages": 1}
     assert down(chains, {"title": "x", "pages": 1}) == old
+
+
+def test_a_chain_in_use_moves_fields_as_at_first() -> None:
+    order = {
+        "sum": _INT,
+        "currency": _STR,
+        "note": _STR,
+        "part": {"anyOf": [ref("Part"), {"type": "null"}]},
+        "parts": {"type": "array", "items": ref("Part")},
+        "next": {"anyOf": [ref("Order"), {"type": "null"}]},
+    }
+    chains = compiled(
+        api(Order=order, Part={"size": _INT}),
+        [rename("Order.total", to="sum"), add("Order.currency", default="EUR")],
+        [rename("Part.width", to="size"), drop("Order.fax", fill="-")],
+        [add("Order.note", default="", required=False)],
+    )
+    inner = {"total": 2, "parts": [], "part": {"width": 3}, "next": None}
+    whole = {"total": 1, "parts": [{"width": 1}, {}], "part": None, "next": inner}
+    old = [
+        {**whole, "fax": "1"},
+        whole,
+        {**whole, "note": "unknown then", "currency": "USD"},
+        {**whole, "zz": 1},
+        {"parts": None},
+        {"total": 1},
+    ]
+    new = [up(chains, body) for body in old]
+    back = [down(chains, body) for body in new]
+
+    for _ in range(100):
+        up(chains, whole)
+        down(chains, new[0])
+
+    assert [up(chains, body) for body in old] == new
+    assert [down(chains, body) for body in new] == back
+    assert new[0]["next"] == {
+        "sum": 2,
+        "parts": [],
+        "part": {"size": 3},
+        "next": None,
+        "currency": "EUR",
+    }
+    assert "note" not in new[2]
+    assert new[2]["currency"] == "EUR"
