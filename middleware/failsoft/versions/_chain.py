@@ -89,7 +89,7 @@ class Chains:
         self._names: Mapping[str, tuple[Node, ...]] = models.names
         self._gathered = gathered
         self._index = {v.id: i for i, v in enumerate(contract.versions)}
-        self.layouts = Layouts(self._heads(), gathered.ops)
+        self.layouts = Layouts(_heads(models), gathered.ops)
         self._owners = frozenset(o for by in gathered.ops.values() for o in by)
         self._unions = dict(self._hints())
         self._hidden = [
@@ -263,12 +263,6 @@ class Chains:
 
     # --- how -------------------------------------------------------------------------
 
-    def _heads(self) -> Iterator[Node]:
-        for shapes in self._routes.values():
-            yield from _nodes_of(shapes)
-        for nodes in self._names.values():
-            yield from nodes
-
     def _hints(self) -> Iterator[tuple[int, str]]:
         for _, place, by in self._gathered.unions:
             for node in self._names.get(place.owner, ()):
@@ -431,6 +425,13 @@ def _request_edits(route: str, later: Iterable[Version]) -> RequestEdits | None:
         {now: was for was, now in statuses.items()} or None,
     )
     return None if edits == RequestEdits() else edits
+
+
+def _heads(models: Any) -> Iterator[Node]:
+    for shapes in models.routes.values():
+        yield from _nodes_of(shapes)
+    for nodes in models.names.values():
+        yield from nodes
 
 
 def _chained(table: dict[Any, Any], was: Any, now: Any) -> None:
