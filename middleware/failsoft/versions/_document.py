@@ -147,7 +147,7 @@ class Document:
         """Return the object schemas a value of this schema may be."""
         found = [schema] if "properties" in schema else []
         for word in _UNIONS if depth < _MOST_NESTED else ():
-            parts = schema.get(word)
+            parts: Any = schema.get(word)
             for i in range(len(parts) if isinstance(parts, list) else 0):
                 holder = {str(i): parts[i]}
                 part = self.resolved(holder, str(i))

@@ -177,7 +177,7 @@ def _replaced(
     document: Document, target: Target, names: Renames, old: Callable[[Schema], Schema]
 ) -> None:
     for node in document.nodes(target, names):
-        kept = {k: node[k] for k in ("title", "description") if k in node}
+        kept: Schema = {k: node[k] for k in ("title", "description") if k in node}
         schema = old(copy.deepcopy(node))
         node.clear()
         node.update({**kept, **schema})
