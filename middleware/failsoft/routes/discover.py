@@ -100,17 +100,16 @@ def _contexts(routes: Iterable[Any]) -> Iterable[Any]:
     """Resolve FastAPI's lazily included routers (0.137 and newer) to routes."""
     fastapi = sys.modules.get("fastapi.routing")
     expand = getattr(fastapi, "iter_route_contexts", None)
-    if expand is not None:
-        yield from expand(list(routes))
-        return
+    for context in expand(list(routes)) if expand else _included(routes):
+        # In some releases what Starlette serves stood in there, as a route of its own.
+        yield getattr(context, "starlette_route", None) or context
+
+
+def _included(routes: Iterable[Any]) -> Iterator[Any]:
+    """Walk the tree of 0.137.0 and 0.137.1, which have no function for it."""
     for route in routes:
-        included = getattr(route, "effective_route_contexts", None)
-        if included is None:
-            yield route
-        else:  # 0.137.0 and 0.137.1: the tree, without the function that walks it
-            for context in included():
-                # What Starlette serves stands in there as a route with its full path.
-                yield getattr(context, "starlette_route", None) or context
+        expand = getattr(route, "effective_route_contexts", None)
+        yield from (route,) if expand is None else expand()
 
 
 def _both(one: Guard | None, two: Guard | None) -> Guard | None:
