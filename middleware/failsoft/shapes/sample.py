@@ -12,6 +12,7 @@ import json
 import math
 import zlib
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -237,7 +238,10 @@ class _Maker:
         elif wanted <= 0:
             return {}
         count = max(wanted, min(2, int(node.schema.get("maxProperties", 2))))
-        return {f"key_{i + 1}": made[i % len(made)] for i in range(count)}
+        names = _names(node, count)
+        if len(names) < wanted:
+            raise _Unmet(f"{path or '/'}: no names of keys were found")
+        return {name: made[i % len(made)] for i, name in enumerate(names)}
 
     @staticmethod
     def size(node: Node, word: str, path: str) -> int:
@@ -296,6 +300,23 @@ class _Maker:
 
     def boolean(self, node: Node, depth: int, path: str) -> list[Any]:
         return [True, False]
+
+
+def _names(node: Node, count: int) -> list[str]:
+    """Return names for the keys of a map; fewer where the schema wants certain ones."""
+    rule = node.schema.get("propertyNames")
+    patterns = list(node.schema.get("patternProperties") or ())
+    if rule is None and not patterns:
+        return [f"key_{i + 1}" for i in range(count)]
+    if isinstance(rule, dict):
+        if isinstance(rule.get("enum"), list):
+            return list(map(str, rule["enum"][:count]))
+        patterns = [rule["pattern"]] if "pattern" in rule else []
+    found = []
+    for pattern in patterns[:1]:
+        with suppress(ValueError):
+            found.append(matching_text(str(pattern), 1))
+    return found
 
 
 def _is_required(node: Node, name: str) -> bool:

@@ -80,6 +80,8 @@ class _Made:
         made = st.fixed_dictionaries(needed, optional=optional)
         if node.properties or node.extra is None:
             return made
+        if {"propertyNames", "patternProperties"} & node.schema.keys():
+            return st.sampled_from(samples(node).values or ({},))
         values = self.of(node.extra) if isinstance(node.extra, Node) else st.booleans()
         names = st.text(_TEXT, min_size=1, max_size=9)
         low = int(node.schema.get("minProperties", 0))

@@ -162,6 +162,21 @@ _SCALARS = st.sampled_from(
         {"type": "array", "maxItems": 1},
         {"type": "object", "additionalProperties": {"type": "integer"}},
         {"type": "object", "minProperties": 3},
+        {
+            "type": "object",
+            "additionalProperties": {"type": "integer"},
+            "propertyNames": {"enum": ["x", "y", "z"]},
+        },
+        {
+            "type": "object",
+            "patternProperties": {"^[a-z]{3}$": {"type": "boolean"}},
+            "additionalProperties": False,
+        },
+        {
+            "type": "object",
+            "additionalProperties": {"type": "integer"},
+            "propertyNames": {"$ref": "#/components/schemas/Order"},
+        },
         {"type": "integer", "exclusiveMinimum": 0},
         {"type": "integer", "exclusiveMinimum": 1, "exclusiveMaximum": 3},
         {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1},
