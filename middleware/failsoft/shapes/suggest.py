@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -75,15 +76,21 @@ def toml_lines(found: Iterable[Suggestion]) -> list[str]:
         if one.is_guess:
             notes.append(f"# {one.op} {one.target} is a guess: {one.why}")
         target = _BODY.sub(r"\1 \2 \3", one.target)
+        key = _quoted(target)
         if one.op == "change":
             notes.append(f"# in Python: change of {target}: {one.why}")
         elif one.value:
-            tables.setdefault(one.op, []).append(f'"{target}" = {one.value}')
+            tables.setdefault(one.op, []).append(f"{key} = {one.value}")
         else:
-            lists.setdefault(one.op, []).append(f'"{target}"')
+            lists.setdefault(one.op, []).append(key)
     lines = [f"{op} = {{ {', '.join(pairs)} }}" for op, pairs in tables.items()]
     lines += [f"{op} = [{', '.join(names)}]" for op, names in lists.items()]
     return notes + lines
+
+
+def _quoted(text: str) -> str:
+    """Return a text as TOML writes it; what JSON writes is that too."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _renames(found: list[Difference]) -> Iterator[tuple[str, str]]:
@@ -139,7 +146,7 @@ def _suggestion(
     if one.target in renames:
         was, now = _name(one.target), _name(renames[one.target])
         why = f"{was} went and {now} came, both {one.was}"
-        return Suggestion("rename", one.target, f'"{now}"', why, is_guess=True)
+        return Suggestion("rename", one.target, _quoted(now), why, is_guess=True)
     if one.target in renames.values() or not breaking((one,)):
         return None
     if one.id == "response-success-status-removed":
@@ -179,7 +186,7 @@ def _type(one: Difference) -> Suggestion:
 
 
 def _enum(one: Difference) -> Suggestion:
-    pair = f'"{one.was or "..."}" = "{one.now or "..."}"'
+    pair = f"{_quoted(one.was or '...')} = {_quoted(one.now or '...')}"
     return Suggestion("enum_map", one.target, f"{{ {pair} }}", str(one), is_guess=True)
 
 
@@ -188,7 +195,7 @@ def _parameter(one: Difference) -> Suggestion:
     op = "header" if place == "header" else "query"
     is_removed = one.id.endswith("removed")
     was, now = (name, "...") if is_removed else ("...", name)
-    value = f'{{ was = "{was}", now = "{now}" }}'
+    value = f"{{ was = {_quoted(was)}, now = {_quoted(now)} }}"
     return Suggestion(op, one.operation, value, str(one), is_guess=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from typing import Any
 
 import pytest
@@ -188,6 +189,17 @@ def test_what_went_and_came_with_one_type_is_suggested_as_a_rename() -> None:
     assert 'rename = { "Order.email" = "customer_email" }' in lines
     assert 'add = { "Order.zip" = { default = "" } }' in lines
     assert any("guess: email went and customer_email came" in line for line in lines)
+
+
+@pytest.mark.parametrize("name", ['a"b', "a\\b", "ünï", "a\nb", "a\x7f"])
+def test_suggestions_are_toml_whatever_fields_are_called(name: str) -> None:
+    old = _document({"properties": {name: {"type": "string"}}})
+    new = _document({"properties": {f"{name}2": {"type": "string"}}})
+
+    lines = toml_lines(suggest(compare_documents(old, new)))
+
+    (line,) = [one for one in lines if one.startswith("rename")]
+    assert tomllib.loads(line) == {"rename": {f"Order.{name}": f"{name}2"}}
 
 
 def test_what_no_op_expresses_is_left_to_a_person() -> None:
