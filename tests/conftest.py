@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from failsoft.store.memory import MemoryStore
 from failsoft.store.redis.store import RedisStore
@@ -20,6 +21,22 @@ from failsoft.testing import RedisServer, RedisServerMissing, redis_server
 
 AnyStore = MemoryStore | RedisStore
 _counter = itertools.count()
+
+# Speed is no law: on a busy machine drawing alone may take seconds.
+settings.register_profile(
+    "failsoft", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("failsoft")
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name packed bodies by their length: their bytes hold the time.
+
+    Processes that share the tests must agree on the names.
+    """
+    if isinstance(val, bytes) and val.startswith(b"\x1f\x8b"):
+        return f"{argname}-{len(val)}-packed"
+    return None
 
 
 @pytest.fixture(scope="session", autouse=True)
