@@ -246,9 +246,8 @@ class Schemas:
         if node.members is None and not node.is_opaque:
             node.plain = _plain(node.types, node.format)
         self._fill_object(node, schema)
-        items = schema.get("items")
-        # With prefixItems `items` are only the rest: a tuple is left open.
-        if isinstance(items, (Mapping, bool)) and "prefixItems" not in schema:
+        items = _items(schema)
+        if isinstance(items, (Mapping, bool)):
             node.items = self._shell(items) if items is not True else None
 
     def _fill_object(self, node: Node, schema: SchemaDict) -> None:
@@ -296,6 +295,18 @@ class Schemas:
         if not by_value or any(id(node) not in known for node in by_value.values()):
             return None
         return str(declared["propertyName"]), by_value
+
+
+def _items(schema: SchemaDict) -> Any:
+    """Return what each item of an array is, None if that is not known."""
+    fixed = schema.get("prefixItems")
+    if fixed is None:
+        return schema.get("items")
+    # Of a tuple each item is one of those; which one, the application judges.
+    is_closed = schema.get("items") is False or schema.get("maxItems") == len(fixed)
+    if not fixed or not is_closed:
+        return None
+    return fixed[0] if all(one == fixed[0] for one in fixed) else {"anyOf": fixed}
 
 
 def _first(pair: tuple[str, Any]) -> str:

@@ -214,7 +214,7 @@ class _Builder:
         if part.told_apart is not None:
             known = layouts.at(origin, part.told_apart)
         visit.choose = chooser_of(known, part.unions.get(id(origin), ""))
-        visit.items = next((b for b in visit.branches if b and b.items), None)
+        visit.items = next((b.items for b in visit.branches if b and b.items), None)
 
     def _own(self, visit: Visit, ops: Sequence[OwnerOps]) -> None:
         if self._part.is_strip:

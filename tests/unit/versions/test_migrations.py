@@ -495,3 +495,20 @@ def test_a_chain_in_use_moves_fields_as_at_first() -> None:
     }
     assert "note" not in new[2]
     assert new[2]["currency"] == "EUR"
+
+
+def test_ops_reach_tuples_and_lists_that_one_value_may_stand_for() -> None:
+    pair = {"type": "array", "prefixItems": [ref("Cash"), ref("Cash")], "maxItems": 2}
+    both = {**pair, "prefixItems": [ref("Cash"), _STR]}
+    some = {"anyOf": [ref("Cash"), {"type": "array", "items": ref("Cash")}]}
+    order = {"pair?": pair, "both?": both, "some?": some}
+    chains = compiled(
+        api(Order=order, Cash={"amount": _INT}), [rename("Cash.cents", to="amount")]
+    )
+    cents, amount = {"cents": 1}, {"amount": 1}
+    old = {"pair": [cents, cents], "both": [cents, "x"], "some": [cents]}
+    new = {"pair": [amount, amount], "both": [amount, "x"], "some": [amount]}
+
+    assert up(chains, old) == new
+    assert down(chains, new) == old
+    assert up(chains, {"some": cents}) == {"some": amount}
