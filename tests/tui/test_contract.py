@@ -9,7 +9,9 @@ from failsoft.errors import Invalid
 from failsoft.ops.command import BrownoutStart, ToleranceAdd
 from failsoft.ops.sources.ledgers import Section
 from failsoft_tui.fields import brownout_fields, tolerance_fields
+from failsoft_tui.paint import plain
 from failsoft_tui.versionrows import used_rows
+from failsoft_tui.versionsheet import version_lines
 from failsoft_tui.wants import PEEK_S, Wants
 from tui.contractdesk import ContractDesk, open_contract
 from tui.flagdesk import ENV
@@ -92,6 +94,35 @@ async def test_a_consumer_is_pinned_and_freed() -> None:
         assert "2025-06-01, for 7d" in week
         assert "PIN-CLEAR pin:ios-3" in clear
         assert desk.active("pin") == []
+
+
+async def test_controls_lifts_and_extends_a_brownout() -> None:
+    async with open_contract() as desk:
+        start = BrownoutStart(f"version:{MIDDLE}", force=True)
+        await desk.operator.apply(start, reason="to be seen", confirm=ENV)
+        await desk.press("3")
+        await desk.at("brownout:2025-06-01")
+        await desk.press("T", "t")
+        longer = desk.text()
+        await desk.press("escape", "L")
+        lift = desk.text()
+        await desk.press("escape", "enter")
+
+        assert "EXTEND brownout:2025-06-01" in longer
+        assert "[t <5m> 15m 1h 4h]" in longer
+        assert "BROWNOUT-STOP brownout:2025-06-01" in lift
+        assert "brownout:2025-06-01 -- brownout" in desk.text()
+
+
+def test_the_page_of_a_big_fleet_is_cut_and_says_so() -> None:
+    seen = CONTRACT.versions
+    assert seen is not None
+    uses = tuple(msgspec.structs.replace(seen.uses[2], consumer=f"c{i}",
+                 version=OLD) for i in range(300))  # fmt: skip
+
+    lines = version_lines(msgspec.structs.replace(seen, uses=uses), OLD, 0)
+
+    assert any("200 more uses: failsoft versions impact" in plain(one) for one in lines)
 
 
 async def test_on_a_version_p_asks_whom_to_pin() -> None:

@@ -38,7 +38,7 @@ def desk(tmp_path: Path) -> Iterator[tuple[Terminal, Node]]:
             tmp_path / "tmux", (80, 24), command=top, XDG_STATE_HOME=state
         )
         try:
-            eventually(lambda: accepts(port))
+            eventually(lambda: accepts(port), within_s=30)
             yield terminal, Node(port)
         finally:
             terminal.close()
@@ -93,7 +93,7 @@ def test_a_brownout_and_a_tolerance_change_what_clients_get(
     terminal.eventually("BROWNOUT-START")
     confirm(terminal)
     terminal.eventually("W BROWNOUT")
-    refused = eventually(lambda: node.ask("GET", "/orders/7", OLD).status == 503)
+    refused = eventually(lambda: node.ask("GET", "/orders/7", OLD).status == 503, 20)
 
     assert "TOLERATE POST /orders /qty" in form
     assert repaired == 200

@@ -66,11 +66,13 @@ def terminal(tmp_path: Path) -> Iterator[Terminal]:
 def test_a_kill_in_a_real_terminal_without_colours(terminal: Terminal) -> None:
     terminal.eventually("nodes 4/4")
     terminal.keys("-H", "ff", "fe", "c3", "28")  # no UTF-8: a line or a paste may be
+    time.sleep(0.3)  # what comes in the same read is lost with it
     terminal.keys("W")
     terminal.eventually("Reason or ticket")
     terminal.keys("INC-311", "Enter")
     terminal.eventually("ARMED 30m")
     terminal.keys("/")
+    time.sleep(0.3)  # keys in one burst are the table's
     terminal.keys("reviews", "Enter")
     terminal.eventually("rows 1-1 of 1")
 

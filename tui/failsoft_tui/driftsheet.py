@@ -72,8 +72,9 @@ def _repair(row: DriftRow) -> tuple[str, str]:
 
 def shape_lines(view: DriftView, row: DriftRow) -> list[Line]:
     """Return what is declared of an entry's body, and what came; types only."""
-    found = [r for r in report_rows(view) if _is_same_body(r, row)]
-    found.sort(key=lambda r: (r.path, r.id))
+    rows = tuple(one for one in view.rows if _body_of(one) == _body_of(row))
+    found = report_rows(DriftView(0, rows=rows))
+    found = tuple(sorted(found, key=lambda r: (r.path, r.id)))
     lines = [rule(f"{where_of(row)}: {_side(row)}, - declared, + came")]
     for one in found:
         lines += _place_lines(one, on=one.path == row.path)
@@ -81,11 +82,8 @@ def shape_lines(view: DriftView, row: DriftRow) -> list[Line]:
     return [*lines, ((f"   {text}", "dim"),)]
 
 
-def _is_same_body(found: ReportRow, row: DriftRow) -> bool:
-    same = (found.operation, found.section, found.dependency) == (
-        *(row.route, row.direction, row.dependency),
-    )
-    return same and not found.id.startswith("api-")  # an announced end is no shape
+def _body_of(row: DriftRow) -> tuple[str, str, str]:
+    return row.route, row.direction, row.dependency
 
 
 def _place_lines(row: ReportRow, *, on: bool) -> list[Line]:

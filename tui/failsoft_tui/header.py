@@ -140,7 +140,7 @@ def tabs_line(active: str, view: FleetView, faults: int, width: int) -> Line:
     # Narrow screens keep the hint and lose the air between the tabs.
     for pad, hint in ((" ", "/ filter  ? keys "), (" ", _KEYS), ("", _KEYS)):
         line = justify(_tabs(names, active, pad), ((hint, "dim"),), width)
-        if len(line) > len(names) + 1:
+        if line[-1][0] == hint:
             break
     return line
 
@@ -151,7 +151,8 @@ def _tabs(names: Iterable[tuple[str, str, int]], active: str, pad: str) -> Line:
         text = f"{key} {name}" + (f"({count})" if count else "")
         on = name.lower() == active
         shown = f"[{text}]" if on else f"{pad}{text}{pad}"
-        pieces.append((f"{shown}{'' if pad else ' '}", "tab" if on else "head"))
+        pieces.append((shown, "tab" if on else "head"))
+        pieces += [] if pad else [(" ", "")]
     return tuple(pieces)
 
 

@@ -75,14 +75,13 @@ def _is_fault(row: UsedRow) -> bool:
 
 def version_state(row: VersionRow) -> Piece:
     """Return a version's state as a word that needs no colour."""
-    if row.brownouts:
-        return "W BROWNOUT", "warn"
     return _STATES.get(row.state, (safe(row.state, 20), ""))
 
 
 def _state(row: UsedRow) -> Piece:
     if row.use is None:
-        return version_state(row.version)
+        open_ = bool(row.version.brownouts)
+        return ("W BROWNOUT", "warn") if open_ else version_state(row.version)
     pinned = row.use.pinned
     return (f"pin {safe(pinned, 40)}", "key") if pinned else ("-", "dim")
 
@@ -143,7 +142,8 @@ def _meets(row: UsedRow) -> Piece:
     if row.use is not None:
         return breaks_text(row.use.breaks), "" if row.use.breaks else "dim"
     if row.version.brownouts:
-        return ", ".join(safe(name, 40) for name in row.version.brownouts), "warn"
+        names = ", ".join(safe(name, 40) for name in row.version.brownouts)
+        return f"brownout {names}", "warn"
     return "", "dim"
 
 
