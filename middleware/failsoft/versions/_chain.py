@@ -300,7 +300,8 @@ class Chains:
             return None
         relevant = tuple(i for i in self.layouts.relevant(root) if i > at)[::-1]
         hidden = None if is_up else self._strip(root, at)
-        key = id(root), relevant, is_up, hidden is not None
+        # The first of them tells the rest: all later ones that reach the root.
+        key = id(root), relevant[:1], is_up, hidden is not None
         if key not in self._programs:
             stages = self._stages(root, at, relevant, is_up=is_up)
             stages = [hidden, *stages] if hidden is not None else stages

@@ -512,3 +512,23 @@ def test_ops_reach_tuples_and_lists_that_one_value_may_stand_for() -> None:
     assert up(chains, old) == new
     assert down(chains, new) == old
     assert up(chains, {"some": cents}) == {"some": amount}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {'say "x"': _STR},
+        {"by_key": {"type": "object", "additionalProperties": ref("Part")}},
+    ],
+)
+def test_a_chain_in_use_that_no_type_can_say_goes_on_as_at_first(other: Any) -> None:
+    models = api(Order={"sum": _INT, **other}, Part={"size": _INT})
+    chains = compiled(
+        models, [rename("Order.total", to="sum"), rename("Part.width", to="size")]
+    )
+    old = {"total": 1, **{key: {"k": {"width": 1}} for key in other}}
+
+    found = [up(chains, old) for _ in range(100)]
+
+    assert found[0]["sum"] == 1
+    assert found[-1] == found[0]
