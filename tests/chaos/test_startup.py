@@ -264,13 +264,14 @@ async def app(*scope): pass
 url = sys.argv[1]
 port = int(url.rpartition(":")[2].partition("/")[0])
 guarded = Failsoft(app, redis_url=url, env="startup")
+open_here = []
 for _ in range(3):
     loop = asyncio.new_event_loop()
     loop.run_until_complete(guarded.runtime.ensure())
     loop.run_until_complete(asyncio.sleep(0.1))
-    open_here = len(redis_sockets(port))
+    open_here.append(len(redis_sockets(port)))
     loop.close()
-print(guarded.runtime.snapshot.state, open_here)
+print(guarded.runtime.snapshot.state, open_here[0], open_here[-1])
 """
 
 
@@ -283,8 +284,9 @@ def test_sockets_of_a_closed_loop_are_dropped(redis_url: str) -> None:
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
     )
 
-    state, count = done.stdout.split()
-    assert (state, int(count) <= 4) == ("live", True), done.stderr
+    state, first, last = done.stdout.split()
+    # One more may be open for a moment; a loop's own would be three and more.
+    assert (state, int(last) <= int(first) + 1) == ("live", True), done.stderr
 
 
 def test_a_kill_goes_on_from_loop_to_loop_while_the_store_is_away(

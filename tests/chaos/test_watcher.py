@@ -119,7 +119,10 @@ async def test_a_flip_is_seen_within_100_ms(
     # Of a host that others load, the half is ours to promise; tests/bench/spine.py
     # measures the p95.
     assert statistics.median(took) < 0.1
-    assert len({state.rev for state in seen.states}) == len(seen.states)
+    revs = [state.rev for state in seen.states]
+    # A beat that was under way may tell one of them again; none is left out.
+    assert revs == sorted(revs)
+    assert set(revs) == set(range(21))
 
 
 async def test_a_change_is_echoed_by_a_heartbeat_at_once(
