@@ -197,13 +197,17 @@ def test_the_incident_of_payments_reaches_the_error_ratio_and_the_ledger(
         ("", "/items/*/qty", "coerced"),
         ("", "/app_build", "unknown"),
     }
-    told = json.loads(demo.operate("versions", "list", "--json").stdout)
-    uses = {(use["consumer"], use["version"]) for use in told["uses"]}
-    assert uses >= {
+
+    def speak() -> set[tuple[str, str]]:
+        told = json.loads(demo.operate("versions", "list", "--json").stdout)
+        return {(use["consumer"], use["version"]) for use in told["uses"]}
+
+    wanted = {
         ("web", "2026-09-01"),
         ("acme-sync", "2025-11-15"),
         ("ios-5.2", "2025-03-01"),
     }
+    eventually(lambda: speak() >= wanted, within_s=20)  # counted each 10 s
 
 
 def test_a_kill_from_the_command_line_is_enforced_by_both_nodes(start: Start) -> None:
