@@ -120,7 +120,8 @@ async def _clock(store: RedisStore) -> Check:
         return Check("clock", "fail", "this user may not ask TIME")
     here = (before + time.time()) / 2
     off_s = int(reply[0]) + int(reply[1]) / 1e6 - here
-    text = f"this host is {off_s:+.3f} s behind the store"
+    side = "behind" if off_s > 0 else "ahead of"
+    text = f"this host is {abs(off_s):.3f} s {side} the store"
     return Check("clock", "ok" if abs(off_s) <= _CLOCK_OFF_S else "warn", text)
 
 

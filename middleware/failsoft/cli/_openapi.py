@@ -34,7 +34,9 @@ def add_document(parser: argparse.ArgumentParser, verb: Verb) -> None:
 def print_document(values: argparse.Namespace) -> int:
     """Print the document, or write it to a file."""
     if (values.node is None) == (values.app is None):
-        raise Invalid("versions openapi", "takes --node or --app, and not both")
+        raise Invalid(
+            "versions openapi", "needs --node URL or --app module:attribute, not both"
+        )
     version = (values.version or "").removeprefix("version:")
     if values.node is not None:
         document = _of_node(values.node.rstrip("/"), version)

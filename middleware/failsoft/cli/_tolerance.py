@@ -45,7 +45,7 @@ def _cells(row: ToleranceRow, repaired: int) -> tuple[str, ...]:
     return (
         *(row.name, row.state, row.handling or row.kind, row.route),
         *(row.consumer or "*", row.path or "-", ends(row.until_ms)),
-        *(f"{len(row.covers)} entries", f"{repaired:,}", row.by or row.owner or "-"),
+        *(f"{len(row.covers):,}", f"{repaired:,}", row.by or row.owner or "-"),
         row.why or "-",
     )
 

@@ -127,7 +127,8 @@ def _impact(view: FleetView, version: str) -> Picture:
     found = would_break(seen, version)
     broken = {use.consumer for use, breaks in found if breaks}
     safe_ones = {use.consumer for use, _ in found} - broken
-    lines = [f"{len(broken)} consumers would break without version {safe(version)}"]
+    who = "1 consumer" if len(broken) == 1 else f"{len(broken):,} consumers"
+    lines = [f"{who} would break without version {safe(version)} and all older ones"]
     cells = [row for use, breaks in found for row in _impact_cells(use, breaks, view)]
     lines += [table(_IMPACT_HEADS, cells[:_BREAKS_SHOWN])] if cells else []
     more = len(cells) - _BREAKS_SHOWN

@@ -133,9 +133,7 @@ def _drift_ack(command: DriftAck, view: FleetView, _: Definitions) -> Plan:
 def _entry_text(row: DriftRow) -> str:
     got = f"{row.expected or 'nothing'} expected, got {row.got or '-'}"
     where = f"{row.dependency} " if row.dependency else ""
-    return (
-        f"{where}{row.route} {row.path or '(body)'} {row.kind}: {got}, {row.n:,} times"
-    )
+    return f"{where}{row.route} {row.path or '(body)'} {row.kind}: {got}, {row.n:,}x"
 
 
 def _tolerance_add(
@@ -291,7 +289,7 @@ def _tolerance_warnings(
         return ()
     if not met:
         return ("meets no entry of the drift ledger",)
-    return (f"meets {sum(row.n for row in met):,} differences of 30 days",)
+    return (f"differences met in 30 days: {sum(row.n for row in met):,}",)
 
 
 def _before(name: str, view: FleetView, definitions: Definitions) -> str:
@@ -319,7 +317,7 @@ def _tolerance_end(
     return msgspec.structs.replace(
         plan,
         before=found.handling or found.kind,
-        answer="what clients send is read as declared",
+        answer="what the application says to bodies as they come",
         consumers=(found.consumer,) if found.consumer not in ("", "*") else (),
         scope=(found.route,),
         ratio=_ratio(_scope_doc(found), view),

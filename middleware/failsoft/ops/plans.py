@@ -180,7 +180,7 @@ def _unkill(command: Unkill, view: FleetView, _: Definitions) -> Plan:
         before="KILLED",
         after="on",
         if_rev=row.rev if command.if_rev is None else command.if_rev,
-        answer="the application answers again",
+        answer="answers of the application again",
         lifts=row.by,
         needs_end=False,
     )
@@ -205,7 +205,7 @@ def _group_lift(command: GroupLift, view: FleetView, _: Definitions) -> Plan:
         before=f"{len(rows)} on",
         after="lifted",
         if_rev=first.if_rev,
-        answer="the application answers again",
+        answer="answers of the application again",
         lifts=", ".join(sorted({row.by for row in rows})),
         needs_end=False,
         also=tuple(others),

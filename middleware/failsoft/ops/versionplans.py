@@ -270,7 +270,7 @@ def _check_critical(
 
 def _brownout_answer(doc: BrownoutDoc) -> str:
     share = "" if doc.percent == 100 else f"{doc.percent:g}% of {doc.by}s: "
-    versions = f" to versions {', '.join(doc.versions)}" if doc.versions else ""
+    versions = f", in {', '.join(doc.versions)}" if doc.versions else ""
     retry = ", Retry-After its end" if doc.status != 410 else ""
     return f"{share}{doc.status}{retry}, problem+json{versions}"
 
@@ -368,7 +368,7 @@ def _brownout_stop(
         if_rev=stored_rev(row_of(view, "brownout", command.target)),
         until=until,
         until_s=until_s,
-        answer="the application answers again",
+        answer="answers of the application again",
         scope=found.routes,
         ratio=_brownout_ratio(view, _doc_of(found)),
     )
@@ -385,7 +385,7 @@ def _lift_brownout(found: BrownoutRow, view: FleetView) -> Plan:
         before=row.now,
         after="-",
         if_rev=row.rev,
-        answer="the application answers again",
+        answer="answers of the application again",
         lifts=row.by,
         needs_end=False,
         scope=found.routes,

@@ -127,7 +127,7 @@ def test_a_tolerance_takes_its_fields_from_the_entry() -> None:
     assert (doc.route, doc.consumer) == ("POST /cart", "ios-3")
     assert (doc.path, doc.kind) == ("/items/*/qty", "string_to_number")
     assert plan.until_s == 30 * DAY_S
-    assert plan.warnings == ("meets 18,244 differences of 30 days",)
+    assert plan.warnings == ("differences met in 30 days: 18,244",)
 
 
 def test_the_preview_of_a_tolerance_says_what_it_meets() -> None:
@@ -135,7 +135,7 @@ def test_the_preview_of_a_tolerance_says_what_it_meets() -> None:
 
     assert shown.routes == ("POST /cart",)
     assert shown.consumers == ("ios-3",)
-    assert "integer expected, got str:int, 18,244 times" in shown.diff[0]
+    assert "integer expected, got str:int, 18,244x" in shown.diff[0]
     assert shown.share is not None
     assert shown.share < 0.05
     assert shown.tier == 1
@@ -219,7 +219,7 @@ def test_what_is_suggested_meets_the_entry_it_was_made_of() -> None:
         if FIELD_OF[made.kind]:
             made = msgspec.structs.replace(made, value=1)
         plan = plan_of(made, view, definitions)
-        assert plan.warnings == (f"meets {row.n:,} differences of 30 days",)
+        assert plan.warnings == (f"differences met in 30 days: {row.n:,}",)
 
 
 @pytest.mark.parametrize(

@@ -164,7 +164,7 @@ def test_a_brownout_meets_the_share_that_its_version_has() -> None:
 
     assert (shown.target, shown.until_s) == (f"brownout:{MIDDLE}", 900.0)
     assert shown.answer == (
-        f"50% of requests: 503, Retry-After its end, problem+json to versions {MIDDLE}"
+        f"50% of requests: 503, Retry-After its end, problem+json, in {MIDDLE}"
     )
     assert shown.share == pytest.approx(0.05, abs=0.01)
     assert shown.consumers == ("android-7 100%", "partner.bot 0%")
