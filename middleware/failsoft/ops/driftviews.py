@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import msgspec
@@ -24,6 +25,7 @@ __all__ = [
 ]
 
 ROWS_SHOWN = 2_000
+_WORD = re.compile(r"\W+")
 NO_END = -1
 _NUMBERS = ("number", "integer")
 _REPAIRS = {
@@ -147,7 +149,10 @@ def drift_view(
     shown = tuple(controls)
     acks = {row.target[6:]: row for row in shown if row.kind == "drift" and row.active}
     today = utc_date(read.now_ms / 1000).replace("-", "")
-    found = [_row(row, acks.get(row.id), today) for row in read.rows[:ROWS_SHOWN]]
+    found = [
+        _helped(_row(row, acks.get(row.id), today), definitions)
+        for row in read.rows[:ROWS_SHOWN]
+    ]
     tolerances = tolerance_rows(shown, definitions, read.now_ms, found)
     active = [row for row in tolerances if row.state == "active"]
     names = {id_: row.name for row in reversed(active) for id_ in row.covers}
@@ -163,6 +168,26 @@ def drift_view(
         tolerances=tolerances,
         peers=tuple(peers),
     )
+
+
+def _helped(row: DriftRow, definitions: Definitions) -> DriftRow:
+    """Name the repair that meets a row; repairs see bodies in the newest words.
+
+    So none where a later version has changed what an older client calls so.
+    """
+    ids = [one.id for one in definitions.versions]
+    since = ids.index(row.version) + 1 if row.version in ids else len(ids)
+    changes = (change for one in definitions.versions[since:] for change in one.changes)
+    if any(_renames(words, row) for words, routes in changes if row.route in routes):
+        return row
+    repair = repair_for(row.kind, row.expected, row.got)
+    return msgspec.structs.replace(row, suggests=repair)
+
+
+def _renames(words: str, row: DriftRow) -> bool:
+    """Whether a change names a part of the row's path; code may change any."""
+    parts = set(row.path.split("/")) - {"", "*", "{*}"}
+    return words.startswith("change ") or not parts.isdisjoint(_WORD.split(words))
 
 
 def _row(counted: Counted, ack: ControlRow | None, today: str) -> DriftRow:
@@ -184,6 +209,5 @@ def _row(counted: Counted, ack: ControlRow | None, today: str) -> DriftRow:
         last_ms=counted.last_ms,
         acked_until_ms=(ack.until_ms or NO_END) if ack else 0,
         acked_by=ack.by if ack else "",
-        suggests=repair_for(entry.kind, entry.expected, entry.got),
         severity=severity_of(entry.kind),
     )

@@ -12,12 +12,15 @@ from failsoft.ops.command import NEVER, Command, DriftAck, ToleranceAdd, Toleran
 from failsoft.ops.contractrows import DriftRow
 from failsoft.ops.driftplans import suggested, suggestions
 from failsoft.ops.driftreport import ReportRow, is_breaking, markdown, report_rows
-from failsoft.ops.driftviews import repair_for
+from failsoft.ops.driftviews import drift_view, repair_for
 from failsoft.ops.plans import plan_of
 from failsoft.ops.preview import preview
 from failsoft.ops.sources.fake import START_MS
 from failsoft.ops.views import Preview
 from failsoft.settings import FIELD_OF
+from failsoft.store.drift import DriftEntry, DriftRead
+from failsoft.store.drift import DriftRow as Counted
+from failsoft.telemetry import Definitions, VersionDef
 from unit.ops.contractfleet import DAY_MS, Records, look, stored
 
 DAY_S = 86_400
@@ -286,3 +289,30 @@ def test_only_what_helps_is_suggested() -> None:
     assert view.drift is not None
 
     assert [row.path for row, _ in suggestions(view.drift)] == ["/rating"]
+
+
+@pytest.mark.parametrize(
+    ("change", "repair"),
+    [
+        ("rename CartItem.qty to quantity", ""),
+        ("change Sizes on CartItem", ""),
+        ("rename CartItem.size to width", "string_to_number"),
+    ],
+)
+def test_no_repair_is_offered_in_words_that_a_later_version_changed(
+    change: str, repair: str
+) -> None:
+    found = DriftEntry(
+        route="POST /cart",
+        path="/qty",
+        kind="coerced",
+        expected="integer",
+        got="str:int",
+        version="1",
+    )
+    read = DriftRead(1, (Counted("a" * 16, found, 1, 1),), 1)
+    later = VersionDef("2", changes=((change, ("POST /cart",)),))
+
+    view = drift_view(read, (), (), Definitions(versions=(VersionDef("1"), later)))
+
+    assert [row.suggests for row in view.rows] == [repair]
