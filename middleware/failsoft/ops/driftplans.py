@@ -27,6 +27,7 @@ from failsoft.ops.plan import (
     check_ended,
     ends_in,
     nearest_targets,
+    row_in_force,
     row_of,
     split_kind,
     stored_rev,
@@ -106,8 +107,7 @@ def _drift_ack(command: DriftAck, view: FleetView, _: Definitions) -> Plan:
     if not re.fullmatch("[0-9a-f]{16}", id_):
         raise Invalid(command.target, "is no id of 16 hexadecimal digits")
     until, until_s = ends_in(command.for_s, MOST_END_S)
-    row = row_of(view, "drift", f"drift:{id_}")
-    active = row if row is not None and row.active else None
+    active = row_in_force(view, "drift", f"drift:{id_}")
     return Plan(
         target=f"drift:{id_}",
         action="drift-ack",
@@ -160,8 +160,7 @@ def _tolerance_add(
     until, until_s = ends_in(command.for_s, TOLERANCE_S, TOLERANCE_MOST_S, "90 d")
     if until_s is None:
         raise Invalid("for", "a tolerance needs an end, within 90 d")
-    row = row_of(view, "tolerance", f"tolerance:{name}")
-    active = row if row is not None and row.active else None
+    active = row_in_force(view, "tolerance", f"tolerance:{name}")
     met = _met(doc, view)
     return Plan(
         target=f"tolerance:{name}",

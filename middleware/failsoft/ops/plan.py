@@ -110,6 +110,12 @@ def row_of(view: FleetView, kind: str, target: str) -> ControlRow | None:
     return next(rows, None)
 
 
+def row_in_force(view: FleetView, kind: str, target: str) -> ControlRow | None:
+    """Return the row of a control in force, None when there is none."""
+    row = row_of(view, kind, target)
+    return row if row is not None and row.active else None
+
+
 def stored_rev(row: ControlRow | None) -> int:
     """Return the revision a write is compared with; 0 = Redis has no record.
 
@@ -138,8 +144,8 @@ def check_ended(view: FleetView, kind: str, target: str) -> None:
 
 def active_row(view: FleetView, kind: str, target: str) -> ControlRow:
     """Return the row of a control in force; Invalid if it ended, else TargetGone."""
-    row = row_of(view, kind, target)
-    if row is not None and row.active:
+    row = row_in_force(view, kind, target)
+    if row is not None:
         check_stored(row)
         return row
     check_ended(view, kind, target)

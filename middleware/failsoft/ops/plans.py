@@ -39,7 +39,7 @@ from failsoft.ops.plan import (
     ends_in,
     known_flags,
     nearest_targets,
-    row_of,
+    row_in_force,
     split_kind,
     stored_rev,
 )
@@ -90,8 +90,7 @@ def _kill(command: Kill, view: FleetView, definitions: Definitions) -> Plan:
     check_kill(command, kind, name)
     warnings = _check_kill_target(command, kind, name, view, definitions)
     until, until_s = _kill_end(command.for_s, definitions)
-    row = row_of(view, "kill", command.target)
-    active = row if row is not None and row.active else None
+    active = row_in_force(view, "kill", command.target)
     doc = KillDoc(
         who="",
         why="",
@@ -225,8 +224,7 @@ def _mode_enter(command: ModeEnter, view: FleetView, definitions: Definitions) -
         raise TargetGone(command.target, nearest_targets("mode", name, tuple(modes)))
     entered = enter_mode(modes[name], command.params)
     until, until_s = ends_in(command.for_s)
-    row = row_of(view, "mode", command.target)
-    active = row if row is not None and row.active else None
+    active = row_in_force(view, "mode", command.target)
     doc = ModeDoc(
         who="",
         why="",

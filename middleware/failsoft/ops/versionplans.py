@@ -30,6 +30,7 @@ from failsoft.ops.plan import (
     check_stored,
     ends_in,
     nearest_targets,
+    row_in_force,
     row_of,
     split_kind,
     stored_rev,
@@ -86,8 +87,7 @@ def _pin_set(command: PinSet, view: FleetView, definitions: Definitions) -> Plan
         f"version:{command.version}", view, _ids(definitions), force=command.force
     )
     until, until_s = ends_in(command.for_s, default_s=0.0)
-    row = row_of(view, "pin", f"pin:{who}")
-    active = row if row is not None and row.active else None
+    active = row_in_force(view, "pin", f"pin:{who}")
     before = next(
         (p for p in pin_rows(view.controls, definitions) if p.consumer == who), None
     )
@@ -182,8 +182,7 @@ def _brownout_start(
     until, until_s = ends_in(command.for_s, BROWNOUT_S, BROWNOUT_MOST_S, "24 h")
     if until_s is None:
         raise Invalid("for", "a brownout by hand needs an end within 24 h")
-    row = row_of(view, "brownout", f"brownout:{name}")
-    active = row if row is not None and row.active else None
+    active = row_in_force(view, "brownout", f"brownout:{name}")
     return Plan(
         target=f"brownout:{name}",
         action="brownout-start",
