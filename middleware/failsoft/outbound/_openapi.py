@@ -13,12 +13,11 @@ from failsoft.errors import DefinitionError
 from failsoft.outbound._contract import Answer, Contract, Operation, Place, Shape
 from failsoft.shapes.gate import GateBook
 from failsoft.shapes.graph import Node, Schemas, reached
+from failsoft.shapes.openapi import operations_of, referred
 
 __all__ = ["MAX_BYTES", "compile_document", "read_document"]
 
 MAX_BYTES = 64 * 1024 * 1024
-_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-_MAX_HOPS = 16
 _MAX_DEPTH = 500
 _TO_JSON = (
     "python -c 'import json, sys, yaml; json.dump(yaml.safe_load(sys.stdin), "
@@ -108,16 +107,12 @@ class _Reader:
 
     def contract(self) -> Contract:
         places: list[Place] = []
-        for path, raw in _table(self._document.get("paths")).items():
-            item = self._resolved(raw)
-            path = re.split(r"[?#]", str(path))[0]
-            for method in _METHODS:
-                if isinstance(item.get(method), Mapping):
-                    places += self._places(method.upper(), path, item)
+        for one in operations_of(self._document):
+            places += self._places(one.key, one.item, one.body)
         return Contract(places)
 
-    def _places(self, method: str, path: str, item: _Table) -> Iterator[Place]:
-        raw = item[method.lower()]
+    def _places(self, key: str, item: _Table, raw: _Table) -> Iterator[Place]:
+        method, _, path = re.split(r"[?#]", key)[0].partition(" ")
         answers = {
             str(status).upper().replace("DEFAULT", "default"): self._answer(answer)
             for status, answer in _table(raw.get("responses")).items()
@@ -145,7 +140,7 @@ class _Reader:
         return list(found)
 
     def _answer(self, raw: Any) -> Answer:
-        content = _table(self._resolved(raw).get("content"))
+        content = _table(referred(raw, self._document).get("content"))
         return Answer(
             {
                 str(media).partition(";")[0].strip().lower(): self._shape(entry)
@@ -168,27 +163,9 @@ class _Reader:
                     prop.required = False
         return node
 
-    def _resolved(self, raw: Any) -> _Table:
-        """Follow local references of path items and answers; {} where they end."""
-        for _ in range(_MAX_HOPS):
-            ref = _table(raw).get("$ref")
-            if not isinstance(ref, str):
-                return _table(raw)
-            raw = _pointed(self._document, ref)
-        return {}
-
 
 def _table(raw: Any) -> _Table:
     return raw if isinstance(raw, Mapping) else {}
-
-
-def _pointed(document: _Table, ref: str) -> Any:
-    if not ref.startswith("#/"):
-        return {}
-    place: Any = document
-    for part in ref[2:].split("/"):
-        place = _table(place).get(part.replace("~1", "/").replace("~0", "~"))
-    return place
 
 
 def _host(text: str) -> str | None:

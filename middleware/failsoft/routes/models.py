@@ -20,6 +20,7 @@ from failsoft.shapes.graph import (
     over_budget,
     reached,
 )
+from failsoft.shapes.openapi import operations_of, referred
 
 __all__ = [
     "Models",
@@ -30,7 +31,6 @@ __all__ = [
 ]
 
 _REQUEST = -1
-_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _CLASSES = {f"{n}XX": n for n in range(1, 6)}
 _EXCLUDES = (
     "response_model_include",
@@ -269,11 +269,12 @@ def models_from_document(document: Mapping[str, Any]) -> Models:
     schemas = Schemas(components, document=document)
     shapes: dict[str, dict[int, Node]] = {}
     streams: set[str] = set()
-    for key, operation in operations_of(document):
-        content = _resolve(operation.get("requestBody"), document).get("content")
+    for one in operations_of(document):
+        key, operation = one.key, one.body
+        content = referred(operation.get("requestBody"), document).get("content")
         slots = {_REQUEST: _json_of(content)}
         for status, answer in (operation.get("responses") or {}).items():
-            slot, content = _slot(status), _resolve(answer, document).get("content")
+            slot, content = _slot(status), referred(answer, document).get("content")
             if slot is not None:
                 slots[slot] = _json_of(content)
             if "text/event-stream" in (content or ()):
@@ -284,32 +285,6 @@ def models_from_document(document: Mapping[str, Any]) -> Models:
             if schema is not None
         }
     return _models(shapes, frozenset(streams), components)
-
-
-def operations_of(
-    document: Mapping[str, Any],
-) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield (`METHOD template`, operation) of an OpenAPI document."""
-    for path, item in (document.get("paths") or {}).items():
-        item = _resolve(item, document)
-        for method in _METHODS:
-            if isinstance(item.get(method), Mapping):
-                yield f"{method.upper()} {path}", item[method]
-
-
-def _resolve(part: Any, document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Follow local references of a part that is no schema."""
-    for _ in range(10):
-        if not isinstance(part, Mapping):
-            return {}
-        ref = part.get("$ref")
-        if not isinstance(ref, str):
-            return part
-        part = document if ref.startswith("#/") else None
-        for step in ref[2:].split("/"):
-            step = step.replace("~1", "/").replace("~0", "~")
-            part = part.get(step) if isinstance(part, Mapping) else None
-    return {}
 
 
 def _json_of(content: Any) -> Any:

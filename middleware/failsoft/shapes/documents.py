@@ -8,29 +8,12 @@ from typing import Any, Literal
 
 from failsoft.shapes.diff import Difference, compare_nodes
 from failsoft.shapes.graph import Node, Schemas
+from failsoft.shapes.openapi import Operation, operations_of, referred
 
-__all__ = ["Operation", "Reader", "compare_documents", "operations_of"]
+__all__ = ["Reader", "compare_documents"]
 
-_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _PARAM = re.compile(r"{[^{}]*}")
 _NOTHING: Mapping[str, Any] = {}
-
-
-class Operation:
-    """One operation of a document.  key: `METHOD /template`, as it is written."""
-
-    def __init__(self, key: str, item: Mapping[str, Any], body: Mapping[str, Any]):
-        self.key = key
-        self.item = item
-        self.body = body
-
-
-def operations_of(document: Mapping[str, Any]) -> Iterator[Operation]:
-    """Yield the operations of a document in its order."""
-    for path, item in (document.get("paths") or _NOTHING).items():
-        for method in _METHODS:
-            if isinstance(item, Mapping) and isinstance(item.get(method), Mapping):
-                yield Operation(f"{method.upper()} {path}", item, item[method])
 
 
 class Reader:
@@ -43,15 +26,7 @@ class Reader:
 
     def referred(self, value: Any) -> Mapping[str, Any]:
         """Follow `$ref` of parameters, bodies, answers and headers."""
-        for _ in range(32):
-            ref = value.get("$ref") if isinstance(value, Mapping) else None
-            if not isinstance(ref, str) or not ref.startswith("#/"):
-                break
-            value = self.document
-            for part in ref[2:].split("/"):
-                name = part.replace("~1", "/").replace("~0", "~")
-                value = value.get(name) if isinstance(value, Mapping) else None
-        return value if isinstance(value, Mapping) else _NOTHING
+        return referred(value, self.document)
 
     def request(self, operation: Operation) -> Mapping[str, Any]:
         """Return the request body as the document has it, {} for none."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from failsoft.errors import DefinitionError
 from failsoft.shapes.merged import Flat, Joined, SchemaDict, local_name, resolved
+from failsoft.shapes.pointer import unescaped
 
 __all__ = [
     "MAX_NODES",
@@ -213,7 +214,7 @@ class Schemas:
             )
         place: Any = self._document
         for part in ref[1:].strip("/").split("/") if ref != "#" else ():
-            part = part.replace("~1", "/").replace("~0", "~")
+            part = unescaped(part)
             if isinstance(place, Sequence) and part.isdigit():
                 place = place[int(part)] if int(part) < len(place) else None
             else:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote
 
+from failsoft.shapes.pointer import unescaped
+
 __all__ = ["Flat", "Joined", "SchemaDict", "local_name", "resolved"]
 
 SchemaDict = Mapping[str, Any]
@@ -58,8 +60,7 @@ def local_name(ref: str) -> str | None:
     """Return the component a reference names, None for another pointer."""
     for home in _HOMES:
         if ref.startswith(home) and "/" not in ref[len(home) :]:
-            name = unquote(ref[len(home) :])
-            return name.replace("~1", "/").replace("~0", "~")
+            return unescaped(unquote(ref[len(home) :]))
     return None
 
 

@@ -9,6 +9,7 @@ import msgspec
 
 from failsoft.shapes.gate import NATIVE
 from failsoft.shapes.graph import Node
+from failsoft.shapes.pointer import escaped
 
 __all__ = [
     "accepted",
@@ -109,7 +110,7 @@ def label(name: str, is_known: bool = False) -> str:
         if _DATA_KEY.fullmatch(name):
             return "{*}"
         name = _CONTROL.sub("?", name[:_MAX_LABEL])
-    return name.replace("~", "~0").replace("/", "~1")
+    return escaped(name)
 
 
 def text_fault(format_: str, value: str) -> str:

@@ -11,6 +11,7 @@ import msgspec
 
 from failsoft.asgi import Failsoft
 from failsoft.errors import Invalid
+from failsoft.shapes.pointer import unescaped
 from failsoft.shapes.sample import samples
 from failsoft.testing.contractapp import OpenedApp
 from failsoft.testing.contractcases import ContractCase
@@ -91,7 +92,7 @@ def _body_of(entry: _Entry, opened: OpenedApp) -> bytes | None:
         return None
     if entry.kind in _BROKEN:
         return _BROKEN[entry.kind](json.dumps(made[0]))
-    steps = [_unescaped(step) for step in entry.path.split("/")[1:]]
+    steps = [unescaped(step) for step in entry.path.split("/")[1:]]
     if entry.kind == "duplicate":
         return _twice(made[0], steps) if steps else None
     # The application's own word for it, where it refused the body.
@@ -100,10 +101,6 @@ def _body_of(entry: _Entry, opened: OpenedApp) -> bytes | None:
     if got not in _VALUES or (got == "absent" and not steps):
         return None
     return json.dumps(_with(made[0], steps, got)).encode()
-
-
-def _unescaped(step: str) -> str:
-    return step.replace("~1", "/").replace("~0", "~")
 
 
 def _twice(value: Any, steps: list[str]) -> bytes:

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from failsoft.shapes.openapi import METHODS
+from failsoft.shapes.pointer import pointed, unescaped
 from failsoft.versions._model import Body, Deprecate, Op, Target
 
 __all__ = ["Document", "Place", "Renames", "Schema", "split_target"]
@@ -77,7 +79,7 @@ class Document:
         method, _, path = route.partition(" ")
         item = self.whole.get("paths", {}).get(path, {})
         found: Schema | None = item.pop(method.lower(), None)
-        if not any(key in item for key in _METHODS):
+        if not any(key in item for key in METHODS):
             self.whole.get("paths", {}).pop(path, None)
         return found
 
@@ -110,7 +112,7 @@ class Document:
 
     def _errors(self) -> Iterator[Schema]:
         for item in (self.whole.get("paths") or {}).values():
-            for method in _METHODS & item.keys():
+            for method in item.keys() & METHODS:
                 responses = item[method].get("responses") or {}
                 for status in list(responses):
                     if str(status)[:1] in "45":
@@ -127,16 +129,10 @@ class Document:
             ref = value.get("$ref")
             if not isinstance(ref, str):
                 break
-            value = copy.deepcopy(self._referred(ref))
+            found = pointed(self.whole, ref)
+            value = copy.deepcopy(found) if isinstance(found, dict) else {}
             holder[key] = value
         return value
-
-    def _referred(self, ref: str) -> Schema:
-        found: Any = self.whole
-        for part in ref.removeprefix("#/").split("/"):
-            name = part.replace("~1", "/").replace("~0", "~")
-            found = found.get(name) if isinstance(found, dict) else None
-        return found if isinstance(found, dict) else {}
 
     def _named(self, name: str) -> list[Schema]:
         """Return a model's schemas: FastAPI may write it once per direction."""
@@ -232,7 +228,7 @@ class Document:
     def _start(self, target: Target) -> tuple[list[Schema], list[str]]:
         if isinstance(target, Body):
             media = self.bodies(target.route, target.direction)
-            steps = [_unescaped(s) for s in target.pointer.split("/")[1:]]
+            steps = [unescaped(s) for s in target.pointer.split("/")[1:]]
             return [self.resolved(one, "schema") for one in media], steps
         name, *steps = target.split(".")
         if name == "@error":
@@ -251,20 +247,11 @@ class Document:
         return [p for p in found if p.schema is not None] or found
 
 
-_METHODS = frozenset(
-    ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-)
-
-
 def _json_media(holder: Schema) -> Iterator[Schema]:
     content = holder.get("content") or {}
     for kind, media in content.items():
         if "json" in kind and "schema" in media:
             yield media
-
-
-def _unescaped(step: str) -> str:
-    return step.replace("~1", "/").replace("~0", "~")
 
 
 def _head_of(target: Target) -> str:
@@ -275,6 +262,6 @@ def split_target(target: Target) -> tuple[Target, str]:
     """Return the target of the object, and the field's name."""
     if isinstance(target, Body):
         parent, _, name = target.pointer.rpartition("/")
-        return Body(target.route, target.direction, parent), _unescaped(name)
+        return Body(target.route, target.direction, parent), unescaped(name)
     parent_path, _, name = target.rpartition(".")
     return parent_path, name

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from failsoft.shapes.graph import Node
+from failsoft.shapes.pointer import escaped, unescaped
 from failsoft.versions._edits import Edit, OwnerOps
 from failsoft.versions._layouts import Layouts
 from failsoft.versions._model import UnwrapList, WrapList
@@ -29,14 +30,12 @@ class Blocked(Exception):
 
 def pointer_of(tokens: Sequence[str | int]) -> str:
     """Return the JSON Pointer of a path."""
-    parts = (str(t).replace("~", "~0").replace("/", "~1") for t in tokens)
-    return "".join(f"/{part}" for part in parts)
+    return "".join(f"/{escaped(str(token))}" for token in tokens)
 
 
 def tokens_of(pointer: str) -> Tokens:
     """Return the path of a JSON Pointer."""
-    parts = pointer.split("/")[1:]
-    return tuple(part.replace("~1", "/").replace("~0", "~") for part in parts)
+    return tuple(map(unescaped, pointer.split("/")[1:]))
 
 
 def _is_index(token: str | int) -> bool:

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from failsoft.shapes.pointer import unescaped
 from failsoft.versions._model import Body, Target
 
 __all__ = ["ERROR", "Path", "Place", "nearest", "owner_of", "place_of"]
@@ -38,7 +39,7 @@ def place_of(target: Target, names: Iterable[str]) -> Place:
     """Read a target; the longest of the schemas' names wins, as they may hold dots."""
     if isinstance(target, Body):
         tokens = target.pointer.strip("/").split("/") if target.pointer else ()
-        path = tuple(t.replace("~1", "/").replace("~0", "~") for t in tokens)
+        path = tuple(map(unescaped, tokens))
         return Place(owner_of(target.route, target.direction), path)
     parts = target.split(".")
     known = set(names)
