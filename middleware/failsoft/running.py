@@ -84,8 +84,7 @@ class Running:
         if self.keeper is not None:
             last.append(self.keeper.finish())
         ends += [asyncio.ensure_future(work) for work in last]
-        # Not gather: before Python 3.12 a cancellation can get lost inside
-        # wait_for, and a stop must end.
+        # Not gather: a stop must end, also where a task does not.
         done, late = await asyncio.wait(ends, timeout=_STOP_S)
         for task in late:
             task.cancel()

@@ -24,7 +24,6 @@ from types import FrameType
 from failsoft.cli._demo_fleet import ChildEnded, Fleet, free_ports
 from failsoft.errors import Invalid, MissingExtraError, StoreUnavailable
 from failsoft.ops import connect
-from failsoft.ops.operator import Operator
 from failsoft.ops.views import FleetView
 from failsoft.settings import mask_url
 
@@ -32,7 +31,7 @@ __all__ = ["add_arguments", "main"]
 
 MAX_SECONDS = 3600.0
 MAX_RATE = 500.0
-STORE_WITHIN_S, CLOSE_WITHIN_S = 5.0, 1.0
+STORE_WITHIN_S = 5.0
 INCIDENT_AFTER_S, INCIDENT_EVERY_S = 20.0, 180.0
 NEEDS = {
     "fastapi": "FastAPI",
@@ -238,15 +237,7 @@ async def _check_store(plan: Plan) -> None:
     except TimeoutError:
         raise StoreUnavailable("no answer in time", where=where) from None
     finally:
-        await _close(operator)
-
-
-async def _close(operator: Operator) -> None:
-    # Bounded: Python 3.11's asyncio.wait_for, which redis-py sends through, can lose
-    # a cancellation (fixed in 3.12), and then a reader would never end.
-    with suppress(TimeoutError):
-        async with asyncio.timeout(CLOSE_WITHIN_S):
-            await operator.aclose()
+        await operator.aclose()
 
 
 async def _print_status(fleet: Fleet, plan: Plan) -> None:
@@ -259,7 +250,7 @@ async def _print_status(fleet: Fleet, plan: Plan) -> None:
                 fleet.check()
                 print(status_line(operator.view()), flush=True)
     finally:
-        await _close(operator)
+        await operator.aclose()
 
 
 def status_line(view: FleetView) -> str:

@@ -46,17 +46,20 @@ class Server:
         self.shown = mask_url(url)
         self.timeouts = timeouts or Timeouts()
         self._url = url
-        self.commands = self._client(self.timeouts.command_s)
-        self.push = self._client(None)
+        self.commands = self._client()
+        self.push = self._client()
         self._offset_ms: float | None = None
 
-    def _client(self, read_s: float | None) -> Redis:
+    def _client(self) -> Redis:
+        # No socket_timeout: redis-py would send under asyncio.wait_for, which on
+        # Python 3.11 loses a cancellation that meets a finished send, and the task
+        # would run for ever.  Every call has a deadline of its own here.
         try:
             pool: ConnectionPool = ConnectionPool.from_url(
                 self._url,
                 protocol=2,
                 retry=Retry(NoBackoff(), 0),
-                socket_timeout=read_s,
+                socket_timeout=None,
                 socket_connect_timeout=self.timeouts.connect_s,
                 client_name="failsoft",
                 max_connections=16,
@@ -77,19 +80,12 @@ class Server:
         self, what: str, *, passing: type[Exception] = StoreError
     ) -> Iterator[None]:
         """Turn the client's errors into `StoreError`s; let `passing` through."""
-        task = asyncio.current_task()
-        cancels = task.cancelling() if task else 0
         try:
             yield
         except (passing, StoreError):
             raise
         except (redis_errors.RedisError, OSError) as error:
             raise self.translate(error, what) from error
-        finally:
-            # redis-py sends under asyncio.wait_for, which on Python 3.11 forgets a
-            # cancellation that meets a finished send: the task would run for ever.
-            if task is not None and task.cancelling() > cancels:
-                raise asyncio.CancelledError
 
     async def ask(
         self,
@@ -153,7 +149,7 @@ class Server:
 
     async def renew_push(self) -> None:
         """Close the push client; whoever waits on it gets StoreUnavailable."""
-        old, self.push = self.push, self._client(None)
+        old, self.push = self.push, self._client()
         await _closed(old)
 
     def cut_copies(self) -> None:
