@@ -19,6 +19,7 @@ from typing import Any
 
 from failsoft.application import count_routes, opens_inside, root_path_of
 from failsoft.bodyflow import serve
+from failsoft.endings import note_end, note_handshake
 from failsoft.endpoints.openapi import serve_documents
 from failsoft.errors import DefinitionError, FailsoftError
 from failsoft.pipeline import CURRENT, Exchange, Rejection, Scope, Start
@@ -48,12 +49,6 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 # Marks a scope that an outer Failsoft already serves.
 _MARK = "failsoft"
 _SENT_BY_SERVER = ("http.response.pathsend", "http.response.zerocopysend")
-_GONE = (
-    "ClientDisconnect",
-    "ClientDisconnected",
-    "WebSocketDisconnect",
-    "CancelledError",
-)
 _LAST_WORDS = (
     "lifespan.startup.failed",
     "lifespan.shutdown.complete",
@@ -82,14 +77,14 @@ class Failsoft:
         self._fault: DefinitionError | None = None
         try:
             settings = load_settings(overrides, os.environ, Path.cwd())
-            table = build_table((), settings.routes)
+            table = build_table((), settings.routes, "", settings.defaults)
             self.runtime = Runtime(settings, table, contract)
         except DefinitionError as fault:
             # Starlette builds its middleware inside the lifespan, where servers
             # take an exception for "no lifespan here" and go on; so it waits.
             self._fault = fault
             return
-        self._policies = settings.routes
+        self._policies, self._defaults = settings.routes, settings.defaults
         self._headers = settings.tracing
         self._tracing = Tracing()
         self.runtime.bad_headers = self._tracing.counts
@@ -113,12 +108,17 @@ class Failsoft:
         try:
             if exchange.plan.admit:
                 exchange.rejection = self._admit(exchange)
+            if exchange.pending is not None and exchange.rejection is None:
+                exchange.rejection = await self._wait(exchange)
             if exchange.rejection is None:
-                if exchange.plan.body is None and exchange.plan.answer is None:
-                    await self.app(scope, receive, outgoing)
+                plan, app = exchange.plan, self.app
+                if plan.guard is not None or exchange.deadline_ns:
+                    app = self.runtime.inbound.guarded(app, exchange)
+                if plan.body is None and plan.answer is None:
+                    await app(scope, receive, outgoing)
                 else:
                     bodies = self.runtime.bodies
-                    await serve(self.app, exchange, receive, outgoing, bodies)
+                    await serve(app, exchange, receive, outgoing, bodies)
                 if exchange.phase != 2 and not await release(exchange, send):
                     await self._ask_if_gone(exchange, receive)
             else:
@@ -126,7 +126,7 @@ class Failsoft:
         except BaseException as error:
             rejection = unavailable(exchange, error)
             if rejection is None:
-                _note_end(exchange, error)
+                note_end(exchange, error)
                 await release(exchange, send)
                 raise
             exchange.rejection = rejection
@@ -161,8 +161,8 @@ class Failsoft:
             found = list(walk(find_routes(app) or ()))
             added = serve_documents(app, found, self.runtime.planner)
             self._root_path = root_path_of(app)
-            table = build_table([*added, *found], self._policies, self._root_path)
-            self.runtime.install(table)
+            every, policies = [*added, *found], (self._policies, self._root_path)
+            self.runtime.install(build_table(every, *policies, self._defaults))
         except Exception as error:  # noqa: BLE001 - border: it serves without names
             self.runtime.failed("routes of the application", error)
 
@@ -263,6 +263,8 @@ class Failsoft:
             exchange.resolved, exchange.version = resolved, resolved.version
             if plan.by_version is not None:
                 exchange.plan = plan.by_version.get(resolved.version) or plan
+        if plan.choose is not None:
+            self._choose(exchange)
         scope[_MARK] = exchange
         try:
             self._tracing.open(exchange)
@@ -271,6 +273,14 @@ class Failsoft:
             exchange.trace_id = exchange.trace_id or getrandbits(128) or 1
             exchange.span_id = exchange.span_id or getrandbits(64) or 1
         return exchange
+
+    def _choose(self, exchange: Exchange) -> None:
+        """Give a request the plan of its share, where a mode holds for a share."""
+        choose = exchange.plan.choose
+        try:
+            exchange.plan = choose(exchange) if choose is not None else exchange.plan
+        except Exception as error:  # noqa: BLE001 - border: a request must go on
+            self.runtime.failed(f"modes of {exchange.plan.key}", error)
 
     def _resolve(self, scope: Scope) -> Any:
         """Return which version a request speaks, None where it speaks none."""
@@ -290,6 +300,15 @@ class Failsoft:
             if rejection is not None:
                 return rejection
         return None
+
+    async def _wait(self, exchange: Exchange) -> Rejection | None:
+        """Wait for what admits a request later, such as a limit that others share."""
+        pending, exchange.pending = exchange.pending, None
+        try:
+            return await pending() if pending is not None else None
+        except Exception as error:  # noqa: BLE001 - border: a request must go on
+            self.runtime.failed(f"admit {exchange.plan.key}", error)
+            return None
 
     def _sender(self, exchange: Exchange, send: Send) -> Send:
         def forward(message: Message) -> Awaitable[None]:
@@ -370,11 +389,13 @@ class Failsoft:
 
         def forward(message: Message) -> Awaitable[None]:
             if not exchange.phase:
-                _note_handshake(exchange, message)
+                note_handshake(exchange, message)
             return send(message)
 
         try:
             exchange.rejection = self._admit(exchange)
+            if exchange.pending is not None and exchange.rejection is None:
+                exchange.rejection = await self._wait(exchange)
             if exchange.rejection is None:
                 await self.app(scope, receive, forward)
             else:
@@ -383,7 +404,7 @@ class Failsoft:
         except BaseException as error:
             rejection = unavailable(exchange, error)
             if rejection is None:
-                _note_end(exchange, error)
+                note_end(exchange, error)
                 raise
             exchange.rejection = rejection
             await answer_websocket(exchange, rejection, forward)
@@ -399,6 +420,8 @@ class Failsoft:
         duration_us = (ended_ns - exchange.started_ns) // 1000
         try:
             # What raised, or never answered, is a 500: by the server if not by the app.
+            if exchange.holds:
+                self.runtime.inbound.release(exchange)
             status = exchange.status if exchange.exception is None else 500
             rejection = exchange.rejection
             if rejection is not None and rejection.is_refusal:
@@ -429,43 +452,8 @@ class Failsoft:
         cell.fail(group, is_exception=exchange.exception is not None)
 
 
-def _note_end(exchange: Exchange, error: BaseException) -> None:
-    """Keep what failed; a client that left before the end (499) is no failure."""
-    if not _is_gone(error):
-        exchange.exception = error
-    elif exchange.scope["type"] == "websocket":
-        exchange.status = exchange.status or 499
-    elif exchange.phase != 2 or _is_late(exchange, error):
-        exchange.status = 499
-
-
-def _is_late(exchange: Exchange, error: BaseException) -> bool:
-    """Whether a framework answered 500 to a client that was not there any more."""
-    return exchange.status >= 500 and isinstance(error, Exception)
-
-
-def _is_gone(error: BaseException) -> bool:
-    if isinstance(error, BaseExceptionGroup):
-        return all(_is_gone(member) for member in error.exceptions)
-    names = (kind.__name__ for kind in type(error).__mro__)
-    return any(name in _GONE for name in names)
-
-
 def _has(headers: list[Any], wanted: bytes) -> bool:
     return any(name.lower() == wanted for name, _ in headers)
-
-
-def _note_handshake(exchange: Exchange, message: Message) -> None:
-    kind = message["type"]
-    if kind == "websocket.accept":
-        exchange.status = 101
-    elif kind == "websocket.close":
-        exchange.status = 403
-    elif kind == "websocket.http.response.start":
-        exchange.status = message["status"]
-    exchange.phase = 1
-    # The handshake is what is timed: a connection may stay for hours.
-    exchange.ended_ns = perf_counter_ns()
 
 
 def _request_id(exchange: Exchange) -> bytes:

@@ -6,7 +6,7 @@ the Exchange and returns None, or the `Rejection` that answers the request.
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ __all__ = [
     "Headers",
     "Plan",
     "Rejection",
+    "Scalars",
     "Scope",
     "Start",
     "VersionPlans",
@@ -98,6 +99,28 @@ class BodyPlan:
     elsewhere: Callable[[Exchange], None] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Scalars:
+    """What modes in force turn on one route; None and 1 = as declared.
+
+    timeout_s and timeout_scale: of the deadline.  rate_limit_scale: of limits.
+    concurrency: of the route on one node.  stale_s: age that may stand in.  no_shed,
+    no_retries, quiet: left out altogether.
+    """
+
+    timeout_s: float | None = None
+    timeout_scale: float = 1.0
+    rate_limit_scale: float = 1.0
+    concurrency: int | None = None
+    stale_s: float | None = None
+    no_shed: bool = False
+    no_retries: bool = False
+    quiet: bool = False
+
+
+_AS_DECLARED = Scalars()
+
+
 class Plan:
     """What one route does with a request, compiled at one revision.
 
@@ -108,7 +131,10 @@ class Plan:
 
     body, answer: what is done with bodies, None for nothing.  start: may change
     status and headers of an answer, in place.  by_version: the plans of versions
-    that differ from this one, by version id; None without a contract.
+    that differ from this one, by version id; None without a contract.  guard: what
+    may answer in place of a late or failing application, None for nothing.  choose:
+    gives the plan of a request where a mode holds for a share of them only.
+    scalars: what modes turn here.
     """
 
     __slots__ = (
@@ -117,11 +143,14 @@ class Plan:
         "body",
         "by_version",
         "cell",
+        "choose",
         "criticality",
         "facts",
+        "guard",
         "key",
         "method",
         "notices",
+        "scalars",
         "start",
         "template",
     )
@@ -145,6 +174,9 @@ class Plan:
         self.answer: BodyPlan | None = None
         self.start: Start | None = None
         self.by_version: VersionPlans | None = None
+        self.guard: Any = None
+        self.choose: Callable[[Exchange], Plan] | None = None
+        self.scalars: Scalars = _AS_DECLARED
 
     def each(self, dress: Callable[[Plan], None]) -> None:
         """Have a function add to this plan and to those of all its versions."""
@@ -197,16 +229,27 @@ class Exchange:
     the scope holds nothing.  version is the id the request speaks, "" without a
     contract; resolved is what the versions stage keeps of it.  consumer is the
     hashed caller, "" while nobody asked.  drift counts findings in its bodies.
+    criticality: of the request, which a header may have lowered.  deadline_ns: by
+    `perf_counter_ns`, 0 for none.  holds: bits of what is given back at the end.
+    pending: what is still to be awaited before it is admitted.  degraded: what stood
+    in for the application's answer (stale fallback static reroute), "" for nothing.
+    calls: notes of outbound attempts.
     """
 
     __slots__ = (
         "_context",
+        "calls",
         "consumer",
+        "criticality",
+        "deadline_ns",
+        "degraded",
         "drift",
         "ended_ns",
         "exception",
         "flags",
+        "holds",
         "notices",
+        "pending",
         "phase",
         "plan",
         "rejection",
@@ -251,6 +294,12 @@ class Exchange:
         self.consumer = ""
         self.drift = 0
         self.notices: list[bytes] | None = None
+        self.criticality = ""
+        self.deadline_ns = 0
+        self.holds = 0
+        self.pending: Callable[[], Awaitable[Rejection | None]] | None = None
+        self.degraded = ""
+        self.calls: list[Any] | None = None
 
     def notice(self, value: bytes) -> None:
         """Add a `Failsoft-Notice` header to the answer, if it has not started."""

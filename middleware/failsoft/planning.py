@@ -20,6 +20,7 @@ from failsoft.controls.records import Record
 from failsoft.errors import DefinitionError
 from failsoft.modes import Acting, compile_plan
 from failsoft.pipeline import Hook, Plan
+from failsoft.resilience._stage import InboundStage
 from failsoft.routes.bypass import bypassing
 from failsoft.routes.models import Models, models_from_document, models_of
 from failsoft.routes.table import RouteDef, RouteTable
@@ -63,8 +64,10 @@ class Planner:
         contract: Any,
         window: Window,
         now_ms: Callable[[], float],
+        inbound: InboundStage,
     ) -> None:
         self._settings = settings
+        self._inbound = inbound
         self._contract = contract_of(contract, settings.versions)
         self._window = window
         self._now_ms = now_ms
@@ -191,12 +194,14 @@ class Planner:
         if self.versions is None and worn_for == self._worn_for:
             for plan, worn in zip(found, self._worn, strict=True):
                 plan.body, plan.answer, plan.start = worn
+            self._protect(found)
             return tuple(found)
         self._dress(found, records)
         # Without versions nothing of it depends on kills and modes, and dressing
         # 2,000 routes would hold up each flip for 0.1 s.
         self._worn = [(plan.body, plan.answer, plan.start) for plan in found]
         self._worn_for = worn_for
+        self._protect(found)
         return tuple(found)
 
     def _dress(self, found: list[Plan], records: tuple[Record, ...]) -> None:
@@ -208,6 +213,11 @@ class Planner:
         if self.own_document is not None:
             for route, plan in zip(self._routes, found, strict=True):
                 self.own_document(route, plan)
+
+    def _protect(self, found: list[Plan]) -> None:
+        for route, plan in zip(self._routes, found, strict=True):
+            if not route.bypass and route.key not in self.answers:
+                self._inbound.dress(route, plan)
 
     def _plan(self, route: RouteDef, cell: Any, acting: Acting) -> Plan:
         if hook := self.answers.get(route.key):

@@ -36,6 +36,7 @@ from failsoft.outbound._flush import PeerReporter
 from failsoft.planning import Planner
 from failsoft.privateloop import PrivateLoop
 from failsoft.process import current_runtime, enroll, take_over
+from failsoft.resilience._stage import InboundStage
 from failsoft.routes.table import RouteTable
 from failsoft.running import Running
 from failsoft.settings import Settings
@@ -91,7 +92,10 @@ class Runtime:
         self._flag_stage = FlagStage(settings)
         self.versions: Any = None
         self.usage = Usage()
-        self.planner = Planner(settings, contract, self.window, self.now_ms)
+        self.inbound = InboundStage(settings)
+        self.planner = Planner(
+            settings, contract, self.window, self.now_ms, self.inbound
+        )
         self._watch_contracts()
         self.definitions = Publisher(settings)
         self.install(table)

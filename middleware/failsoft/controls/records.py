@@ -14,6 +14,7 @@ from failsoft.store.protocols import KINDS, parse_value
 
 __all__ = [
     "KINDS",
+    "BreakerDoc",
     "BrownoutDoc",
     "DriftAckDoc",
     "KillDoc",
@@ -46,13 +47,41 @@ class KillDoc(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ModeDoc(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An activation of a defined mode; name of the record = name of the mode."""
+    """A mode's activation; name of the record = name of the mode.
+
+    want: on, off (forced, until the record ends) or auto.  via: operator, auto,
+    schedule or drill.  share: of requests, 0..1, by caller.  step: of the recovery, 0
+    = on.  latched: no automation ends it.  dry_run: only counted.  trigger: what
+    entered it, in words.
+    """
 
     who: str
     why: str
     v: int = 1
     params: dict[str, Any] = {}
     group: str | None = None
+    since_ms: int = 0
+    want: str = "on"
+    via: str = "operator"
+    share: float = 1.0
+    step: int = 0
+    latched: bool = False
+    dry_run: bool = False
+    trigger: str = ""
+
+
+class BreakerDoc(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What all nodes do with calls to a dependency; name of the record = its name.
+
+    state: open, closed, metrics_only or probe.  via: operator or auto (the fleet's
+    own decision).  since_ms: when calls were first refused.
+    """
+
+    who: str
+    why: str
+    state: str
+    v: int = 1
+    via: str = "operator"
     since_ms: int = 0
 
 
@@ -132,6 +161,7 @@ class DriftAckDoc(msgspec.Struct, frozen=True, omit_defaults=True):
 DOCS: dict[str, type[msgspec.Struct]] = {
     "kill": KillDoc,
     "mode": ModeDoc,
+    "breaker": BreakerDoc,
     "pin": PinDoc,
     "brownout": BrownoutDoc,
     "tolerance": ToleranceDoc,

@@ -14,8 +14,9 @@ from typing import Any
 from starlette.convertors import CONVERTOR_TYPES
 from starlette.routing import BaseRoute, Host, Match, Mount, Route, WebSocketRoute
 
-from failsoft.routes.policy import Declared, declared_on
+from failsoft.routes.policy import declared_on
 from failsoft.routes.trie import WEBSOCKET, Guard
+from failsoft.settings import RoutePolicy
 
 __all__ = ["Found", "find_routes", "path_regex", "walk"]
 
@@ -33,7 +34,7 @@ class Found:
     path: str
     methods: tuple[str, ...]
     tags: tuple[str, ...] = ()
-    declared: Declared = field(default_factory=Declared)
+    declared: RoutePolicy = field(default_factory=RoutePolicy)
     guard: Guard | None = None
     context: Any = field(default=None, compare=False, repr=False)
 

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from failsoft.routes.policy import policy_for
+from failsoft.routes.policy import Resolved, policy_for
 from failsoft.routes.trie import WEBSOCKET, Entry, Trie, segments_of, template_of
+from failsoft.settings import RoutePolicy, RouteRules
 
 __all__ = ["NO_ROUTE", "RouteDef", "RouteTable", "build_table", "keys_of"]
 
 NO_ROUTE = "(no route)"
+_NOTHING_SAID = RoutePolicy()
 
 
 @dataclass(frozen=True, slots=True)
 class RouteDef:
     """One `METHOD template` and what is declared about it.
 
-    handling: of its bodies, "" = as elsewhere.
+    handling: of its bodies, "" = as elsewhere.  rules: how it degrades.
     """
 
     key: str
@@ -26,6 +28,7 @@ class RouteDef:
     tags: tuple[str, ...] = ()
     bypass: bool = False
     handling: str = ""
+    rules: RouteRules = field(default_factory=RouteRules)
 
 
 class RouteTable:
@@ -59,12 +62,16 @@ def _below(root: str, path: str) -> str:
 
 
 def build_table(
-    found: Iterable[Any], by_glob: Mapping[str, Any], root_path: str = ""
+    found: Iterable[Any],
+    by_glob: Mapping[str, RoutePolicy],
+    root_path: str = "",
+    defaults: RoutePolicy = _NOTHING_SAID,
 ) -> RouteTable:
     """Build the table from `discover.Found`s, in their order.
 
     by_glob: policies of failsoft.toml, glob of `METHOD template` -> policy.
-    root_path: what a FastAPI application sets on the scope by itself.
+    root_path: what a FastAPI application sets on the scope by itself.  defaults: of
+    routes that say nothing else.
     """
     from failsoft.routes.discover import path_regex
 
@@ -76,9 +83,8 @@ def build_table(
         for method, key in keys_of(route):
             if key not in index:
                 index[key] = len(defs)
-                defs[key] = RouteDef(
-                    key, *policy_for(key, route.tags, by_glob, route.declared)
-                )
+                own = route.tags, by_glob, route.declared, defaults
+                defs[key] = _defined(key, policy_for(key, *own))
             plans[method] = index[key]
         if "GET" in plans and "HEAD" in route.methods:
             plans["HEAD"] = plans["GET"]
@@ -86,6 +92,12 @@ def build_table(
         trie.add(route.path, Entry(order, plans, route.guard), regex)
     trie.freeze()
     return RouteTable(tuple(defs.values()), trie, root_path)
+
+
+def _defined(key: str, said: Resolved) -> RouteDef:
+    return RouteDef(
+        key, said.criticality, said.tags, said.bypass, said.handling, said.rules
+    )
 
 
 def keys_of(route: Any) -> Iterator[tuple[str, str]]:

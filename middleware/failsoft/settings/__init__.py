@@ -9,6 +9,7 @@ text in Python.
 from failsoft.settings._dependency import DependencySettings, is_dependency
 from failsoft.settings._endpoints import EndpointSettings
 from failsoft.settings._readers import is_date, is_flag_key, mask_url, parse_span_s
+from failsoft.settings._routes import RoutePolicy, RouteRules, read_declared
 from failsoft.settings._sources import load_settings
 from failsoft.settings._tolerance import (
     FIELD_OF,
@@ -18,15 +19,12 @@ from failsoft.settings._tolerance import (
     ToleranceSettings,
 )
 from failsoft.settings._values import (
-    CRITICALITIES,
-    FAIL_POLICIES,
     ConsumerSettings,
     ContractSettings,
     FlagDeclaration,
     FlagSettings,
     KillSettings,
     ModeDefinition,
-    RoutePolicy,
     Settings,
     Shed,
     StaticAnswer,
@@ -39,6 +37,7 @@ from failsoft.settings._versions import (
     VersionDefinition,
     VersionsSettings,
 )
+from failsoft.settings._words import CRITICALITIES, FAIL_POLICIES
 
 __all__ = [
     "CRITICALITIES",
@@ -56,6 +55,7 @@ __all__ = [
     "KillSettings",
     "ModeDefinition",
     "RoutePolicy",
+    "RouteRules",
     "Settings",
     "Shed",
     "StaticAnswer",
@@ -72,4 +72,5 @@ __all__ = [
     "load_settings",
     "mask_url",
     "parse_span_s",
+    "read_declared",
 ]

@@ -14,7 +14,6 @@ from failsoft.settings._readers import (
     Reader,
     Size,
     Span,
-    check_glob,
     is_flag_key,
     one_of,
     read_body,
@@ -29,18 +28,15 @@ from failsoft.settings._readers import (
     read_scope,
     read_share,
     read_status,
-    read_tags,
     read_text,
     read_texts,
     read_url,
 )
-from failsoft.settings._tolerance import read_handling, tolerance_fields
+from failsoft.settings._routes import ROUTE_FIELDS, read_route
+from failsoft.settings._tolerance import tolerance_fields
 from failsoft.settings._values import (
-    CRITICALITIES,
-    FAIL_POLICIES,
     FlagDeclaration,
     ModeDefinition,
-    RoutePolicy,
     Shed,
     StaticAnswer,
 )
@@ -50,6 +46,7 @@ from failsoft.settings._versions import (
     read_pin,
     read_version,
 )
+from failsoft.settings._words import CRITICALITIES, FAIL_POLICIES
 
 __all__ = ["ENVIRONMENT", "SECTIONS"]
 
@@ -84,17 +81,6 @@ def _read_default(raw: object, at: At) -> object:
     if isinstance(raw, bool | int | float | str | Mapping):
         return raw
     raise Fault("is no value of a flag", "write true, false, a number, text or table")
-
-
-def _read_policy(raw: object, at: At) -> RoutePolicy:
-    at.read(lambda _raw, _at: check_glob(at.key), raw)
-    readers = {
-        "criticality": one_of(*CRITICALITIES),
-        "tags": read_tags,
-        "bypass": read_bool,
-        "handling": read_handling,
-    }
-    return RoutePolicy(**read_fields(raw, at, readers))
 
 
 def _read_mode(raw: object, at: At) -> ModeDefinition:
@@ -201,7 +187,8 @@ SECTIONS: dict[str, dict[str, Reader] | Reader] = {
     },
     "tolerance": tolerance_fields,
     "endpoints": ENDPOINT_FIELDS,
-    "routes": _read_policy,
+    "routes": read_route,
+    "defaults": ROUTE_FIELDS,
     "dependency": read_dependency,
     "mode": _read_mode,
     "version": read_version,

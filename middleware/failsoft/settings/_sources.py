@@ -14,6 +14,7 @@ from failsoft.errors import DefinitionError
 from failsoft.settings._endpoints import EndpointSettings
 from failsoft.settings._keys import ENVIRONMENT, SECTIONS
 from failsoft.settings._readers import ABSENT, At, Reader, Size, Span, read_fields
+from failsoft.settings._routes import policy_of
 from failsoft.settings._tolerance import ToleranceSettings
 from failsoft.settings._values import (
     ConsumerSettings,
@@ -166,6 +167,13 @@ def _build(values: _Values) -> Settings:
         tolerance=ToleranceSettings(**_part(values, "tolerance")),
         endpoints=EndpointSettings(**_part(values, "endpoints")),
         routes=MappingProxyType(_part(values, "routes")),
+        defaults=policy_of(
+            {
+                key: value
+                for (owner, key), value in values.items()
+                if owner == "defaults"
+            }
+        ),
         modes=MappingProxyType(_part(values, "mode")),
         never=values.get(("modes", "never"), ()),
         versions=VersionsSettings(

@@ -8,11 +8,9 @@ from typing import Any, Literal
 
 from failsoft.settings._dependency import DependencySettings
 from failsoft.settings._endpoints import EndpointSettings
+from failsoft.settings._routes import RoutePolicy
 from failsoft.settings._tolerance import ToleranceSettings
 from failsoft.settings._versions import VersionsSettings
-
-CRITICALITIES = ("critical_plus", "critical", "sheddable_plus", "sheddable")
-FAIL_POLICIES = ("last_known", "default", "off", "refuse")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,16 +121,6 @@ class ContractSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class RoutePolicy:
-    """What is declared for the routes of one glob.  None = not said here."""
-
-    criticality: str | None = None
-    tags: tuple[str, ...] = ()
-    bypass: bool | None = None
-    handling: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class StaticAnswer:
     """Value of the action `static`: the answer in place of the application's."""
 
@@ -172,7 +160,8 @@ class ModeDefinition:
 class Settings:
     """Everything one process is configured by; `never`: globs no mode touches.
 
-    dependencies: third parties by name.
+    defaults: of every route that says nothing else.  dependencies: third parties by
+    name.
     """
 
     store: StoreSettings = StoreSettings()
@@ -185,6 +174,7 @@ class Settings:
     tolerance: ToleranceSettings = field(default_factory=ToleranceSettings)
     endpoints: EndpointSettings = field(default_factory=EndpointSettings)
     routes: Mapping[str, RoutePolicy] = field(default_factory=dict)
+    defaults: RoutePolicy = field(default_factory=RoutePolicy)
     modes: Mapping[str, ModeDefinition] = field(default_factory=dict)
     never: tuple[str, ...] = ()
     dependencies: Mapping[str, DependencySettings] = field(default_factory=dict)

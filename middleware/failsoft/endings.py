@@ -1,0 +1,54 @@
+"""How a request ended: what is a failure, and who left before the end."""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from time import perf_counter_ns
+from typing import Any
+
+from failsoft.pipeline import Exchange
+
+__all__ = ["note_end", "note_handshake"]
+
+_GONE = (
+    "ClientDisconnect",
+    "ClientDisconnected",
+    "WebSocketDisconnect",
+    "CancelledError",
+)
+
+
+def note_end(exchange: Exchange, error: BaseException) -> None:
+    """Keep what failed; a client that left before the end (499) is no failure."""
+    if not _is_gone(error):
+        exchange.exception = error
+    elif exchange.scope["type"] == "websocket":
+        exchange.status = exchange.status or 499
+    elif exchange.phase != 2 or _is_late(exchange, error):
+        exchange.status = 499
+
+
+def _is_late(exchange: Exchange, error: BaseException) -> bool:
+    """Whether a framework answered 500 to a client that was not there any more."""
+    return exchange.status >= 500 and isinstance(error, Exception)
+
+
+def _is_gone(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_gone(member) for member in error.exceptions)
+    names = (kind.__name__ for kind in type(error).__mro__)
+    return any(name in _GONE for name in names)
+
+
+def note_handshake(exchange: Exchange, message: MutableMapping[str, Any]) -> None:
+    """Note the answer to a handshake, before it is sent."""
+    kind = message["type"]
+    if kind == "websocket.accept":
+        exchange.status = 101
+    elif kind == "websocket.close":
+        exchange.status = 403
+    elif kind == "websocket.http.response.start":
+        exchange.status = message["status"]
+    exchange.phase = 1
+    # The handshake is what is timed: a connection may stay for hours.
+    exchange.ended_ns = perf_counter_ns()

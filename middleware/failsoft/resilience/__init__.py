@@ -1,0 +1,1 @@
+"""What protects a node: deadlines, shedding, limits, and answers that stand in."""
