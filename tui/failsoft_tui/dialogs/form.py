@@ -6,74 +6,45 @@ from collections.abc import Callable
 from typing import ClassVar
 
 from textual import on
-from textual.app import ComposeResult
-from textual.containers import Vertical
-from textual.screen import ModalScreen
 from textual.widgets import Input
 
 from failsoft.errors import FailsoftError
 from failsoft.ops.flagforms import Form
 from failsoft.ops.text import safe
-from failsoft.ops.views import Applied, Preview
 from failsoft_tui.actions import bindings
 from failsoft_tui.desk import Desk
-from failsoft_tui.dialogs.preview import PreviewDialog
+from failsoft_tui.dialogs.editing import EditingDialog
 from failsoft_tui.drafts import Draft
-from failsoft_tui.dry_run import document_lines, fault_lines, wrapped
-from failsoft_tui.paint import Line, justify, panel_width
+from failsoft_tui.dry_run import document_lines, wrapped
+from failsoft_tui.paint import Line, justify
 from failsoft_tui.plans import Plan
-from failsoft_tui.widgets.lines import Lines
 
 __all__ = ["FormDialog"]
 
-_AROUND = 13  # lines that are not the form's
-_SPOILT = "not written yet: p previews it, esc again drops it"
-_KEYS = (("ENTER", "change"), ("a", "add"), ("x", "remove"), ("[ ]", "move rule"),
-         ("b", "rebucket"), ("p", "preview"), ("esc", "leave"))  # fmt: skip
 
-
-class FormDialog(ModalScreen[Applied | None]):
+class FormDialog(EditingDialog):
     """Edits a form; it is checked while one types, and written by its preview only.
 
     plan: makes the write of a form, with leave to rebucket or without.
     """
 
     BINDINGS: ClassVar = bindings("form")
-    AUTO_FOCUS = ""
+    around = 13
+    keys = (("ENTER", "change"), ("a", "add"), ("x", "remove"), ("[ ]", "move rule"),
+            ("b", "rebucket"), ("p", "preview"), ("esc", "leave"))  # fmt: skip
 
     def __init__(
         self, desk: Desk, target: str, form: Form, plan: Callable[[Form, bool], Plan]
     ) -> None:
-        super().__init__()
-        self._desk = desk
+        super().__init__(desk)
         self._target = target
         self._plan = plan
         self._rebucket = False
-        self._preview: Preview | None = None
-        self._fault = ""
         self.draft = Draft(form)
-        self.panel = Vertical(id="panel", classes=desk.border_class)
-        self.text = Lines(id="text", panel=True, ascii_only=desk.ascii_only)
-        self.entry = Input(
-            id="input", compact=True, max_length=2_000, select_on_focus=False
-        )
-        self.entry.display = False
-        self.below = Lines(id="below", panel=True, ascii_only=desk.ascii_only)
 
-    def compose(self) -> ComposeResult:
-        """Lay out the form, the one input, and what differs."""
-        with self.panel:
-            yield self.text
-            yield self.entry
-            yield self.below
-
-    def on_mount(self) -> None:
-        """Show the form."""
+    def recheck(self) -> None:
+        """Dry-run the form as it stands."""
         self._check(self.draft.form)
-
-    def on_resize(self) -> None:
-        """Fit the lines."""
-        self._paint()
 
     # -- checks ----------------------------------------------------------------
 
@@ -85,7 +56,7 @@ class FormDialog(ModalScreen[Applied | None]):
                 self._preview = self._plan(form, self._rebucket).preview()
         except FailsoftError as error:
             self._fault = safe(error, 400)
-        self._paint()
+        self.paint()
 
     @on(Input.Changed)
     def check_typing(self, event: Input.Changed) -> None:
@@ -97,7 +68,7 @@ class FormDialog(ModalScreen[Applied | None]):
             form = self.draft.typed(event.value)
         except FailsoftError as error:
             self._preview, self._fault = None, safe(error, 400)
-            self._paint()
+            self.paint()
         else:
             self._check(form)
 
@@ -110,18 +81,14 @@ class FormDialog(ModalScreen[Applied | None]):
         except FailsoftError:
             return  # the fault is on screen
         self.draft.take(form)
-        self._close_input()
+        self.close_input()
 
     # -- keys ------------------------------------------------------------------
-
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Leave letters to the input."""
-        return action == "cancel" or not self.entry.display
 
     def action_go(self, where: str) -> None:
         """Move the cursor."""
         self.draft.go(-1 if where == "up" else 1)
-        self._paint()
+        self.paint()
 
     def action_change(self) -> None:
         """Turn a choice, or type the line."""
@@ -129,12 +96,12 @@ class FormDialog(ModalScreen[Applied | None]):
             self.draft.turn()
             self._check(self.draft.form)
         else:
-            self._open_input()
+            self.open_input(self.draft.text())
 
     def action_add(self) -> None:
         """Type a new rule."""
         self.draft.add()
-        self._open_input()
+        self.open_input(self.draft.text())
 
     def action_remove(self) -> None:
         """Drop the rule."""
@@ -155,54 +122,26 @@ class FormDialog(ModalScreen[Applied | None]):
         """Preview the write; what it applied closes the form."""
         if self._preview is None:
             self._fault = self._fault or "nothing is changed yet"
-            self._paint()
+            self.paint()
             return
-        plan = self._plan(self.draft.form, self._rebucket)
-        self.panel.display = False  # two frames, one over the other, are no picture
-        self.app.push_screen(PreviewDialog(self._desk, plan), self._written)
+        self.preview(self._plan(self.draft.form, self._rebucket))
 
-    def _written(self, applied: Applied | None) -> None:
-        self.panel.display = True
-        if applied is not None:
-            self.dismiss(applied)
+    # -- lines -----------------------------------------------------------------
 
-    def action_cancel(self) -> None:
-        """Close the input, else the form; what was changed is dropped at the second."""
-        if self.entry.display:
-            self.draft.leave()
-            self._close_input()
-        elif self.draft.is_changed() and self._fault != _SPOILT:
-            self._fault = _SPOILT
-            self._paint()
-        else:
-            self.dismiss(None)
+    def is_changed(self) -> bool:
+        """Whether the form is another than at first."""
+        return self.draft.is_changed()
 
-    def _open_input(self) -> None:
-        self.entry.value = self.draft.text()
-        self.entry.display = True
-        self.entry.focus()
-        self._paint()
+    def leave_typing(self) -> None:
+        """Leave the line as it was."""
+        self.draft.leave()
 
-    def _close_input(self) -> None:
-        self.entry.display = False
-        self.set_focus(None)
-        self._check(self.draft.form)
+    def cursor(self) -> int:
+        """Return the index of the current line."""
+        return self.draft.at
 
-    # -- painting --------------------------------------------------------------
-
-    def _paint(self) -> None:
-        width = panel_width(self.size.width)
-        lines = self._form_lines(width)
-        room = max(3, self.size.height - _AROUND)
-        self.text.styles.height = min(len(lines), room)
-        self.text.top = min(max(0, self.draft.at + 2 - room), max(0, len(lines) - room))
-        self.text.set_lines(lines)
-        self.text.refresh()
-        below = self._below_lines(width)
-        self.below.styles.height = len(below)
-        self.below.set_lines(below)
-
-    def _form_lines(self, width: int) -> list[Line]:
+    def lines_edited(self, width: int) -> list[Line]:
+        """Return the flag, its variants, and each line of the form."""
         names = " ".join(safe(name, 40) for name in self.draft.form.variants)
         title: Line = ((f" EDIT {safe(self._target)}", "bold"),)
         lines = [justify(title, ((f"variants {names} ", "dim"),), width)]
@@ -214,21 +153,18 @@ class FormDialog(ModalScreen[Applied | None]):
             )
         return lines
 
-    def _below_lines(self, width: int) -> list[Line]:
-        lines: list[Line] = []
+    def outcome(self, width: int) -> list[Line]:
+        """Return what the write would change."""
         preview = self._preview
-        if preview is not None:
-            lines += document_lines(preview, width)
-            for note in preview.warnings[:2]:
-                lines += wrapped("note", safe(note, 300), width, "bold")
-        if self._fault:
-            lines += fault_lines(self._fault, width)
-        if self.entry.display:
-            hint = " ENTER takes the line (esc: leave it as it was)"
-            return [*lines, ((hint, "dim"),)]
-        if self._rebucket:
-            lines.append(((" users may change variant (b takes that back)", "warn"),))
-        pieces: list[tuple[str, str]] = [(" ", "")]
-        for key, what in _KEYS:
-            pieces += [(key, "key"), (f" {what}  ", "")]
-        return [*lines, tuple(pieces)]
+        if preview is None:
+            return []
+        lines = document_lines(preview, width)
+        for note in preview.warnings[:2]:
+            lines += wrapped("note", safe(note, 300), width, "bold")
+        return lines
+
+    def notes(self) -> list[Line]:
+        """Say what was allowed."""
+        if not self._rebucket:
+            return []
+        return [((" users may change variant (b takes that back)", "warn"),)]
