@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,8 +15,8 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict
 
+from e2e.verbs import Run, runner
 from failsoft import Failsoft
-from failsoft.cli import run as run_here
 from failsoft.store.redis.store import RedisStore
 from failsoft.store.usage import Called
 from failsoft.testing import RedisServer, contracts, redis_server
@@ -78,22 +78,6 @@ class Node:
         return Reply(reply.status, told, found)
 
 
-class Said(NamedTuple):
-    """What one verb left behind."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The one object on stdout."""
-        return json.loads(self.out)
-
-
-Run = Callable[..., Said]
-
-
 def orders() -> FastAPI:
     app = FastAPI()
 
@@ -137,16 +121,10 @@ def run(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Run:
-    """Run a verb in this process: its start costs more than most verbs."""
+    """Run a verb in this process, on that server."""
     monkeypatch.setenv("FAILSOFT_REDIS_URL", server.url)
     monkeypatch.setenv("FAILSOFT_ENV", ENV)
-
-    def said(*words: str) -> Said:
-        capsys.readouterr()
-        code = run_here(list(words))
-        return Said(code, *capsys.readouterr())
-
-    return said
+    return runner(capsys)
 
 
 def test_a_brownout_refuses_one_version_until_it_is_stopped(

@@ -9,37 +9,19 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 
 from e2e.test_cli import cli
-from failsoft.cli import run as run_here
+from e2e.verbs import Run, runner
 from failsoft.store.redis.store import RedisStore
 from failsoft.testing import RedisServer, redis_server
 from unit.ops.fake_node import FakeNode
 
 ENV = "shop"
 KEY = "pay.new"
-
-
-class Said(msgspec.Struct):
-    """What one verb left behind."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The one object on stdout."""
-        return json.loads(self.out)
-
-
-Run = Callable[..., Said]
 
 
 async def live(url: str, stop: threading.Event) -> None:
@@ -87,16 +69,10 @@ def run(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> Run:
-    """Run a verb in this process: its start costs more than most verbs."""
+    """Run a verb in this process, on that server."""
     monkeypatch.setenv("FAILSOFT_REDIS_URL", server.url)
     monkeypatch.setenv("FAILSOFT_ENV", ENV)
-
-    def said(*words: str) -> Said:
-        capsys.readouterr()
-        code = run_here(list(words))
-        return Said(code, *capsys.readouterr())
-
-    return said
+    return runner(capsys)
 
 
 SURE = ("-m", "INC-311", "--confirm", ENV)
