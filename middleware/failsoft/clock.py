@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-__all__ = ["elapsed", "monotonic", "unix", "utc_date"]
+__all__ = ["elapsed", "monotonic", "unix", "utc_date", "utc_text"]
 
 monotonic = time.monotonic
 unix = time.time
@@ -26,3 +26,8 @@ def elapsed() -> float:
 def utc_date(at: float) -> str:
     """Return the date of a Unix second as `2026-01-31`."""
     return time.strftime("%Y-%m-%d", time.gmtime(at))
+
+
+def utc_text(at: float) -> str:
+    """Return a Unix second as `2026-01-31T10:00:02Z`."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))

@@ -18,6 +18,7 @@ class Snapshot:
 
     plans: one per route of the table, same index.  flags: compiled flag state.
     bad: targets that this node cannot enforce.  modes: names of active modes.
+    acting: kills and modes in force, as `modes` read them; None before any.
     """
 
     revision: int
@@ -28,3 +29,4 @@ class Snapshot:
     kills: int = 0
     modes: tuple[str, ...] = ()
     bad: tuple[str, ...] = ()
+    acting: Any = None

@@ -11,6 +11,7 @@ from failsoft.settings._endpoints import EndpointSettings
 from failsoft.settings._readers import is_date, is_flag_key, mask_url, parse_span_s
 from failsoft.settings._routes import RoutePolicy, RouteRules, read_declared
 from failsoft.settings._sources import load_settings
+from failsoft.settings._status import ComponentSettings, StatusSettings
 from failsoft.settings._tolerance import (
     FIELD_OF,
     HANDLINGS,
@@ -45,6 +46,7 @@ __all__ = [
     "FIELD_OF",
     "HANDLINGS",
     "BrownoutDefinition",
+    "ComponentSettings",
     "ConsumerSettings",
     "ContractSettings",
     "DependencySettings",
@@ -59,6 +61,7 @@ __all__ = [
     "Settings",
     "Shed",
     "StaticAnswer",
+    "StatusSettings",
     "StoreSettings",
     "TelemetrySettings",
     "ToleranceDefinition",

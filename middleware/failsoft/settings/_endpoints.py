@@ -14,10 +14,19 @@ _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+)+")
 
 @dataclass(frozen=True, slots=True)
 class EndpointSettings:
-    """prefix: of their paths.  openapi: whether documents of versions are served."""
+    """prefix: of their paths.
+
+    openapi: whether documents of versions are served.  status, status_html: whether
+    users are told how the API is.  live, ready: whether probes of the platform are
+    answered.
+    """
 
     prefix: str = "/_failsoft"
     openapi: bool = True
+    status: bool = True
+    status_html: bool = True
+    live: bool = True
+    ready: bool = True
 
 
 def _read_prefix(raw: object, at: At) -> str:
@@ -26,4 +35,11 @@ def _read_prefix(raw: object, at: At) -> str:
     return raw
 
 
-ENDPOINT_FIELDS: dict[str, Reader] = {"prefix": _read_prefix, "openapi": read_bool}
+ENDPOINT_FIELDS: dict[str, Reader] = {
+    "prefix": _read_prefix,
+    "openapi": read_bool,
+    "status": read_bool,
+    "status_html": read_bool,
+    "live": read_bool,
+    "ready": read_bool,
+}

@@ -33,6 +33,7 @@ from failsoft.settings._readers import (
     read_url,
 )
 from failsoft.settings._routes import ROUTE_FIELDS, read_route
+from failsoft.settings._status import STATUS_FIELDS, read_component
 from failsoft.settings._tolerance import tolerance_fields
 from failsoft.settings._values import (
     FlagDeclaration,
@@ -187,6 +188,8 @@ SECTIONS: dict[str, dict[str, Reader] | Reader] = {
     },
     "tolerance": tolerance_fields,
     "endpoints": ENDPOINT_FIELDS,
+    "status": STATUS_FIELDS,
+    "component": read_component,
     "routes": read_route,
     "defaults": ROUTE_FIELDS,
     "dependency": read_dependency,

@@ -15,6 +15,7 @@ from failsoft.settings._endpoints import EndpointSettings
 from failsoft.settings._keys import ENVIRONMENT, SECTIONS
 from failsoft.settings._readers import ABSENT, At, Reader, Size, Span, read_fields
 from failsoft.settings._routes import policy_of
+from failsoft.settings._status import StatusSettings
 from failsoft.settings._tolerance import ToleranceSettings
 from failsoft.settings._values import (
     ConsumerSettings,
@@ -166,6 +167,8 @@ def _build(values: _Values) -> Settings:
         contracts=ContractSettings(**_part(values, "contracts")),
         tolerance=ToleranceSettings(**_part(values, "tolerance")),
         endpoints=EndpointSettings(**_part(values, "endpoints")),
+        status=StatusSettings(**_part(values, "status")),
+        components=MappingProxyType(_part(values, "component")),
         routes=MappingProxyType(_part(values, "routes")),
         defaults=policy_of(
             {

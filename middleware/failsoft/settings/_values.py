@@ -9,6 +9,7 @@ from typing import Any, Literal
 from failsoft.settings._dependency import DependencySettings
 from failsoft.settings._endpoints import EndpointSettings
 from failsoft.settings._routes import RoutePolicy
+from failsoft.settings._status import ComponentSettings, StatusSettings
 from failsoft.settings._tolerance import ToleranceSettings
 from failsoft.settings._versions import VersionsSettings
 
@@ -173,6 +174,8 @@ class Settings:
     consumer: ConsumerSettings = ConsumerSettings()
     tolerance: ToleranceSettings = field(default_factory=ToleranceSettings)
     endpoints: EndpointSettings = field(default_factory=EndpointSettings)
+    status: StatusSettings = field(default_factory=StatusSettings)
+    components: Mapping[str, ComponentSettings] = field(default_factory=dict)
     routes: Mapping[str, RoutePolicy] = field(default_factory=dict)
     defaults: RoutePolicy = field(default_factory=RoutePolicy)
     modes: Mapping[str, ModeDefinition] = field(default_factory=dict)
