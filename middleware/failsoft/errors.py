@@ -11,8 +11,13 @@
     |-- OpsError            what operators ask for
     |   |-- ReadOnly  NotArmed  NeedsConfirm  TargetGone  Invalid
     |   `-- Stale  EnvMismatch  Throttled
-    `-- FlagError           evaluation of flags
-        `-- FlagUnavailable
+    |-- FlagError           evaluation of flags
+    |   `-- FlagUnavailable
+    `-- CallError           a call to a dependency (`.dependency .why .retry_after_s`)
+        |-- BreakerOpen  CallThrottled  QuotaReserved   refused here, nothing was sent
+        |-- DeadlineExceeded    no time is left for it, or it ran out amid the call
+        |-- CallTimeout         its own timeout ran out
+        `-- CallFailed          it answered that it failed; given to fallbacks
 
 `code` is kebab-case and stable: it appears in `--json`, logs and problem types.
 A message says where, what is wrong with which value, and what to do.
@@ -21,6 +26,12 @@ A message says where, what is wrong with which value, and what to do.
 from __future__ import annotations
 
 __all__ = [
+    "BreakerOpen",
+    "CallError",
+    "CallFailed",
+    "CallThrottled",
+    "CallTimeout",
+    "DeadlineExceeded",
     "DefinitionError",
     "EnvMismatch",
     "FailsoftError",
@@ -31,6 +42,7 @@ __all__ = [
     "NeedsConfirm",
     "NotArmed",
     "OpsError",
+    "QuotaReserved",
     "ReadOnly",
     "Stale",
     "StoreConflict",
@@ -247,3 +259,58 @@ class FlagUnavailable(FlagError):
     """A flag with fail policy `refuse` has no usable value."""
 
     code = "flag-unavailable"
+
+
+class CallError(FailsoftError):
+    """A call to a dependency was refused here, or came to no answer in time.
+
+    why: in words, for operators alone.  retry_after_s: when it is worth a new try, 0
+    where nothing is known.
+    """
+
+    code = "call"
+
+    def __init__(
+        self, dependency: str, why: str, *, retry_after_s: float = 0.0
+    ) -> None:
+        self.dependency = dependency
+        self.why = why
+        self.retry_after_s = retry_after_s
+        todo = f"try again in {retry_after_s:.1f} s" if retry_after_s > 0 else ""
+        super().__init__(why, where=f"dependency {dependency}", todo=todo)
+
+
+class BreakerOpen(CallError):
+    """The breaker lets no call through; none was sent."""
+
+    code = "breaker-open"
+
+
+class CallThrottled(CallError):
+    """Part of the calls fail, so part of them is held back; none was sent."""
+
+    code = "call-throttled"
+
+
+class QuotaReserved(CallError):
+    """What is left of the quota is kept for others, or for later; none was sent."""
+
+    code = "quota-reserved"
+
+
+class DeadlineExceeded(CallError, TimeoutError):
+    """The request's deadline leaves no time for the call."""
+
+    code = "deadline-exceeded"
+
+
+class CallTimeout(CallError, TimeoutError):
+    """The dependency did not answer within the call's own timeout."""
+
+    code = "call-timeout"
+
+
+class CallFailed(CallError):
+    """The dependency answered that it failed."""
+
+    code = "call-failed"

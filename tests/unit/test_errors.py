@@ -40,6 +40,8 @@ def test_codes_are_kebab_case_and_unique() -> None:
         (errors.DefinitionError, ValueError),
         (errors.MissingExtraError, ImportError),
         (errors.StoreError, ConnectionError),
+        (errors.CallTimeout, TimeoutError),
+        (errors.DeadlineExceeded, TimeoutError),
     ],
 )
 def test_errors_can_be_caught_as_what_python_calls_them(
@@ -95,3 +97,10 @@ def test_a_target_that_is_gone_names_the_nearest() -> None:
     error = errors.TargetGone("route:POST /ordrs", ("route:POST /orders",))
 
     assert "nearest: route:POST /orders" in str(error)
+
+
+def test_a_refused_call_says_which_why_and_when_to_try_again() -> None:
+    error = errors.BreakerOpen("stripe", "9 of 10 calls failed", retry_after_s=4.25)
+
+    assert (error.dependency, error.retry_after_s) == ("stripe", 4.25)
+    assert str(error) == ("dependency stripe: 9 of 10 calls failed; try again in 4.2 s")
