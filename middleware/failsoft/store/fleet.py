@@ -21,6 +21,7 @@ __all__ = [
     "DependencyRow",
     "FleetBeat",
     "FleetRead",
+    "FleetSay",
     "FleetStore",
     "LimitRow",
     "NodeRow",
@@ -37,6 +38,7 @@ LIMITS_KEPT = 64
 LEASE_MS = 6_000
 ROW_FRESH_MS = 3_000  # older rows do not count
 ROWS_TTL_MS = 60_000
+QUOTAS_TTL_MS = 3_000
 PROBE_TTL_S = 120
 # A probe is this many calls, each step after all of the one before ended well.
 PROBE_STEPS = (1, 3, 10)
@@ -185,31 +187,38 @@ class ProbeStand:
         return self.step >= len(PROBE_STEPS) and not self.fail
 
 
+@dataclass(frozen=True, slots=True)
+class FleetSay:
+    """What one node says in one second.
+
+    row: encoded `NodeRow`.  leads: gain or renew the lease; False gives it up where
+    this node holds it.  reads: return all rows.  quotas: publish them for 3 s, which
+    works for the holder of the lease alone.  gone: nodes whose rows are taken away.
+    """
+
+    row: bytes
+    leads: bool = True
+    reads: bool = False
+    quotas: bytes = b""
+    gone: tuple[str, ...] = ()
+
+
 class FleetStore(Protocol):
     """Written by every node each second; read by the leader and by operators."""
 
-    async def fleet_beat(
-        self, node: str, row: bytes, *, leads: bool, reads: bool
-    ) -> FleetBeat:
-        """Write a node's row, gain or renew the lease if `leads`, in one trip.
-
-        leads = False gives the lease up where this node holds it.
-        """
-        ...
-
-    async def fleet_quotas(self, node: str, term: int, quotas: bytes) -> bool:
-        """Publish what the leader merged; False when another one leads by now."""
+    async def fleet_beat(self, node: str, say: FleetSay) -> FleetBeat:
+        """Take a node's second in one round trip, and answer who leads."""
         ...
 
     async def fleet_read(self) -> FleetRead:
-        """Return the rows of the last minute."""
+        """Return the rows kept; those of nodes that are gone may be a minute old."""
         ...
 
     async def fleet_leave(self, node: str) -> None:
         """Take a node's row away and give its lease up."""
         ...
 
-    async def fleet_probe(self, node: str, ask: ProbeAsk) -> ProbeStand:
+    async def fleet_probe(self, ask: ProbeAsk) -> ProbeStand:
         """Tell outcomes and take permits of one probe, atomically."""
         ...
 

@@ -19,6 +19,7 @@ from failsoft.store.audit import emit
 from failsoft.store.limits import KIND_CAPS, check_call, check_env, max_ttl_ms
 from failsoft.store.memorydrift import MemoryDrift
 from failsoft.store.memoryflags import MemoryFlagCounts
+from failsoft.store.memoryfleet import MemoryFleet
 from failsoft.store.memorypeernotes import MemoryPeerNotes
 from failsoft.store.memoryresync import MemoryResync
 from failsoft.store.memoryusage import MemoryUsage
@@ -350,6 +351,7 @@ class MemoryStore(
     MemoryDrift,
     MemoryUsage,
     MemoryResync,
+    MemoryFleet,
 ):
     """Every store protocol within one process.
 
@@ -363,6 +365,7 @@ class MemoryStore(
         MemoryDrift.__init__(self, self._now_ms)
         MemoryUsage.__init__(self, self._now_ms)
         MemoryResync.__init__(self)
+        MemoryFleet.__init__(self, self._now_ms)
 
     async def read(self, *, ticks_after: str, flights_after: str) -> Observed:
         """Read what a view needs; marks the ticks as watched for 10 s."""

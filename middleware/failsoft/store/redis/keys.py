@@ -38,6 +38,10 @@ class Keys:
         self.peer_notes_at = f"{self.observations}:peer:at"
         self.peer_marks = f"{self.observations}:peer:marks"
         self.salt = f"{self.observations}:salt"
+        self.fleet_rows = f"{self.observations}:fleet:rows"
+        self.fleet_leader = f"{self.observations}:leader"
+        self.fleet_term = f"{self.observations}:leader:term"
+        self.fleet_quotas = f"{self.observations}:quota"
         self.drift_entries = f"{self.observations}:drift:d"
         self.drift_seen = f"{self.observations}:drift:t"
 
@@ -68,6 +72,10 @@ class Keys:
     def drift_counts(self, day: str) -> str:
         """Return the key of a day's counts of drift, by UTC date `20260131`."""
         return f"{self.observations}:drift:n:{day}"
+
+    def probe(self, name: str, since_ms: int, number: int) -> str:
+        """Return the key of one probe of a dependency open since `since_ms`."""
+        return f"{self.observations}:probe:{name}:{since_ms}:{number}"
 
     def usage(self, day: str) -> str:
         """Return the key of a day's usage of versions, by UTC date."""

@@ -6,6 +6,7 @@ from failsoft.store.redis.connect import Server, Timeouts
 from failsoft.store.redis.control import RedisControls
 from failsoft.store.redis.drift import RedisDrift
 from failsoft.store.redis.flagcounts import RedisFlagCounts
+from failsoft.store.redis.fleet import RedisFleet
 from failsoft.store.redis.keys import Keys
 from failsoft.store.redis.observation import RedisObservations
 from failsoft.store.redis.offers import RedisOffers
@@ -25,6 +26,7 @@ class RedisStore(
     RedisPeerNotes,
     RedisDrift,
     RedisUsage,
+    RedisFleet,
 ):
     """Every store protocol on one Redis 7.0 or newer, or Valkey.
 
