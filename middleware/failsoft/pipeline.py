@@ -22,6 +22,7 @@ __all__ = [
     "BodyPlan",
     "Exchange",
     "Headers",
+    "InPlace",
     "Plan",
     "Rejection",
     "Scalars",
@@ -105,7 +106,8 @@ class Scalars:
 
     timeout_s and timeout_scale: of the deadline.  rate_limit_scale: of limits.
     concurrency: of the route on one node.  stale_s: age that may stand in.  no_shed,
-    no_retries, quiet: left out altogether.
+    no_retries, quiet: left out altogether.  drill: the request is part of a drill and
+    in no SLO.
     """
 
     timeout_s: float | None = None
@@ -116,6 +118,23 @@ class Scalars:
     no_shed: bool = False
     no_retries: bool = False
     quiet: bool = False
+    drill: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InPlace:
+    """How modes in force answer for the application, by what only a guard can do.
+
+    stale_s: a kept answer of at most that age is sent, None = none is.  reroute: name
+    of the `handler` that answers where none is kept, "" = nobody.  is_probe: the
+    application is asked all the same, and only where it fails these answer, then what
+    `refuse` returns.
+    """
+
+    stale_s: float | None = None
+    reroute: str = ""
+    is_probe: bool = False
+    refuse: Hook | None = None
 
 
 _AS_DECLARED = Scalars()
@@ -134,7 +153,9 @@ class Plan:
     that differ from this one, by version id; None without a contract.  guard: what
     may answer in place of a late or failing application, None for nothing.  choose:
     gives the plan of a request where a mode holds for a share of them only.
-    scalars: what modes turn here.
+    scalars: what modes turn here.  in_place: how modes answer for the application,
+    None = they do not, or by a hook alone.  settled: told of each request when it is
+    over, with its final status.
     """
 
     __slots__ = (
@@ -147,10 +168,12 @@ class Plan:
         "criticality",
         "facts",
         "guard",
+        "in_place",
         "key",
         "method",
         "notices",
         "scalars",
+        "settled",
         "start",
         "template",
     )
@@ -177,6 +200,8 @@ class Plan:
         self.guard: Any = None
         self.choose: Callable[[Exchange], Plan] | None = None
         self.scalars: Scalars = _AS_DECLARED
+        self.in_place: InPlace | None = None
+        self.settled: Callable[[Exchange, int], None] | None = None
 
     def each(self, dress: Callable[[Plan], None]) -> None:
         """Have a function add to this plan and to those of all its versions."""

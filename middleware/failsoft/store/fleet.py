@@ -24,6 +24,7 @@ __all__ = [
     "FleetSay",
     "FleetStore",
     "LimitRow",
+    "ModeRow",
     "NodeRow",
     "ProbeAsk",
     "ProbeStand",
@@ -95,6 +96,23 @@ class LimitRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     fault: str = ""
 
 
+class ModeRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What one node did under one mode, counted since its activation began there.
+
+    since_ms: of the activation.  touched: requests under it.  probes, bad: those that
+    still reached the application, and how many of them failed.  acts: action ->
+    requests it was done to; failed: of these, answers that were errors.
+    """
+
+    name: str
+    since_ms: int = 0
+    touched: int = 0
+    probes: int = 0
+    bad: int = 0
+    acts: dict[str, int] = {}
+    failed: int = 0
+
+
 class NodeRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What one node says each second.
 
@@ -111,6 +129,7 @@ class NodeRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     shed: int = 0
     dependencies: tuple[DependencyRow, ...] = ()
     limits: tuple[LimitRow, ...] = ()
+    modes: tuple[ModeRow, ...] = ()
 
 
 class QuotaSum(msgspec.Struct, frozen=True, array_like=True, gc=False):
