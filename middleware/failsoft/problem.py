@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+import math
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 import msgspec
@@ -18,7 +19,9 @@ __all__ = [
     "is_refused",
     "problem",
     "release",
+    "retry_after",
     "unavailable",
+    "violating",
 ]
 
 _Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -46,13 +49,34 @@ def problem(
     type_uri: str,
     detail: str | None = None,
     headers: tuple[tuple[bytes, bytes], ...] = (),
+    more: Mapping[str, Any] | None = None,
 ) -> Rejection:
-    """Prepare a problem+json refusal; the trace id is added when it is sent."""
+    """Prepare a problem+json refusal; the trace id is added when it is sent.
+
+    more: members besides those of RFC 9457.
+    """
     doc: dict[str, Any] = {"type": type_uri, "title": title, "status": status}
     if detail:
         doc["detail"] = detail
+    doc |= more or {}
     body = msgspec.json.encode(doc)[:-1]
     return Rejection(reason, status, (_JSON, _NO_STORE, *headers), body)
+
+
+def violating(rejection: Rejection, *policies: str) -> Rejection:
+    """Name the policies a refusal is for, as draft-ietf-httpapi-ratelimit-headers."""
+    named = b',"violated-policies":' + msgspec.json.encode(policies)
+    body = rejection.body + named
+    return Rejection(rejection.reason, rejection.status, rejection.headers, body)
+
+
+def retry_after(seconds: float, dice: Callable[[], float]) -> tuple[bytes, bytes]:
+    """Return the header: whole seconds, 0-30 % more so that not all come at once.
+
+    dice: 0..1.  1 to 3600.
+    """
+    jittered = min(3600.0, max(0.0, seconds) * (1 + 0.3 * dice()))
+    return b"retry-after", str(max(1, math.ceil(jittered))).encode()
 
 
 _UNAVAILABLE = problem(

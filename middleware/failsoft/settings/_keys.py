@@ -7,6 +7,7 @@ from typing import Any
 
 from failsoft.settings._dependency import read_dependency
 from failsoft.settings._endpoints import ENDPOINT_FIELDS
+from failsoft.settings._rate_limit import read_rate_limit
 from failsoft.settings._readers import (
     At,
     Fault,
@@ -34,6 +35,7 @@ from failsoft.settings._readers import (
 )
 from failsoft.settings._routes import ROUTE_FIELDS, read_route
 from failsoft.settings._status import STATUS_FIELDS, read_component
+from failsoft.settings._shed import CRITICALITY_FIELDS, SHED_FIELDS
 from failsoft.settings._tolerance import tolerance_fields
 from failsoft.settings._values import (
     FlagDeclaration,
@@ -153,6 +155,7 @@ SECTIONS: dict[str, dict[str, Reader] | Reader] = {
     "store": {
         "url": read_url,
         "automation_url": read_url,
+        "limits_url": read_url,
         "env": read_env,
         "state_dir": read_path,
         "bootstrap": read_path,
@@ -193,12 +196,15 @@ SECTIONS: dict[str, dict[str, Reader] | Reader] = {
     "routes": read_route,
     "defaults": ROUTE_FIELDS,
     "dependency": read_dependency,
+    "rate_limit": read_rate_limit,
     "mode": _read_mode,
     "version": read_version,
     "versions": VERSIONS_FIELDS,
     "brownout": read_brownout,
     "pins": read_pin,
     "modes": {"never": read_scope},
+    "shed": SHED_FIELDS,
+    "criticality": CRITICALITY_FIELDS,
 }
 
 # The two that every deployment sets have short names; tables have none.

@@ -7,9 +7,14 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from failsoft.settings._rate_limit import (
+    read_cost,
+    read_key,
+    read_route_limit,
+    whole,
+)
 from failsoft.settings._readers import (
     At,
-    Fault,
     Reader,
     Span,
     check_glob,
@@ -105,34 +110,6 @@ def policy_of(values: Mapping[str, Any]) -> RoutePolicy:
     return RoutePolicy(**others, rules=RouteRules(**rules))
 
 
-def _whole(low: int, high: int) -> Reader:
-    def read(raw: object, at: At) -> int:
-        if isinstance(raw, bool) or not isinstance(raw, int) or not low <= raw <= high:
-            raise Fault(f"must be a whole number {low} to {high}", f"write {low}")
-        return raw
-
-    return read
-
-
-def _or_function(reader: Reader) -> Reader:
-    """Return a reader that takes functions too; in a file nothing is one."""
-
-    def read(raw: object, at: At) -> Any:
-        return raw if callable(raw) else reader(raw, at)
-
-    return read
-
-
-def _read_key(raw: object, at: At) -> str:
-    known = ("consumer", "ip", "route")
-    text = read_text(raw, at)
-    if text in known:
-        return text
-    if text.startswith("header:") and text[7:].strip():
-        return text.lower()
-    raise Fault(f"is none of {', '.join(known)}, header:<name>", "write one of these")
-
-
 def _read_fallback(raw: object, at: At) -> Any:
     return read_text(raw, at) if isinstance(raw, str) else raw
 
@@ -145,10 +122,10 @@ ROUTE_FIELDS: dict[str, Reader] = {
     "timeout": Span("5ms", "1h"),
     "timeout_scope": one_of("start", "body"),
     "timeout_grace": Span("0s", "5m"),
-    "rate_limit": read_text,
-    "rate_limit_key": _or_function(_read_key),
-    "rate_limit_cost": _or_function(_whole(1, 1000)),
-    "concurrency_limit": _whole(1, 100_000),
+    "rate_limit": read_route_limit,
+    "rate_limit_key": read_key,
+    "rate_limit_cost": read_cost,
+    "concurrency_limit": whole(1, 100_000),
     "stale": Span("1s", "7d"),
     "stale_key": one_of("consumer"),
     "fallback": _read_fallback,

@@ -13,9 +13,11 @@ from typing import Any
 from failsoft.errors import DefinitionError
 from failsoft.settings._endpoints import EndpointSettings
 from failsoft.settings._keys import ENVIRONMENT, SECTIONS
+from failsoft.settings._rate_limit import unknown_limits
 from failsoft.settings._readers import ABSENT, At, Reader, Size, Span, read_fields
 from failsoft.settings._routes import policy_of
 from failsoft.settings._status import StatusSettings
+from failsoft.settings._shed import CriticalitySettings, ShedSettings
 from failsoft.settings._tolerance import ToleranceSettings
 from failsoft.settings._values import (
     ConsumerSettings,
@@ -165,6 +167,8 @@ def _build(values: _Values) -> Settings:
         consumer=ConsumerSettings(**_part(values, "consumer")),
         telemetry=TelemetrySettings(**_part(values, "telemetry")),
         contracts=ContractSettings(**_part(values, "contracts")),
+        shed=ShedSettings(**_part(values, "shed")),
+        criticality=CriticalitySettings(**_part(values, "criticality")),
         tolerance=ToleranceSettings(**_part(values, "tolerance")),
         endpoints=EndpointSettings(**_part(values, "endpoints")),
         status=StatusSettings(**_part(values, "status")),
@@ -186,6 +190,7 @@ def _build(values: _Values) -> Settings:
             )
         ),
         dependencies=MappingProxyType(_part(values, "dependency")),
+        rate_limits=MappingProxyType(_part(values, "rate_limit")),
     )
 
 
@@ -224,4 +229,7 @@ def _contradictions(settings: Settings) -> list[str]:
         for glob in mode.routes
         if glob in settings.never
     ]
-    return findings
+    said = [(f"settings: routes.{g!r}", p.rules) for g, p in settings.routes.items()]
+    said.append(("settings: defaults", settings.defaults.rules))
+    places = [(place, rules.rate_limit) for place, rules in said]
+    return findings + unknown_limits(places, settings.rate_limits)

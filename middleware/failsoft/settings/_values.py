@@ -8,8 +8,10 @@ from typing import Any, Literal
 
 from failsoft.settings._dependency import DependencySettings
 from failsoft.settings._endpoints import EndpointSettings
+from failsoft.settings._rate_limit import RateLimitSettings
 from failsoft.settings._routes import RoutePolicy
 from failsoft.settings._status import ComponentSettings, StatusSettings
+from failsoft.settings._shed import CriticalitySettings, ShedSettings
 from failsoft.settings._tolerance import ToleranceSettings
 from failsoft.settings._versions import VersionsSettings
 
@@ -19,6 +21,7 @@ class StoreSettings:
     """The control store.  url: "" = memory of this process.  Spans in seconds.
 
     automation_url: login that may write controls, for guards; "" = url.
+    limits_url: where limits of clients are counted, "" = url.
     state_dir: folder of the last-known-good files, "" = the user's.  bootstrap: file
     of `failsoft store export`, for a first start without the store.  require: do
     not start with no controls at all.
@@ -26,6 +29,7 @@ class StoreSettings:
 
     url: str = ""
     automation_url: str = ""
+    limits_url: str = ""
     env: str = "default"
     state_dir: str = ""
     bootstrap: str = ""
@@ -172,6 +176,8 @@ class Settings:
     telemetry: TelemetrySettings = TelemetrySettings()
     contracts: ContractSettings = ContractSettings()
     consumer: ConsumerSettings = ConsumerSettings()
+    shed: ShedSettings = ShedSettings()
+    criticality: CriticalitySettings = CriticalitySettings()
     tolerance: ToleranceSettings = field(default_factory=ToleranceSettings)
     endpoints: EndpointSettings = field(default_factory=EndpointSettings)
     status: StatusSettings = field(default_factory=StatusSettings)
@@ -182,3 +188,4 @@ class Settings:
     never: tuple[str, ...] = ()
     dependencies: Mapping[str, DependencySettings] = field(default_factory=dict)
     versions: VersionsSettings = field(default_factory=VersionsSettings)
+    rate_limits: Mapping[str, RateLimitSettings] = field(default_factory=dict)
