@@ -390,6 +390,7 @@ class Failsoft:
         def forward(message: Message) -> Awaitable[None]:
             if not exchange.phase:
                 note_handshake(exchange, message)
+                self.runtime.inbound.opened(exchange)
             return send(message)
 
         try:

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from hmac import digest
 from typing import TYPE_CHECKING, Any
 
+import mmh3
+
 if TYPE_CHECKING:
     from failsoft.pipeline import Exchange
 
-__all__ = ["ANONYMOUS", "Consumers", "consumer_of"]
+__all__ = ["ANONYMOUS", "Consumers", "consumer_of", "rank_of"]
 
 ANONYMOUS = "(anonymous)"
 # Until the environment's salt is known a hash would name the caller differently on
@@ -29,6 +31,7 @@ _UNSAFE = re.compile(rb"[^A-Za-z0-9_.@-]+")
 _PRODUCT = re.compile(rb"([A-Za-z][A-Za-z0-9_. -]{0,47})(?:/v?([0-9]{1,5}))?")
 _AGENT = b"user-agent"
 _SECRETS = (b"authorization", b"x-api-key")
+_HOUR_MS = 3_600_000
 
 # Browsers all call themselves Mozilla; the first of these names that one holds is
 # its own.
@@ -106,6 +109,32 @@ def consumer_of(exchange: Exchange) -> str:
         consumers: Consumers = exchange.runtime.consumers
         name = exchange.consumer = consumers.name(exchange.scope)
     return name
+
+
+def rank_of(exchange: Exchange, now_ms: float, dice: Callable[[], float]) -> float:
+    """Return 0..1 for the caller: whom it hits is the same for an hour, then others.
+
+    The caller is its app id, else its key, else its /24 or /64 network; never the
+    family of its agent, which would make one of all browsers.  The dice decide where
+    none is known, as behind a Unix socket.
+    """
+    caller = _caller(exchange.scope, exchange.runtime.consumers.headers)
+    if not caller:  # or all of them would share one rank: all refused, or none
+        return dice()
+    hour = b"|%d" % (now_ms // _HOUR_MS)
+    return mmh3.hash(caller + hour, signed=False) / 4294967296.0
+
+
+def _caller(scope: Any, app_ids: tuple[bytes, ...]) -> bytes:
+    wanted = (*app_ids, *_SECRETS)
+    found = {name: value for name, value in scope["headers"] if name in wanted}
+    for name in wanted:
+        if found.get(name):
+            return bytes(found[name])
+    host: str = (scope.get("client") or ("",))[0] or ""
+    if ":" in host:
+        return ":".join(host.split(":")[:4]).encode()
+    return host.rpartition(".")[0].encode()
 
 
 def _kept(memo: dict[bytes, Any], raw: bytes, read: Callable[[bytes], Any]) -> Any:

@@ -12,6 +12,7 @@ from typing import Any
 from failsoft.controls.lastgood import Keeper
 from failsoft.controls.watcher import Watcher
 from failsoft.errors import StoreError
+from failsoft.resilience._stage import InboundStage
 from failsoft.telemetry._flush import Flusher, Vitals
 
 __all__ = ["Running"]
@@ -33,6 +34,7 @@ class Running:
     vitals: Vitals
     flusher: Flusher
     keeper: Keeper | None
+    inbound: InboundStage
     failed: Callable[[str, BaseException], None]
     tasks: list[asyncio.Task[None]] = field(default_factory=list)
     is_ending: bool = False
@@ -81,6 +83,7 @@ class Running:
         for task in ends:
             task.cancel()
         last = [self.watcher.stop(), self.flusher.flush()]
+        last.append(self.inbound.end(self.loop))
         if self.keeper is not None:
             last.append(self.keeper.finish())
         ends += [asyncio.ensure_future(work) for work in last]

@@ -296,9 +296,17 @@ class Runtime:
         flusher.count_flags = reporter.exposures.add
         keeper = self.lifetime.keeper(watcher, self.failed)
         running = Running(
-            loop, self.store, watcher, vitals, flusher, keeper, failed=self.failed
+            loop,
+            self.store,
+            watcher,
+            vitals,
+            flusher,
+            keeper,
+            inbound=self.inbound,
+            failed=self.failed,
         )
         self._running = running
+        self.inbound.begin(self.store, loop, self.failed)
         watcher.start()
         running.spawn(running.keep(), "keep")
         running.spawn(flusher.run(), "flush")
@@ -364,6 +372,7 @@ class Runtime:
         running, alone, self._alone = self._leave(), self._alone, None
         self._name()
         self.window.forget()
+        self.inbound.forget()
         self.guard = GuardArms()
         self._watch_contracts()
         self.deck.take()

@@ -1,32 +1,329 @@
 """What a request meets between the kills and the application.
 
-The stage puts its hooks into each plan and keeps what lives as long as the process.
+The stage puts its hooks into each plan and keeps what lives as long as the process:
+who is inside, the beat of the loop, the shedder.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from functools import partial
+from time import perf_counter_ns
+from typing import Any, NamedTuple, Protocol
 
-from failsoft.pipeline import Exchange, Plan
+from failsoft.consumer import rank_of
+from failsoft.pipeline import Exchange, Hook, Plan, Rejection
+from failsoft.resilience._concurrency import (
+    IS_LATE,
+    PERMIT,
+    SLOT,
+    Inside,
+    limit_of,
+    permit_hook,
+)
+from failsoft.resilience._criticality import (
+    CRITICALITY_HEADERS,
+    criticality_of,
+    is_trusted,
+)
+from failsoft.resilience._reduced import Reduced
+from failsoft.resilience._shed import Shedder
+from failsoft.resilience._ticker import Ticker
 from failsoft.routes.table import RouteDef
 from failsoft.settings import Settings
 
-__all__ = ["InboundStage"]
+__all__ = ["Guarding", "InboundStage", "Limiting", "ShedState"]
+
+_LONG_S = 30.0
+_STREAM_S = 5.0
+_STARVED_S = 1.0
+
+
+class Guarding(Protocol):
+    """Deadlines, and what may stand in for an answer."""
+
+    headers: frozenset[bytes]  # that may lower a deadline, lower case
+
+    def timeout_ns(self, route: RouteDef, plan: Plan) -> int:
+        """Return what every request of a plan has, 0 for no deadline."""
+
+    def heed(self, exchange: Exchange, said: Mapping[bytes, bytes]) -> Rejection | None:
+        """Lower `deadline_ns` by a request's headers; refuse where it is too late."""
+
+    def of(self, route: RouteDef, plan: Plan) -> Any:
+        """Return the `Plan.guard` of a plan, None for nothing."""
+
+    def guarded(self, app: Any, exchange: Exchange) -> Any:
+        """Return the application under the deadline and with what may stand in."""
+
+    def sweep(self, now_ns: int) -> bool:
+        """End what is late, every 10 ms; whether requests wait for their deadline."""
+
+    def begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Belong to a loop."""
+
+    def end(self) -> None:
+        """Let go of it; also in a forked child, where nothing of it is left."""
+
+
+class Limiting(Protocol):
+    """Client rate limits."""
+
+    def hook(self, route: RouteDef, plan: Plan) -> Hook | None:
+        """Return the hook of a plan; it may set `Exchange.pending`."""
+
+    def begin(self, store: Any, loop: asyncio.AbstractEventLoop) -> None:
+        """Belong to a loop."""
+
+    async def end(self) -> None:
+        """Give back what was leased."""
+
+
+class ShedState(NamedTuple):
+    """What a node says of itself.  limit: None while not armed.
+
+    refused: by priority or at the hard cap, since the start; observed: would have
+    been, with `handling = "observe"`.
+    """
+
+    limit: float | None
+    inflight: int
+    refused: int
+    observed: int
 
 
 class InboundStage:
     """Deadlines, shedding and limits of one process."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    def __init__(
+        self, settings: Settings, dice: Callable[[], float] = random.random
+    ) -> None:
+        shed = self._shed = settings.shed
+        self._peers = settings.criticality.trusted_peers
+        self._dice = dice
+        self.guard: Guarding | None = None
+        self.limits: Limiting | None = None
+        self.shedder = Shedder(shed.target_s, shed.interval_s, shed.max_inflight)
+        self.ticker = Ticker(self._beat)
+        self._inside: Inside = set()
+        self._routes: defaultdict[str, Inside] = defaultdict(set)
+        self._streams: dict[Exchange, float] = {}
+        self._refused = self._observed = 0
+        self._now_s = self._looked_s = 0.0
+        self._starved_at_s: float | None = None
+        self._threads: Any = None
+        self._failed: Callable[[str, BaseException], None] | None = None
+        timing = b"failsoft;desc=shed" if shed.server_timing else b""
+        less = "Less important requests are refused for now"
+        self._lower = Reduced("shed", less, dice, timing)
+        full = "Too many requests at a time"
+        self._full = Reduced("max_inflight", full, dice, timing)
+        self._crowded = Reduced("concurrency", full, dice, timing)
+
+    # --- plans --------------------------------------------------------------
 
     def dress(self, route: RouteDef, plan: Plan) -> None:
         """Put hooks into a plan and those of its versions; bypass routes get none."""
+        plan.each(partial(self._dress, route))
+
+    def _dress(self, route: RouteDef, plan: Plan) -> None:
+        guard, limits = self.guard, self.limits
+        timeout_ns = guard.timeout_ns(route, plan) if guard is not None else 0
+        if guard is not None:
+            plan.guard = guard.of(route, plan)
+        hooks = [self._opening(plan.criticality, timeout_ns), *plan.admit]
+        hooks.append(self._entering(no_shed=plan.scalars.no_shed))
+        rate = limits.hook(route, plan) if limits is not None else None
+        if rate is not None:
+            hooks.append(rate)
+        limit = limit_of(route.rules.concurrency_limit, plan.scalars.concurrency)
+        if limit is not None:
+            refuse = self._refuse_crowded
+            hooks.append(permit_hook(self._routes[route.key], limit, refuse))
+        plan.admit = tuple(hooks)
+
+    def _opening(self, criticality: str, timeout_ns: int) -> Hook:
+        """Read deadline and criticality in one pass over the headers."""
+        wanted = CRITICALITY_HEADERS
+        if self.guard is not None:
+            wanted |= self.guard.headers
+
+        def begin(exchange: Exchange) -> Rejection | None:
+            exchange.criticality = criticality
+            if timeout_ns:
+                exchange.deadline_ns = exchange.started_ns + timeout_ns
+            for name, _ in exchange.scope["headers"]:
+                if name in wanted:
+                    return self._heed(exchange, wanted)
+            return None
+
+        return begin
+
+    def _heed(self, exchange: Exchange, wanted: frozenset[bytes]) -> Rejection | None:
+        scope = exchange.scope
+        said = {name: value for name, value in scope["headers"] if name in wanted}
+        may_raise = bool(self._peers) and is_trusted(scope, self._peers)
+        own = exchange.criticality
+        exchange.criticality = criticality_of(own, said, may_raise=may_raise)
+        if self.guard is None or scope["type"] != "http":
+            return None
+        return self.guard.heed(exchange, said)
+
+    def _entering(self, *, no_shed: bool) -> Hook:
+        """Take a slot of the node, or refuse."""
+        inside, most = self._inside, self._shed.max_inflight
+        shedder, ticker = self.shedder, self.ticker
+
+        def enter(exchange: Exchange) -> Rejection | None:
+            if len(inside) >= most:
+                return self._refuse_full(exchange)
+            if shedder.limit is not None and not no_shed:
+                rejection = self._judge(exchange)
+                if rejection is not None:
+                    return rejection
+            exchange.holds |= SLOT
+            inside.add(exchange)
+            if not ticker.is_on:
+                ticker.wake()
+            return None
+
+        return enter
+
+    # --- requests -----------------------------------------------------------
+
+    def _judge(self, exchange: Exchange) -> Rejection | None:
+        rank = rank_of(exchange, exchange.runtime.now_ms(), self._dice)
+        if self.shedder.admits(exchange.criticality, rank, len(self._inside)):
+            return None
+        if self._shed.handling == "observe":
+            self._observed += 1
+            return None
+        self._refused += 1
+        return self._lower.answer(is_long=self._is_long)
+
+    def _refuse_full(self, exchange: Exchange) -> Rejection:
+        self.shedder.is_reached = True
+        self._refused += 1
+        return self._full.answer(is_long=self._is_long)
+
+    def _refuse_crowded(self, exchange: Exchange) -> Rejection:
+        return self._crowded.answer()
+
+    @property
+    def _is_long(self) -> bool:
+        shedder = self.shedder
+        return shedder.limit is not None and self._now_s - shedder.armed_at_s > _LONG_S
+
+    def opened(self, exchange: Exchange) -> None:
+        """Take a WebSocket whose handshake is answered: it may stay for hours."""
+        self._inside.discard(exchange)
 
     def release(self, exchange: Exchange) -> None:
         """Give back what an admitted request held."""
+        self._inside.discard(exchange)
+        if exchange.holds & PERMIT:
+            self._routes[exchange.plan.key].discard(exchange)
         exchange.holds = 0
 
     def guarded(self, app: Any, exchange: Exchange) -> Any:
         """Return the application under the deadline and with what may stand in."""
-        return app
+        return app if self.guard is None else self.guard.guarded(app, exchange)
+
+    # --- the loop -----------------------------------------------------------
+
+    def begin(
+        self,
+        store: Any,
+        loop: asyncio.AbstractEventLoop,
+        failed: Callable[[str, BaseException], None],
+    ) -> None:
+        """Belong to the loop that runs; failed: takes errors of the beat."""
+        from anyio.to_thread import current_default_thread_limiter
+
+        self.forget()
+        self._threads = current_default_thread_limiter()
+        self._failed = failed
+        self.ticker.begin(loop)
+        if self.guard is not None:
+            self.guard.begin(loop)
+        if self.limits is not None:
+            self.limits.begin(store, loop)
+
+    async def end(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let go of a loop, unless it belongs to another one already."""
+        if not self.ticker.belongs_to(loop):
+            return
+        self.ticker.end()
+        if self.guard is not None:
+            self.guard.end()
+        if self.limits is not None:
+            await self.limits.end()
+
+    def forget(self) -> None:
+        """Start anew, on another loop or in a forked child: nobody is inside."""
+        self.ticker.end()
+        self._inside.clear()
+        self._streams.clear()
+        for inside in self._routes.values():
+            inside.clear()
+        self.shedder.disarm()
+        self._starved_at_s = None
+        if self.guard is not None:
+            self.guard.end()
+
+    def _beat(self, now_s: float, lag_s: float) -> bool:
+        self._now_s = now_s
+        has_deadlines = False
+        try:
+            if self._shed.handling != "off":
+                lag_s = max(lag_s, self._starvation_s(now_s))
+                self.shedder.tick(now_s, lag_s, len(self._inside))
+            if now_s - self._looked_s >= 1.0:
+                self._looked_s = now_s
+                self._let_streams_go(now_s)
+            if self.guard is not None:
+                has_deadlines = self.guard.sweep(perf_counter_ns())
+        except Exception as error:  # noqa: BLE001 - border: the next beat comes
+            if self._failed is not None:
+                self._failed("the beat of the loop", error)
+        return has_deadlines or bool(self._inside)
+
+    def _starvation_s(self, now_s: float) -> float:
+        """Return a lag for the threads of `def` handlers, who starve on an idle loop.
+
+        Twice the target once more than half as many as there are threads have
+        waited for a second.
+        """
+        threads = self._threads
+        enough = threads.total_tokens / 2 if threads is not None else 0
+        if not threads or len(self._inside) <= enough:
+            self._starved_at_s = None
+            return 0.0
+        if threads.statistics().tasks_waiting <= enough:
+            self._starved_at_s = None
+            return 0.0
+        if self._starved_at_s is None:
+            self._starved_at_s = now_s
+        is_starving = now_s - self._starved_at_s >= _STARVED_S
+        return 2 * self._shed.target_s if is_starving else 0.0
+
+    def _let_streams_go(self, now_s: float) -> None:
+        """Count no more what has been answering for 5 s, such as event streams."""
+        before, self._streams = self._streams, {}
+        for exchange in tuple(self._inside):
+            if not exchange.phase or exchange.holds & IS_LATE:
+                continue
+            since_s = before.get(exchange, now_s)
+            if now_s - since_s >= _STREAM_S:
+                self._inside.discard(exchange)
+            else:
+                self._streams[exchange] = since_s
+
+    def state(self) -> ShedState:
+        """Return what this node says of its shedding; a pure read."""
+        return ShedState(
+            self.shedder.limit, len(self._inside), self._refused, self._observed
+        )

@@ -10,6 +10,7 @@ from failsoft.settings._dependency import DependencySettings, is_dependency
 from failsoft.settings._endpoints import EndpointSettings
 from failsoft.settings._readers import is_date, is_flag_key, mask_url, parse_span_s
 from failsoft.settings._routes import RoutePolicy, RouteRules, read_declared
+from failsoft.settings._shed import CriticalitySettings, Network, ShedSettings
 from failsoft.settings._sources import load_settings
 from failsoft.settings._status import ComponentSettings, StatusSettings
 from failsoft.settings._tolerance import (
@@ -49,6 +50,7 @@ __all__ = [
     "ComponentSettings",
     "ConsumerSettings",
     "ContractSettings",
+    "CriticalitySettings",
     "DependencySettings",
     "EndpointSettings",
     "FlagDeclaration",
@@ -56,10 +58,12 @@ __all__ = [
     "HandlingRule",
     "KillSettings",
     "ModeDefinition",
+    "Network",
     "RoutePolicy",
     "RouteRules",
     "Settings",
     "Shed",
+    "ShedSettings",
     "StaticAnswer",
     "StatusSettings",
     "StoreSettings",
