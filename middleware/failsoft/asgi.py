@@ -17,10 +17,13 @@ from random import getrandbits
 from time import perf_counter_ns
 from typing import Any
 
+from failsoft import clock
 from failsoft.application import count_routes, opens_inside, root_path_of
 from failsoft.bodyflow import serve
 from failsoft.endings import note_end, note_handshake
+from failsoft.endpoints.health import Readiness
 from failsoft.endpoints.openapi import serve_documents
+from failsoft.endpoints.own import serve_own
 from failsoft.errors import DefinitionError, FailsoftError
 from failsoft.pipeline import CURRENT, Exchange, Rejection, Scope, Start
 from failsoft.problem import (
@@ -88,6 +91,7 @@ class Failsoft:
         self._headers = settings.tracing
         self._tracing = Tracing()
         self.runtime.bad_headers = self._tracing.counts
+        self._readiness = Readiness(clock.unix)
         self._looked_at = 0
         self._route_count = 0
         self._root_path = ""
@@ -159,7 +163,8 @@ class Failsoft:
             self._tracing.opens_inside = opens_inside(app)
             self._route_count = count_routes(app)
             found = list(walk(find_routes(app) or ()))
-            added = serve_documents(app, found, self.runtime.planner)
+            added = [*serve_documents(app, found, self.runtime.planner)]
+            added += serve_own(self.runtime, self._readiness)
             self._root_path = root_path_of(app)
             every, policies = [*added, *found], (self._policies, self._root_path)
             self.runtime.install(build_table(every, *policies, self._defaults))
@@ -215,6 +220,8 @@ class Failsoft:
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[_MARK] = True
+        if self._fault is None:
+            self._readiness.starting()
         try:
             await self._start()
         except FailsoftError as fault:
@@ -222,6 +229,12 @@ class Failsoft:
             await send({"type": "lifespan.startup.failed", "message": str(fault)})
             return
         has_lifespan = False
+
+        async def hear() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":
+                self._readiness.stopping()
+            return message
 
         async def forward(message: Message) -> None:
             nonlocal has_lifespan
@@ -232,16 +245,20 @@ class Failsoft:
                 except DefinitionError as fault:
                     kind = "lifespan.startup.failed"
                     message = {"type": kind, "message": str(fault)}
+                else:
+                    self._readiness.up()
             if message["type"] in _LAST_WORDS:
                 # Before it is said: a server may end the loop once it heard it.
                 await self.runtime.stop()
             await send(message)
 
         try:
-            await self.app(scope, receive, forward)
+            await self.app(scope, hear, forward)
         finally:
-            if has_lifespan:  # else the server goes on to serve without one
+            if has_lifespan:
                 await self.runtime.stop()
+            else:  # the server goes on to serve without one
+                self._readiness.up()
 
     # --- requests -----------------------------------------------------------
 

@@ -45,7 +45,8 @@ class Publisher:
 
     digest: names the newest description.  seen_flags: key -> default as JSON, of
     flags that were met in code, at most 1,000.  files: the flags files in force.
-    versions: the stage of the contract in force, None without one.
+    versions: the stage of the contract in force, None without one.  own: routes that
+    failsoft answers itself, and that are not described.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -53,6 +54,7 @@ class Publisher:
         self.seen_flags: dict[str, str] = {}
         self.files = NO_FILES
         self.versions: VersionStage | None = None
+        self.own: frozenset[str] = frozenset()
         self.digest = ""
         self._blob = b""
         self._has_news = False
@@ -75,7 +77,11 @@ class Publisher:
         flags = self._flags()
         modes = {**BUILT_IN, **self.settings.modes}
         definitions = Definitions(
-            routes=tuple((r.key, r.criticality, r.tags) for r in table.routes),
+            routes=tuple(
+                (r.key, r.criticality, r.tags)
+                for r in table.routes
+                if r.key not in self.own
+            ),
             flags=tuple((flag.key, flag.default) for flag in flags),
             modes=tuple(
                 ModeDef(

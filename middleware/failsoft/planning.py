@@ -181,7 +181,12 @@ class Planner:
         """Take a new route table; counters of routes that stay go on."""
         self._table = table
         self._routes = table.routes
-        self._cells = [self._window.cell(r.key, r.criticality) for r in table.routes]
+        self._cells = [
+            (self._window.apart if r.key in self.answers else self._window.cell)(
+                r.key, r.criticality
+            )
+            for r in table.routes
+        ]
 
     def plans(self, acting: Acting, records: tuple[Record, ...]) -> tuple[Plan, ...]:
         """Return one plan per route of the table, same index."""

@@ -20,6 +20,7 @@ from typing import Any
 from failsoft import clock
 from failsoft.bodies import Bodies
 from failsoft.consumer import Consumers
+from failsoft.controls.alarms import Alarms
 from failsoft.controls.offers import Offers
 from failsoft.controls.snapshot import Snapshot
 from failsoft.controls.watcher import ControlState, Watcher
@@ -89,6 +90,7 @@ class Runtime:
         self._running: Running | None = None
         self._alone: PrivateLoop | None = None
         self._state: ControlState | None = None
+        self.alarms: Alarms | None = None  # what burns, for the status of users
         self._flag_stage = FlagStage(settings)
         self.versions: Any = None
         self.usage = Usage()
@@ -126,6 +128,7 @@ class Runtime:
         self.versions = self.planner.versions
         self.definitions.files = self._flag_stage.definitions.files
         self.definitions.versions = self.planner.versions
+        self.definitions.own = frozenset(self.planner.answers)
         self.definitions.describe(table)
         self.snapshot = self._compile(self._state)
 
@@ -174,6 +177,7 @@ class Runtime:
             kills=len(acting.kills),
             modes=tuple(mode.name for mode in acting.modes),
             bad=(*acting.bad, *self.planner.bad),
+            acting=acting,
         )
 
     async def learn(self, app: Any, root_path: str = "") -> None:

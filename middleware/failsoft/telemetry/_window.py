@@ -6,24 +6,31 @@ and one dict update.
 
 from __future__ import annotations
 
+from failsoft.store.slo import Counts
 from failsoft.telemetry._histogram import bucket_of, merge_into
 from failsoft.telemetry._wire import RouteTick, Tick
 
-__all__ = ["RouteCell", "Window", "slo_increments"]
+__all__ = ["RouteCell", "Window"]
 
 _MAX_GROUPS = 256
 _OTHER = "(other)"
-SLO_RESOLUTIONS_S = (10, 60, 900)
+_IN_TIME = float("inf")
 
 
 class RouteCell:
-    """What one route did since the last flush.  `inflight` is never cleared."""
+    """What one route did since the last flush.  `inflight` is never cleared.
+
+    failed, turned_away: refusals with a status of 5xx, and those with 503.  late: by
+    SLO, answers that were good but for their time.  unjudged: answers that no SLO
+    counts, such as those of drills.
+    """
 
     __slots__ = (
         "client_errors",
         "criticality",
         "errors",
         "exceptions",
+        "failed",
         "gone",
         "groups",
         "hist",
@@ -31,9 +38,14 @@ class RouteCell:
         "inflight_max",
         "is_active",
         "key",
+        "late",
         "n",
         "refused",
         "sent_bytes",
+        "slos",
+        "slow_us",
+        "turned_away",
+        "unjudged",
     )
 
     def __init__(self, key: str, criticality: str) -> None:
@@ -41,7 +53,13 @@ class RouteCell:
         self.criticality = criticality
         self.inflight = 0
         self.is_active = False
+        self.aim(())
         self.clear()
+
+    def aim(self, slos: tuple[tuple[str, float], ...]) -> None:
+        """Judge answers by these SLOs: (name, latest good answer in microseconds)."""
+        self.slos = slos
+        self.slow_us = min((limit_us for _, limit_us in slos), default=_IN_TIME)
 
     def clear(self) -> None:
         """Start a new second."""
@@ -51,6 +69,8 @@ class RouteCell:
         self.hist: dict[int, int] = {}
         self.refused: dict[str, int] = {}
         self.groups: dict[str, int] = {}
+        self.late: dict[str, int] = {}
+        self.failed = self.turned_away = self.unjudged = 0
 
     def enter(self) -> None:
         """Count a request that goes to the application."""
@@ -69,10 +89,16 @@ class RouteCell:
         hist[bucket] = hist.get(bucket, 0) + 1
         if status >= 400:
             self._count_status(status)
+        if duration_us > self.slow_us and status < 499:
+            self._count_late(duration_us)
 
-    def refuse(self, reason: str) -> None:
-        """Count a request that we refused."""
+    def refuse(self, reason: str, status: int = 503) -> None:
+        """Count a request that we refused, with the status of the answer."""
         self.is_active = True
+        if status == 503:
+            self.turned_away += 1
+        elif status >= 500:
+            self.failed += 1
         self.refused[reason] = self.refused.get(reason, 0) + 1
 
     def fail(self, group: str, *, is_exception: bool) -> None:
@@ -90,6 +116,11 @@ class RouteCell:
             self.gone += 1
         else:
             self.client_errors += 1
+
+    def _count_late(self, duration_us: int) -> None:
+        for name, limit_us in self.slos:
+            if duration_us > limit_us:
+                self.late[name] = self.late.get(name, 0) + 1
 
     def tick(self) -> RouteTick:
         """Return this second's counters."""
@@ -109,15 +140,19 @@ class RouteCell:
 
 
 class Window:
-    """All counters of a node; `flush` takes them and starts the next second."""
+    """All counters of a node; `flush` takes them and starts the next second.
 
-    __slots__ = ("cells", "flags", "lost_ticks", "seq")
+    slos: names that are told of each second, also when nothing happened.
+    """
+
+    __slots__ = ("cells", "flags", "lost_ticks", "seq", "slos")
 
     def __init__(self) -> None:
         self.cells: dict[str, RouteCell] = {}
         self.flags: dict[str, dict[str, int]] = {}
         self.seq = 0
         self.lost_ticks = 0
+        self.slos: tuple[str, ...] = ()
 
     def cell(self, key: str, criticality: str) -> RouteCell:
         """Return the cell of a route, the same one across plans and tables."""
@@ -126,6 +161,10 @@ class Window:
             cell = self.cells[key] = RouteCell(key, criticality)
         cell.criticality = criticality
         return cell
+
+    def apart(self, key: str, criticality: str) -> RouteCell:
+        """Return a cell that nobody reads, for what is no traffic of the API."""
+        return RouteCell(key, criticality)
 
     @property
     def inflight(self) -> int:
@@ -148,14 +187,14 @@ class Window:
 
     def flush(
         self, node: str, interval_ms: int, lag_max_ms: float
-    ) -> tuple[Tick, list[tuple[int, str, int]]]:
-        """Return the second as a Tick with its SLO increments, and start anew."""
+    ) -> tuple[Tick, dict[str, Counts]]:
+        """Return the second as a Tick with the counts of its SLOs, and start anew."""
         # Also routes on which nothing ended: requests may be hanging there.
         cells = [c for c in self.cells.values() if c.is_active or c.inflight]
         routes = tuple(cell.tick() for cell in cells)
         hist: dict[int, int] = {}
         merge_into(hist, (cell.hist for cell in cells))
-        slo = slo_increments(cells)
+        slo = _judged(self.slos, cells)
         for cell in cells:
             cell.clear()
             cell.is_active = False
@@ -174,19 +213,16 @@ class Window:
         return tick, slo
 
 
-def slo_increments(cells: list[RouteCell]) -> list[tuple[int, str, int]]:
-    """Return (resolution_s, `criticality:t|b|r`, count) for total, bad, refused.
+def _judged(names: tuple[str, ...], cells: list[RouteCell]) -> dict[str, Counts]:
+    """Return (requests, bad ones, refused by us) by SLO, zeros too.
 
-    Client disconnects are out of count.
+    Clients that left are out of count.
     """
-    sums: dict[str, int] = {}
+    sums = dict.fromkeys(names, (0, 0, 0))
     for cell in cells:
-        for letter, count in (
-            ("t", cell.n - cell.gone),
-            ("b", cell.errors),
-            ("r", sum(cell.refused.values())),
-        ):
-            if count:
-                field = f"{cell.criticality}:{letter}"
-                sums[field] = sums.get(field, 0) + count
-    return [(res, f, n) for res in SLO_RESOLUTIONS_S for f, n in sums.items()]
+        told = cell.n - cell.gone - cell.unjudged + sum(cell.refused.values())
+        for name, _ in cell.slos:
+            t, b, r = sums.get(name, (0, 0, 0))
+            bad = cell.errors + cell.failed + cell.late.get(name, 0)
+            sums[name] = (t + told, b + bad, r + cell.turned_away)
+    return sums
