@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from failsoft.ops.contractrows import DriftView, VersionsView
+from failsoft.ops.fleetrows import DependencyView, ModeRow, SloView
 from failsoft.telemetry import Flight
 
 __all__ = [
@@ -303,6 +304,9 @@ class FleetView(msgspec.Struct, frozen=True):
     proposals: tuple[Proposal, ...] = ()
     versions: VersionsView | None = None  # None: not read, see `Operator.want`
     drift: DriftView | None = None
+    modes: tuple[ModeRow, ...] = ()
+    dependencies: DependencyView | None = None  # None: not read, as those above
+    slo: SloView | None = None
 
 
 class AckState(msgspec.Struct, frozen=True):
