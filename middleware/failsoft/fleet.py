@@ -30,8 +30,10 @@ from failsoft.controls.lead import (
 from failsoft.controls.records import BreakerDoc, Record, encode_doc
 from failsoft.controls.watcher import ControlState
 from failsoft.errors import StoreConflict, StoreError, StoreRefused, StoreUnavailable
-from failsoft.outbound._fleet import FleetProbes, merged_quotas
+from failsoft.outbound._fleet import FleetProbe, merged_quotas, row_of
+from failsoft.outbound._gate import Gate
 from failsoft.store.fleet import (
+    DEPENDENCIES_KEPT,
     ROW_FRESH_MS,
     ROWS_TTL_MS,
     DependencyRow,
@@ -43,7 +45,6 @@ from failsoft.store.fleet import (
     decode_row,
     encode_row,
 )
-from failsoft.store.memoryfleet import MemoryFleet
 from failsoft.store.open import open_store
 from failsoft.store.protocols import Answer, Call, Change
 
@@ -74,12 +75,8 @@ _Failed = Callable[[str, BaseException], None]
 class Book(Protocol):
     """What the fleet needs of a node's dependencies."""
 
-    def rows(self, now_ms: float) -> tuple[DependencyRow, ...]:
-        """Return those with calls within 60 s, or a state worth telling."""
-        ...
-
-    def probes(self, name: str) -> FleetProbes | None:
-        """Return what probes a dependency for the fleet; None for one unknown here."""
+    def gates(self) -> Iterable[Gate]:
+        """Return every dependency that was called or is declared here."""
         ...
 
     def take_quotas(self, quotas: tuple[QuotaSum, ...]) -> None:
@@ -118,8 +115,7 @@ class Fleet:
     term: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        self._alone = MemoryFleet(lambda: int(self.me.now_ms()))
-        self._others: dict[str, FleetProbes] = {}  # of what is not called here
+        self._probes: dict[str, FleetProbe] = {}
         self._duties: Sequence[Duty] = ()
         self._acting: asyncio.Task[None] | None = None
         self._gone: tuple[str, ...] = ()
@@ -138,15 +134,21 @@ class Fleet:
                 began = clock.monotonic()
                 try:
                     await self.second()
+                    self._be_alone(False)
                 except StoreError as error:
                     _log.debug("the fleet does not hear of this node: %s", error)
-                    await self._probe_alone()
+                    self._be_alone(True)
                 except Exception as error:  # noqa: BLE001 - border: the next second comes
                     self.me.failed("fleet", error)
                 await asyncio.sleep(max(0.05, began + _PERIOD_S - clock.monotonic()))
         finally:
             self.leads_until = 0.0
             await self._leave()
+
+    def _be_alone(self, is_alone: bool) -> None:
+        # Held records cannot be lifted then; own probes find out what is back.
+        for gate in self.me.book.gates():
+            gate.is_alone = is_alone
 
     async def _leave(self) -> None:
         if self._acting is not None:
@@ -159,7 +161,7 @@ class Fleet:
         """Say one second; raises StoreError when the store does not take it."""
         now_ms, began = self.me.now_ms(), clock.monotonic()
         row = msgspec.structs.replace(
-            self.me.row(), at_ms=int(now_ms), dependencies=self.me.book.rows(now_ms)
+            self.me.row(), at_ms=int(now_ms), dependencies=self._rows(began, now_ms)
         )
         wants = self.me.may_lead and self.me.lag_ms() <= _TOO_SLOW_MS
         say = FleetSay(encode_row(row), wants, self.term > 0, self._quotas, self._gone)
@@ -169,6 +171,10 @@ class Fleet:
         await self._probe()
         if self.term and beat.rows:
             self._act(beat)
+
+    def _rows(self, now: float, now_ms: float) -> tuple[DependencyRow, ...]:
+        gates = [gate for gate in self.me.book.gates() if gate.is_active(now)]
+        return tuple(row_of(g.state(now), now_ms) for g in gates[:DEPENDENCIES_KEPT])
 
     def _learn_lease(self, beat: FleetBeat, began: float) -> None:
         if beat.leader != self.me.node:
@@ -183,35 +189,36 @@ class Fleet:
 
     # --- probes -------------------------------------------------------------
 
-    async def _probe(self, store: Any = None) -> None:
-        """Tell outcomes of probes and take permits; `store`: without the fleet."""
-        for probes in self._opened():
-            if (ask := probes.ask(self.me.now_ms())) is not None:
-                stand = await (store or self.store).fleet_probe(ask)
-                probes.told(ask, stand, self.me.now_ms())
+    async def _probe(self) -> None:
+        """Tell outcomes of probes, and let as many calls through as are granted."""
+        now = clock.monotonic()
+        gates = {gate.name: gate for gate in self.me.book.gates()}
+        for name, probe in self._opened().items():
+            gate = gates.get(name)
+            ended = gate.probed(now) if gate is not None else ()
+            wants = gate is not None and gate.wants_probes(now)
+            ask = probe.ask(self.me.now_ms(), ended, wants=wants)
+            if ask is None:
+                continue
+            permits = probe.told(await self.store.fleet_probe(ask))
+            if gate is not None and permits:
+                gate.lend((ask.since_ms, ask.number), permits, clock.monotonic())
 
-    async def _probe_alone(self) -> None:
-        # Held records cannot be lifted now; one's own calls find out what is back.
-        await self._probe(self._alone)
-
-    def _opened(self) -> list[FleetProbes]:
+    def _opened(self) -> Mapping[str, FleetProbe]:
         state = self.me.controls()
         opened = dict(opened_by_fleet(state.records)) if state is not None else {}
-        for name in self._others.keys() - opened.keys():
-            del self._others[name]
-        return [self._probes_of(name, since) for name, since in opened.items()]
-
-    def _probes_of(self, name: str, since_ms: int) -> FleetProbes:
-        probes = self.me.book.probes(name)
-        if probes is None:
-            probes = self._others.setdefault(name, FleetProbes(name))
-        probes.open(since_ms)
-        return probes
+        known = self._probes
+        self._probes = {
+            name: known[name]
+            if name in known and known[name].since_ms == since_ms
+            else FleetProbe(name, since_ms)
+            for name, since_ms in opened.items()
+        }
+        return self._probes
 
     def has_passed(self, name: str) -> bool:
         """Whether the fleet's probes found a dependency back."""
-        probes = self.me.book.probes(name) or self._others.get(name)
-        return probes is not None and probes.has_passed
+        return name in self._probes and self._probes[name].has_passed
 
     # --- the leader ---------------------------------------------------------
 

@@ -7,13 +7,12 @@ works out the same instants, and the store hands out the permits.  Pure.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import mmh3
 
+from failsoft.outbound._gate import DependencyState, Probed
 from failsoft.store.fleet import (
     PROBE_STEPS,
     DependencyRow,
@@ -23,43 +22,26 @@ from failsoft.store.fleet import (
 )
 
 __all__ = [
-    "FleetProbes",
+    "FleetProbe",
     "FleetRule",
-    "ProbePermit",
-    "has_vote",
     "merged_quotas",
     "probe_instant_ms",
     "probe_number",
+    "row_of",
     "why_open",
 ]
 
 _FIRST_MS, _MOST_MS, _SPREAD = 5_000, 60_000, 0.2
-_PERMIT_MS = 2_000  # unused for so long it goes back to the fleet
 _NEW_RESET_MS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class FleetRule:
-    """When calls are bad enough.  Ratios 0..1; least: summed calls for a verdict.
-
-    vote: calls that a node must have made for its own vote.
-    """
+    """When calls are bad enough.  Ratios 0..1; least: summed calls for a verdict."""
 
     fail_ratio: float = 0.5
     slow_ratio: float = 0.8
     least: int = 20
-    vote: int = 3
-
-
-def has_vote(
-    calls: int, fail: int, slow: int, *, is_open: bool, rule: FleetRule
-) -> bool:
-    """Whether a node holds a dependency for broken.
-
-    >>> has_vote(3, 2, 0, is_open=False, rule=FleetRule())
-    True
-    """
-    return is_open or (calls >= rule.vote and _is_bad(calls, fail, slow, rule))
 
 
 def _is_bad(calls: int, fail: int, slow: int, rule: FleetRule) -> bool:
@@ -114,109 +96,82 @@ def probe_number(
     return number if number >= 0 else None
 
 
-class ProbePermit(NamedTuple):
-    """One call of probe `number`, to be used before `until_ms` (store time)."""
+class FleetProbe:
+    """One node's part in probing one dependency that the fleet opened at `since_ms`.
 
-    number: int
-    until_ms: float
-
-
-class FleetProbes:
-    """One node's part in probing one dependency that is open for the fleet.
-
-    Calls `take` and `settle`, from any thread; once a second `ask` says what to tell
-    the store, and `told` brings its answer.  Nothing of it happens while it is not
-    `open`.
+    Once a second `ask` says what to tell the store, and `told` takes its answer.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, since_ms: int) -> None:
         self.name = name
-        self.since_ms = 0
-        self._permits: deque[ProbePermit] = deque(maxlen=PROBE_STEPS[-1])
-        self._outcomes: deque[tuple[int, bool | None]] = deque(maxlen=100)
-        self._refused = 0
+        self.since_ms = since_ms
         self._number = -1
         self._stand = ProbeStand()
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the fleet refuses calls, but for those of its probes."""
-        return self.since_ms > 0
 
     @property
     def has_passed(self) -> bool:
         """Whether the probe that runs found the dependency back."""
         return self._stand.has_passed
 
-    def open(self, since_ms: int) -> None:
-        """Refuse calls since `since_ms`; without effect when it is so already."""
-        if since_ms != self.since_ms:
-            self.close()
-            self.since_ms = since_ms
+    def ask(
+        self, now_ms: float, ended: Iterable[Probed], *, wants: bool
+    ) -> ProbeAsk | None:
+        """Return what to tell the store now, None before the first probe.
 
-    def close(self) -> None:
-        """Forget it all: the fleet refuses nothing any more."""
-        self.since_ms, self._refused, self._number = 0, 0, -1
-        self._stand = ProbeStand()
-        self._permits.clear()
-        self._outcomes.clear()
-
-    def take(self, now_ms: float) -> ProbePermit | None:
-        """Return the permit for one call, None = refuse it."""
-        while True:
-            try:
-                permit = self._permits.popleft()
-            except IndexError:
-                self._refused += 1
-                return None
-            if now_ms < permit.until_ms:
-                return permit
-            self.settle(permit, None)
-
-    def settle(self, permit: ProbePermit, ok: bool | None) -> None:
-        """Say how the call of a permit ended; None = it was no outcome."""
-        self._outcomes.append((permit.number, ok))
-
-    def retry_after_s(self, now_ms: float) -> float:
-        """Return how long until the next probe begins, for refusals."""
-        at_ms = probe_instant_ms(self.name, self.since_ms, self._number + 1)
-        return max(0.0, (at_ms - now_ms) / 1000)
-
-    def ask(self, now_ms: float) -> ProbeAsk | None:
-        """Return what to tell the store now, None = nothing yet.
-
-        Permits are wanted by nodes that refused calls since they asked last.
+        ended: what became of permits lent to calls.  wants: calls wait for some.
         """
-        if not self.is_open:
-            return None
         number = probe_number(self.name, self.since_ms, now_ms, self._number)
         if number is None:
             return None
         if number != self._number:
             self._number, self._stand = number, ProbeStand()
-            self._permits.clear()
-        ok, fail, back = self._drained(now_ms)
-        want, self._refused = min(self._refused, PROBE_STEPS[-1]), 0
-        return ProbeAsk(self.name, self.since_ms, number, ok, fail, back, want)
+        mine = [one for one in ended if one.key == (self.since_ms, number)]
+        return ProbeAsk(
+            name=self.name,
+            since_ms=self.since_ms,
+            number=number,
+            ok=sum(one.ok for one in mine),
+            fail=sum(one.fail for one in mine),
+            back=sum(one.back for one in mine),
+            want=PROBE_STEPS[-1] if wants else 0,
+        )
 
-    def _drained(self, now_ms: float) -> tuple[int, int, int]:
-        for _ in range(len(self._permits)):
-            permit = self._permits.popleft()
-            if now_ms < permit.until_ms:
-                self._permits.append(permit)
-            else:
-                self.settle(permit, None)
-        ended = [self._outcomes.popleft() for _ in range(len(self._outcomes))]
-        mine = [ok for number, ok in ended if number == self._number]
-        return mine.count(True), mine.count(False), mine.count(None)
-
-    def told(self, ask: ProbeAsk, stand: ProbeStand, now_ms: float) -> None:
-        """Take the store's answer to `ask`."""
-        if (ask.since_ms, ask.number) != (self.since_ms, self._number):
-            return
+    def told(self, stand: ProbeStand) -> int:
+        """Take the store's answer; return how many calls may go through."""
         self._stand = stand
-        until_ms = now_ms + _PERMIT_MS
-        self._permits.extend([ProbePermit(ask.number, until_ms)] * stand.granted)
+        return stand.granted
+
+
+def row_of(state: DependencyState, now_ms: float) -> DependencyRow:
+    """Return what a node says of a dependency; instants in store time."""
+
+    def ago(seconds: float) -> int:
+        return int(now_ms - seconds * 1000) if seconds >= 0 else 0
+
+    def ahead(seconds: float) -> int:
+        return int(now_ms + seconds * 1000) if seconds > 0 else 0
+
+    return DependencyRow(
+        name=state.name,
+        calls=state.calls,
+        fail=state.fail,
+        slow=state.slow,
+        state=state.state,
+        in_force=state.in_force,
+        vote=state.vote,
+        why=state.why[:200],
+        since_ms=ago(state.since_s),
+        retry_ms=ahead(state.retry_s),
+        throttle=state.throttle,
+        last_ok_ms=ago(state.last_ok_s),
+        refused=state.refused,
+        p99_ms=state.p99_ms,
+        spent_per_s=state.spent_per_s,
+        quota_limit=state.quota_limit,
+        quota_remaining=state.quota_remaining,
+        quota_reset_ms=ahead(state.quota_reset_s),
+        hold_ms=ahead(state.hold_s),
+    )
 
 
 def merged_quotas(
