@@ -444,7 +444,7 @@ class Failsoft:
             rejection = exchange.rejection
             if rejection is not None and rejection.is_refusal:
                 exchange.plan.cell.inflight -= 1
-                exchange.plan.cell.refuse(rejection.reason)
+                exchange.plan.cell.refuse(rejection.reason, rejection.status)
             elif 0 < status < 500:
                 exchange.plan.cell.leave(status, duration_us, exchange.sent_bytes)
             else:

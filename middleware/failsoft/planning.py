@@ -24,7 +24,8 @@ from failsoft.resilience._stage import InboundStage
 from failsoft.routes.bypass import bypassing
 from failsoft.routes.models import Models, models_from_document, models_of
 from failsoft.routes.table import RouteDef, RouteTable
-from failsoft.settings import EndpointSettings, Settings
+from failsoft.settings import EndpointSettings, Settings, declared_slos
+from failsoft.slo._scope import aims_of
 from failsoft.telemetry import Window
 from failsoft.tolerance._ledger import Ledger
 from failsoft.tolerance._stage import ToleranceStage
@@ -187,6 +188,16 @@ class Planner:
             )
             for r in table.routes
         ]
+        self._aim()
+
+    def _aim(self) -> None:
+        """Have the cells judge answers by the SLOs of their routes."""
+        slos = self._settings.slos
+        counted = [r for r in self._routes if r.key not in self.answers]
+        aims = aims_of(slos, counted)
+        for cell in self._cells:
+            cell.aim(aims.get(cell.key, ()))
+        self._window.slos = tuple(declared_slos(slos))
 
     def plans(self, acting: Acting, records: tuple[Record, ...]) -> tuple[Plan, ...]:
         """Return one plan per route of the table, same index."""

@@ -140,7 +140,7 @@ async def test_a_node_reports_what_it_does(login: Login) -> None:
     node = await login("app")
 
     beat = await node.beat("n1", b"beat")
-    await node.write(TickBatch("n1", b"tick", [(10, "n", 1)], [b"flight"]))
+    await node.write(TickBatch("n1", b"tick", {"pay": (1, 0, 0)}, [b"flight"]))
     await node.publish_definitions("abc", b"defs")
     await node.leave("n2")
 

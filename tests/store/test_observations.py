@@ -68,9 +68,9 @@ async def test_ticks_are_read_once_each_in_order(store: AnyStore) -> None:
 async def test_flights_are_read_oldest_first_whether_new_or_kept(
     store: AnyStore,
 ) -> None:
-    await store.write(TickBatch("n1", None, (), [b"f0", b"f1"]))
+    await store.write(TickBatch("n1", None, flights=[b"f0", b"f1"]))
     first = await store.read(ticks_after="", flights_after="")
-    await store.write(TickBatch("n1", None, (), [b"f2", b"f3"]))
+    await store.write(TickBatch("n1", None, flights=[b"f2", b"f3"]))
     last_id = first.flights[-1][0]
     second = await store.read(ticks_after="", flights_after=last_id)
 
@@ -137,9 +137,8 @@ async def test_observations_expire_and_are_bounded(
     )
     store = RedisStore(place, "ttl")
     ask, keys = store.server.ask, store.keys
-    slo = [(10, "n", 1), (10, "bad", 2), (60, "n", 1), (900, "n", 1)]
-    await store.write(TickBatch("n1", b"t", slo, [b"f"]))
-    await store.write(TickBatch("n1", b"t", [(10, "n", 4)]))
+    await store.write(TickBatch("n1", b"t", {"pay": (3, 2, 0)}, [b"f"]))
+    await store.write(TickBatch("n1", b"t", {"pay": (4, 0, 1)}))
     await store.beat("n1", b"")
 
     ttl = [await ask("ttl", "TTL", key) for key in (keys.ticks, keys.node("n1"))]
@@ -149,8 +148,9 @@ async def test_observations_expire_and_are_bounded(
 
     assert 115 <= ttl[0] <= 120
     assert 14 <= ttl[1] <= 15
-    assert {bucket.split(b":")[5] for bucket in buckets} == {b"10", b"60", b"900"}
-    assert all(300 <= life <= 900 * 289 for life in lives)
+    widths = {b"10", b"60", b"900", b"21600"}
+    assert {bucket.split(b":")[6] for bucket in buckets} == widths
+    assert all(life == pytest.approx(31 * 86_400, abs=5) for life in lives)
 
 
 async def test_a_silent_node_is_told_with_when_it_was_seen() -> None:

@@ -11,6 +11,13 @@ from failsoft.settings._endpoints import EndpointSettings
 from failsoft.settings._readers import is_date, is_flag_key, mask_url, parse_span_s
 from failsoft.settings._routes import RoutePolicy, RouteRules, read_declared
 from failsoft.settings._shed import CriticalitySettings, Network, ShedSettings
+from failsoft.settings._slo import (
+    FASTEST_BURN,
+    AlertSettings,
+    SloDefinition,
+    WebhookSettings,
+    declared_slos,
+)
 from failsoft.settings._sources import load_settings
 from failsoft.settings._status import ComponentSettings, StatusSettings
 from failsoft.settings._tolerance import (
@@ -44,8 +51,10 @@ from failsoft.settings._words import CRITICALITIES, FAIL_POLICIES
 __all__ = [
     "CRITICALITIES",
     "FAIL_POLICIES",
+    "FASTEST_BURN",
     "FIELD_OF",
     "HANDLINGS",
+    "AlertSettings",
     "BrownoutDefinition",
     "ComponentSettings",
     "ConsumerSettings",
@@ -64,6 +73,7 @@ __all__ = [
     "Settings",
     "Shed",
     "ShedSettings",
+    "SloDefinition",
     "StaticAnswer",
     "StatusSettings",
     "StoreSettings",
@@ -73,6 +83,8 @@ __all__ = [
     "TracingSettings",
     "VersionDefinition",
     "VersionsSettings",
+    "WebhookSettings",
+    "declared_slos",
     "is_date",
     "is_dependency",
     "is_flag_key",

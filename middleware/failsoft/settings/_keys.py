@@ -36,6 +36,7 @@ from failsoft.settings._readers import (
 from failsoft.settings._routes import ROUTE_FIELDS, read_route
 from failsoft.settings._status import STATUS_FIELDS, read_component
 from failsoft.settings._shed import CRITICALITY_FIELDS, SHED_FIELDS
+from failsoft.settings._slo import ALERT_FIELDS, read_slo
 from failsoft.settings._tolerance import tolerance_fields
 from failsoft.settings._values import (
     FlagDeclaration,
@@ -203,6 +204,8 @@ SECTIONS: dict[str, dict[str, Reader] | Reader] = {
     "brownout": read_brownout,
     "pins": read_pin,
     "modes": {"never": read_scope},
+    "slo": read_slo,
+    "alerts": ALERT_FIELDS,
     "shed": SHED_FIELDS,
     "criticality": CRITICALITY_FIELDS,
 }
@@ -218,5 +221,5 @@ ENVIRONMENT: dict[str, tuple[str, str, Reader]] = {
     for section, keys in SECTIONS.items()
     if isinstance(keys, dict)
     for key, read in keys.items()
-    if key not in ("declare", "allow", "handlings", "read")
+    if key not in ("declare", "allow", "handlings", "read", "webhook")
 }

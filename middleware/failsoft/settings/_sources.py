@@ -18,6 +18,7 @@ from failsoft.settings._readers import ABSENT, At, Reader, Size, Span, read_fiel
 from failsoft.settings._routes import policy_of
 from failsoft.settings._status import StatusSettings
 from failsoft.settings._shed import CriticalitySettings, ShedSettings
+from failsoft.settings._slo import AlertSettings, too_many_slos, unknown_slos
 from failsoft.settings._tolerance import ToleranceSettings
 from failsoft.settings._values import (
     ConsumerSettings,
@@ -190,6 +191,8 @@ def _build(values: _Values) -> Settings:
             )
         ),
         dependencies=MappingProxyType(_part(values, "dependency")),
+        slos=MappingProxyType(_part(values, "slo")),
+        alerts=AlertSettings(**_part(values, "alerts")),
         rate_limits=MappingProxyType(_part(values, "rate_limit")),
     )
 
@@ -229,6 +232,8 @@ def _contradictions(settings: Settings) -> list[str]:
         for glob in mode.routes
         if glob in settings.never
     ]
+    findings += unknown_slos(settings.slos, settings.routes, settings.defaults)
+    findings += too_many_slos(settings.slos)
     said = [(f"settings: routes.{g!r}", p.rules) for g, p in settings.routes.items()]
     said.append(("settings: defaults", settings.defaults.rules))
     places = [(place, rules.rate_limit) for place, rules in said]

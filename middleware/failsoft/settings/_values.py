@@ -12,6 +12,7 @@ from failsoft.settings._rate_limit import RateLimitSettings
 from failsoft.settings._routes import RoutePolicy
 from failsoft.settings._status import ComponentSettings, StatusSettings
 from failsoft.settings._shed import CriticalitySettings, ShedSettings
+from failsoft.settings._slo import AlertSettings, SloDefinition
 from failsoft.settings._tolerance import ToleranceSettings
 from failsoft.settings._versions import VersionsSettings
 
@@ -188,4 +189,6 @@ class Settings:
     never: tuple[str, ...] = ()
     dependencies: Mapping[str, DependencySettings] = field(default_factory=dict)
     versions: VersionsSettings = field(default_factory=VersionsSettings)
+    slos: Mapping[str, SloDefinition] = field(default_factory=dict)
+    alerts: AlertSettings = field(default_factory=AlertSettings)
     rate_limits: Mapping[str, RateLimitSettings] = field(default_factory=dict)

@@ -22,6 +22,7 @@ from failsoft.store.memoryflags import MemoryFlagCounts
 from failsoft.store.memoryfleet import MemoryFleet
 from failsoft.store.memorypeernotes import MemoryPeerNotes
 from failsoft.store.memoryresync import MemoryResync
+from failsoft.store.memoryslo import MemorySlos
 from failsoft.store.memoryusage import MemoryUsage
 from failsoft.store.protocols import (
     Answer,
@@ -349,6 +350,7 @@ class MemoryStore(
     MemoryFlagCounts,
     MemoryPeerNotes,
     MemoryDrift,
+    MemorySlos,
     MemoryUsage,
     MemoryResync,
     MemoryFleet,
@@ -363,6 +365,7 @@ class MemoryStore(
         MemoryFlagCounts.__init__(self, self._now_ms)
         MemoryPeerNotes.__init__(self, self._now_ms)
         MemoryDrift.__init__(self, self._now_ms)
+        MemorySlos.__init__(self, self._now_ms)
         MemoryUsage.__init__(self, self._now_ms)
         MemoryResync.__init__(self)
         MemoryFleet.__init__(self, self._now_ms)
@@ -370,7 +373,14 @@ class MemoryStore(
     async def read(self, *, ticks_after: str, flights_after: str) -> Observed:
         """Read what a view needs; marks the ticks as watched for 10 s."""
         found = await super().read(ticks_after=ticks_after, flights_after=flights_after)
-        return replace(found, proposals=await self.proposals())
+        return replace(
+            found, proposals=await self.proposals(), alerts=await self.alerts()
+        )
+
+    async def write(self, batch: TickBatch) -> None:
+        """Keep one node's second."""
+        await super().write(batch)
+        self.slo_add(batch.slo)
 
     async def aclose(self) -> None:
         """Nothing to close."""

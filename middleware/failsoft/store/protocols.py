@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol
 
 from failsoft.store.flagcounts import Proposed
+from failsoft.store.slo import Counts
 
 __all__ = [
     "KINDS",
@@ -183,13 +184,14 @@ class TickBatch:
     """What one node writes in one second, in one round trip.
 
     tick: encoded `telemetry.Tick`, None when nobody watches.
-    slo: (resolution_s, field, increment) for the bucket of the store's now.
+    slo: counts by SLO for the buckets of the store's now; (0, 0, 0) says that the
+    node lives.
     flights: encoded `telemetry.Flight`s.
     """
 
     node: str
     tick: bytes | None
-    slo: Sequence[tuple[int, str, int]] = ()
+    slo: Mapping[str, Counts] = field(default_factory=dict)
     flights: Sequence[bytes] = ()
 
 
@@ -210,6 +212,7 @@ class Observed:
     flights: Sequence[tuple[str, bytes]] = ()
     seen: Mapping[str, int] = field(default_factory=dict)  # id -> last heartbeat ms
     proposals: Mapping[str, Proposed] = field(default_factory=dict)  # by target
+    alerts: Mapping[str, bytes] = field(default_factory=dict)  # id -> state
 
 
 class ControlStore(Protocol):

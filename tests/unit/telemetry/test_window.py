@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import msgspec
 
+from failsoft.store.slo import Counts
 from failsoft.telemetry import RouteCell, RouteTick, Tick, Window
 from failsoft.telemetry._wire import encode
 
@@ -12,10 +13,10 @@ def answered(cell: RouteCell, status: int, times: int = 1) -> None:
         cell.leave(status, 1_500, 10)
 
 
-def flushed(window: Window) -> tuple[dict[str, RouteTick], dict[tuple[int, str], int]]:
+def flushed(window: Window) -> tuple[dict[str, RouteTick], dict[str, Counts]]:
     tick, slo = window.flush("n1", 1000, 2.5)
     routes = {route.route: route for route in tick.routes}
-    return routes, {(res, field): n for res, field, n in slo}
+    return routes, slo
 
 
 def test_a_second_holds_what_happened_in_it_and_the_next_starts_at_zero() -> None:
@@ -44,17 +45,50 @@ def test_statuses_fall_into_their_classes() -> None:
 def test_slo_counters_leave_out_clients_that_left_and_keep_refusals_apart() -> None:
     window = Window()
     cell = window.cell("POST /pay", "critical_plus")
+    cell.aim((("pay", float("inf")),))
     answered(cell, 200, 5)
     answered(cell, 500, 2)
     answered(cell, 499)
-    cell.refuse("kill")
+    cell.refuse("kill", 503)
 
     _, slo = flushed(window)
 
-    for resolution_s in (10, 60, 900):
-        assert slo[resolution_s, "critical_plus:t"] == 7
-        assert slo[resolution_s, "critical_plus:b"] == 2
-        assert slo[resolution_s, "critical_plus:r"] == 1
+    assert slo == {"pay": (8, 2, 1)}
+
+
+def test_a_refusal_of_ours_is_bad_when_late_and_good_when_the_client_did_too_much() -> (
+    None
+):
+    window = Window()
+    cell = window.cell("POST /pay", "critical")
+    cell.aim((("pay", float("inf")),))
+    cell.refuse("rate_limit", 429)
+    cell.refuse("deadline", 504)
+    cell.refuse("shed", 503)
+
+    assert flushed(window)[1] == {"pay": (3, 1, 1)}
+
+
+def test_a_late_answer_is_bad_once_and_only_where_time_counts() -> None:
+    window = Window()
+    cell = window.cell("POST /pay", "critical")
+    cell.aim((("quick", 1_000.0), ("slow", 2_000.0), ("any", float("inf"))))
+    answered(cell, 200)
+    answered(cell, 404)
+    answered(cell, 500)
+    answered(cell, 499)
+
+    _, slo = flushed(window)
+
+    assert slo == {"quick": (3, 3, 0), "slow": (3, 1, 0), "any": (3, 1, 0)}
+    assert flushed(window)[1] == {}
+
+
+def test_a_declared_slo_is_told_of_each_second_and_silence_means_no_node() -> None:
+    window = Window()
+    window.slos = ("pay",)
+
+    assert flushed(window)[1] == {"pay": (0, 0, 0)}
 
 
 def test_requests_under_way_stay_counted_over_a_flush() -> None:

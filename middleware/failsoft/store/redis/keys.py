@@ -27,6 +27,7 @@ class Keys:
         self.kinds = {kind: f"{self.controls}:{kind}" for kind in KINDS}
         self.nodes = f"{self.observations}:nodes"
         self.watch = f"{self.observations}:watch"
+        self.alert = f"{self.observations}:alert"
         self.ticks = f"{self.observations}:ticks"
         self.flights = f"{self.observations}:flights"
         self.offers = f"{self.observations}:offers"
@@ -61,9 +62,13 @@ class Keys:
         """Return the key of published definitions."""
         return f"{self.observations}:defs:{digest}"
 
-    def slo(self, resolution_s: int, start_s: int) -> str:
-        """Return the key of the SLO bucket that starts at Unix second `start_s`."""
-        return f"{self.observations}:slo:{resolution_s}:{start_s}"
+    def slo(self, name: str, width_s: int) -> str:
+        """Return the key of an SLO's buckets of one width."""
+        return f"{self.observations}:slo:{name}:{width_s}"
+
+    def alert_mark(self, mark: str) -> str:
+        """Return the key that says that an alert was told."""
+        return f"{self.observations}:alert:{mark}"
 
     def exposures(self, day: str) -> str:
         """Return the key of a day's evaluations of flags, by UTC date."""

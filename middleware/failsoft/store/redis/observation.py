@@ -11,6 +11,7 @@ from failsoft.store.protocols import Observed, TickBatch
 from failsoft.store.redis.connect import Server
 from failsoft.store.redis.flagcounts import read_proposals
 from failsoft.store.redis.keys import Keys
+from failsoft.store.redis.slo import add_slos, read_states
 
 __all__ = ["RedisObservations"]
 
@@ -22,7 +23,6 @@ _DEFINITIONS_TTL_S = 900
 _WATCH_TTL_S = 10
 _READ_TICKS = 5_000
 _READ_FLIGHTS = 500
-_SLO_BUCKETS = {10: 30, 60: 360, 900: 288}  # resolution in s -> buckets kept
 
 
 class RedisObservations:
@@ -43,7 +43,7 @@ class RedisObservations:
             oldest = f"{now_ms - _TICKS_KEPT_MS}-0"
             pipe.xadd(self.keys.ticks, {"b": batch.tick}, minid=oldest)
             pipe.expire(self.keys.ticks, 2 * _TICKS_KEPT_MS // 1000)
-        self._add_slo(pipe, batch, now_ms // 1000)
+        add_slos(pipe, self.keys, batch.slo, now_ms // 1000)
         for flight in batch.flights:
             pipe.xadd(self.keys.flights, {"b": flight}, maxlen=_FLIGHTS_KEPT)
         if batch.flights:
@@ -51,16 +51,6 @@ class RedisObservations:
         what = "writing observations"
         replies = self.server.checked(await self.server.run(pipe, what), what)
         self.server.saw_time(replies[0])
-
-    def _add_slo(self, pipe: Pipeline, batch: TickBatch, now_s: int) -> None:
-        lifetimes: dict[str, int] = {}
-        for resolution_s, name, increment in batch.slo:
-            start_s = now_s - now_s % resolution_s
-            key = self.keys.slo(resolution_s, start_s)
-            pipe.hincrby(key, name, increment)
-            lifetimes[key] = resolution_s * (_SLO_BUCKETS[resolution_s] + 1)
-        for key, lifetime_s in lifetimes.items():
-            pipe.expire(key, lifetime_s)
 
     async def read(self, *, ticks_after: str, flights_after: str) -> Observed:
         """Read what a view needs in one pipeline; a second one for new nodes only."""
@@ -73,6 +63,7 @@ class RedisObservations:
         pipe.hmget(self.keys.meta, "rev", "epoch")
         pipe.zrange(self.keys.nodes, 0, -1, withscores=True)
         pipe.hgetall(self.keys.proposals)
+        pipe.hgetall(self.keys.alert)
         self._range_streams(
             pipe, ticks_after or f"{now_ms - _TICKS_KEPT_MS}-0", flights_after
         )
@@ -80,7 +71,7 @@ class RedisObservations:
             pipe.mget([self.keys.node(node) for node in asked])
         what = "reading observations"
         _, *replies = await self.server.run(pipe, what)
-        time, (rev, epoch), seen, proposals, *streams = self.server.checked(
+        time, (rev, epoch), seen, proposals, alerts, *streams = self.server.checked(
             replies, what
         )
         ticks, flights, *beats = streams
@@ -98,6 +89,7 @@ class RedisObservations:
             silent={n: at_ms for n, at_ms in seen_ms.items() if n not in nodes},
             seen=seen_ms,
             proposals=read_proposals(proposals, now_ms),
+            alerts=read_states(alerts),
             ticks=_items(ticks),
             flights=_items(flights if flights_after else reversed(flights)),
         )

@@ -12,6 +12,7 @@ from failsoft.store.redis.observation import RedisObservations
 from failsoft.store.redis.offers import RedisOffers
 from failsoft.store.redis.peernotes import RedisPeerNotes
 from failsoft.store.redis.resync import RedisResync
+from failsoft.store.redis.slo import RedisSlos
 from failsoft.store.redis.usage import RedisUsage
 
 __all__ = ["RedisStore"]
@@ -25,6 +26,7 @@ class RedisStore(
     RedisFlagCounts,
     RedisPeerNotes,
     RedisDrift,
+    RedisSlos,
     RedisUsage,
     RedisFleet,
 ):
