@@ -34,6 +34,7 @@ from failsoft.flags._stage import FlagStage
 from failsoft.lifetime import Lifetime
 from failsoft.modes import Acting, read_acting
 from failsoft.outbound._flush import PeerReporter
+from failsoft.outbound._stage import Dependencies
 from failsoft.planning import Planner
 from failsoft.privateloop import PrivateLoop
 from failsoft.process import current_runtime, enroll, take_over
@@ -95,6 +96,7 @@ class Runtime:
         self.versions: Any = None
         self.usage = Usage()
         self.inbound = InboundStage(settings)
+        self.dependencies = Dependencies(settings.dependencies, self.now_ms)
         self.planner = Planner(
             settings, contract, self.window, self.now_ms, self.inbound
         )
@@ -153,6 +155,8 @@ class Runtime:
             return
         self.guard.look(self.flags, snapshot.flags)
         self._state, self.snapshot = state, snapshot
+        if before is None or before.records is not state.records:
+            self.dependencies.take(state.records.values())
         if self._running is not None and self._running.keeper is not None:
             self._running.keeper.note(state)
         self._tell(state.state)
@@ -376,6 +380,7 @@ class Runtime:
         running, alone, self._alone = self._leave(), self._alone, None
         self._name()
         self.window.forget()
+        self.dependencies.forget()
         self.inbound.forget()
         self.guard = GuardArms()
         self._watch_contracts()
@@ -458,6 +463,7 @@ def _report_contracts(runtime: Runtime, running: Running) -> None:
     usage = UsageReporter(store, runtime.usage, runtime.consumers, planner.notices)
     running.spawn(usage.run(runtime.failed), "usage")
     running.spawn(runtime.peers.run(store), "announcements")
+    running.spawn(runtime.dependencies.run(), "dependencies")
 
 
 @cache  # it reads files, 1.4 ms
