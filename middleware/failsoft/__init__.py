@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from failsoft.handlers import Flag, current, flag, flag_details, http_transport
     from failsoft.pipeline import Exchange
     from failsoft.routes.policy import route
+    from failsoft.routes.standins import Static, handler
     from failsoft.startup import start, stop
 
 __version__ = "0.1.0"
@@ -28,9 +29,11 @@ __all__ = [
     "FailsoftError",
     "Flag",
     "FlagDetails",
+    "Static",
     "current",
     "flag",
     "flag_details",
+    "handler",
     "http_transport",
     "route",
     "start",
@@ -43,9 +46,11 @@ _HOMES = {
     "FailsoftError": "failsoft.errors",
     "Flag": "failsoft.handlers",
     "FlagDetails": "failsoft.flags",
+    "Static": "failsoft.routes.standins",
     "current": "failsoft.handlers",
     "flag": "failsoft.handlers",
     "flag_details": "failsoft.handlers",
+    "handler": "failsoft.routes.standins",
     "http_transport": "failsoft.handlers",
     "route": "failsoft.routes.policy",
     "start": "failsoft.startup",

@@ -25,7 +25,7 @@ from failsoft.endpoints.health import Readiness
 from failsoft.endpoints.openapi import serve_documents
 from failsoft.endpoints.own import serve_own
 from failsoft.errors import DefinitionError, FailsoftError
-from failsoft.pipeline import CURRENT, Exchange, Rejection, Scope, Start
+from failsoft.pipeline import CURRENT, Exchange, Plan, Rejection, Scope, Start
 from failsoft.problem import (
     answer_http,
     answer_websocket,
@@ -189,6 +189,9 @@ class Failsoft:
         if self._fault is not None:
             raise self._fault
         self._look()
+        if findings := self.runtime.inbound.faults():
+            self._fault = DefinitionError(findings)
+            raise self._fault
         await self._learn()
         try:
             await self.runtime.ensure()
@@ -278,10 +281,10 @@ class Failsoft:
         exchange.plan = plan = exchange.snapshot.plans[index]
         if resolved is not None:
             exchange.resolved, exchange.version = resolved, resolved.version
-            if plan.by_version is not None:
-                exchange.plan = plan.by_version.get(resolved.version) or plan
         if plan.choose is not None:
-            self._choose(exchange)
+            exchange.plan = plan = self._choose(exchange, plan)
+        if resolved is not None and plan.by_version is not None:
+            exchange.plan = plan.by_version.get(resolved.version) or plan
         scope[_MARK] = exchange
         try:
             self._tracing.open(exchange)
@@ -291,13 +294,13 @@ class Failsoft:
             exchange.span_id = exchange.span_id or getrandbits(64) or 1
         return exchange
 
-    def _choose(self, exchange: Exchange) -> None:
-        """Give a request the plan of its share, where a mode holds for a share."""
-        choose = exchange.plan.choose
+    def _choose(self, exchange: Exchange, plan: Plan) -> Plan:
+        """Return the plan of the modes that hold for just this request."""
         try:
-            exchange.plan = choose(exchange) if choose is not None else exchange.plan
+            return plan.choose(exchange) if plan.choose is not None else plan
         except Exception as error:  # noqa: BLE001 - border: a request must go on
-            self.runtime.failed(f"modes of {exchange.plan.key}", error)
+            self.runtime.failed(f"modes of {plan.key}", error)
+            return plan
 
     def _resolve(self, scope: Scope) -> Any:
         """Return which version a request speaks, None where it speaks none."""
@@ -441,6 +444,8 @@ class Failsoft:
             if exchange.holds:
                 self.runtime.inbound.release(exchange)
             status = exchange.status if exchange.exception is None else 500
+            if exchange.plan.settled is not None:
+                exchange.plan.settled(exchange, status or 500)
             rejection = exchange.rejection
             if rejection is not None and rejection.is_refusal:
                 exchange.plan.cell.inflight -= 1

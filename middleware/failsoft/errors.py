@@ -13,6 +13,7 @@
     |   `-- Stale  EnvMismatch  Throttled
     |-- FlagError           evaluation of flags
     |   `-- FlagUnavailable
+    |-- DeadlineMissed      a body was cut off: its route covers it by a deadline
     `-- CallError           a call to a dependency (`.dependency .why .retry_after_s`)
         |-- BreakerOpen  CallThrottled  QuotaReserved   refused here, nothing was sent
         |-- DeadlineExceeded    no time is left for it, or it ran out amid the call
@@ -32,6 +33,7 @@ __all__ = [
     "CallThrottled",
     "CallTimeout",
     "DeadlineExceeded",
+    "DeadlineMissed",
     "DefinitionError",
     "EnvMismatch",
     "FailsoftError",
@@ -259,6 +261,20 @@ class FlagUnavailable(FlagError):
     """A flag with fail policy `refuse` has no usable value."""
 
     code = "flag-unavailable"
+
+
+class DeadlineMissed(FailsoftError):
+    """An answer had begun, and was not complete at the end of its time.
+
+    Raised to the server, so that it breaks the connection off: nobody may take what
+    was sent for the whole body.
+    """
+
+    code = "deadline-missed"
+
+    def __init__(self, route: str) -> None:
+        todo = 'it was cut off; timeout_scope = "start" lets begun answers end'
+        super().__init__("the body took longer than allowed", where=route, todo=todo)
 
 
 class CallError(FailsoftError):

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from failsoft.controls.snapshot import Snapshot
 
 __all__ = [
+    "AS_DECLARED",
     "CURRENT",
     "SETTLED",
     "BodyChange",
@@ -137,7 +139,7 @@ class InPlace:
     refuse: Hook | None = None
 
 
-_AS_DECLARED = Scalars()
+AS_DECLARED = Scalars()
 
 
 class Plan:
@@ -199,7 +201,7 @@ class Plan:
         self.by_version: VersionPlans | None = None
         self.guard: Any = None
         self.choose: Callable[[Exchange], Plan] | None = None
-        self.scalars: Scalars = _AS_DECLARED
+        self.scalars: Scalars = AS_DECLARED
         self.in_place: InPlace | None = None
         self.settled: Callable[[Exchange, int], None] | None = None
 
@@ -331,6 +333,15 @@ class Exchange:
         if self.notices is None:
             self.notices = []
         self.notices.append(value)
+
+    def remaining(self) -> float | None:
+        """Return the seconds left until the deadline, 0.0 after it, None without one.
+
+        Once the answer has begun in time there is none.  Works in threads too.
+        """
+        if not self.deadline_ns:
+            return None
+        return max(0.0, (self.deadline_ns - perf_counter_ns()) / 1e9)
 
     def settle(self) -> None:
         """Let go of the request: what outlives it keeps ids, plan and context."""

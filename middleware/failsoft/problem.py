@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+import random
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
 import msgspec
 
-from failsoft.errors import FlagUnavailable
+from failsoft.errors import CallError, DeadlineExceeded, FlagUnavailable
 from failsoft.pipeline import Exchange, Rejection, Scope
 
 __all__ = [
@@ -49,16 +50,11 @@ def problem(
     type_uri: str,
     detail: str | None = None,
     headers: tuple[tuple[bytes, bytes], ...] = (),
-    more: Mapping[str, Any] | None = None,
 ) -> Rejection:
-    """Prepare a problem+json refusal; the trace id is added when it is sent.
-
-    more: members besides those of RFC 9457.
-    """
+    """Prepare a problem+json refusal; the trace id is added when it is sent."""
     doc: dict[str, Any] = {"type": type_uri, "title": title, "status": status}
     if detail:
         doc["detail"] = detail
-    doc |= more or {}
     body = msgspec.json.encode(doc)[:-1]
     return Rejection(reason, status, (_JSON, _NO_STORE, *headers), body)
 
@@ -86,6 +82,31 @@ _UNAVAILABLE = problem(
     type_uri="urn:failsoft:problem:flag-unavailable",
     headers=((b"retry-after", b"5"),),
 )
+
+
+_LATE = problem(
+    "deadline",
+    504,
+    title="It took longer than this request may take",
+    type_uri="urn:failsoft:problem:deadline-exceeded",
+)
+_LATE.is_refusal = False
+
+
+def _without(error: CallError, *, may_name: bool) -> Rejection:
+    """Return the answer to a call that could not be made, and that nobody caught."""
+    if isinstance(error, DeadlineExceeded):
+        return _LATE
+    wait_s = error.retry_after_s
+    headers = (retry_after(wait_s, random.random),) if wait_s > 0 else ()
+    return problem(
+        "dependency",
+        503,
+        title="Something this needs is not available",
+        type_uri="urn:failsoft:problem:dependency-unavailable",
+        detail=f"dependency {error.dependency}" if may_name else None,
+        headers=headers,
+    )
 
 
 def _body_of(rejection: Rejection, exchange: Exchange) -> bytes:
@@ -133,25 +154,35 @@ async def answer_websocket(
 
 
 def is_refused(exchange: Exchange) -> bool:
-    """Whether a flag of fail policy `refuse` raised in this request."""
+    """Whether something raised in this request that an answer of ours may be for.
+
+    A flag of fail policy `refuse`, or a call to a dependency.
+    """
+    if exchange.calls:
+        return True
     return bool(exchange.flags) and REFUSED in (exchange.flags or {}).values()
 
 
 def unavailable(exchange: Exchange, error: BaseException) -> Rejection | None:
-    """Return the answer to an uncaught FlagUnavailable, alone or in a group of one.
+    """Return the answer to an uncaught FlagUnavailable or CallError.
 
-    None for other errors, and where the answer has started.
+    Alone or in a group of one.  None for other errors, and where the answer has
+    started.
     """
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
-    if not isinstance(error, FlagUnavailable):
+    if not isinstance(error, FlagUnavailable | CallError):
         return None
-    is_open = exchange.phase == 0 or exchange.scope.pop(_HELD, None) is not None
-    return _UNAVAILABLE if is_open else None
+    if exchange.phase != 0 and exchange.scope.pop(_HELD, None) is None:
+        return None
+    if isinstance(error, FlagUnavailable):
+        return _UNAVAILABLE
+    endpoints = exchange.runtime.settings.endpoints
+    return _without(error, may_name=endpoints.expose_dependencies)
 
 
 def hold(exchange: Exchange, send: _Outgoing) -> _Outgoing:
-    """Keep back a 500 after a flag raised, until it shows whose it is.
+    """Keep back a 500 after a flag or a call raised, until it shows whose it is.
 
     Frameworks that lie within us answer 500 for what nobody caught, and then raise
     it: that one gives way to our answer.  A handler's own 500 goes out.

@@ -29,6 +29,7 @@ from failsoft.resilience._criticality import (
     criticality_of,
     is_trusted,
 )
+from failsoft.resilience._guard import Guard
 from failsoft.resilience._reduced import Reduced
 from failsoft.resilience._shed import Shedder
 from failsoft.resilience._ticker import Ticker
@@ -58,6 +59,9 @@ class Guarding(Protocol):
 
     def guarded(self, app: Any, exchange: Exchange) -> Any:
         """Return the application under the deadline and with what may stand in."""
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with what routes declare."""
 
     def sweep(self, now_ns: int) -> bool:
         """End what is late, every 10 ms; whether requests wait for their deadline."""
@@ -96,7 +100,10 @@ class ShedState(NamedTuple):
 
 
 class InboundStage:
-    """Deadlines, shedding and limits of one process."""
+    """Deadlines, shedding and limits of one process.
+
+    inside: requests that count, admitted and not settled.  threads: of `def` handlers.
+    """
 
     def __init__(
         self, settings: Settings, dice: Callable[[], float] = random.random
@@ -104,17 +111,17 @@ class InboundStage:
         shed = self._shed = settings.shed
         self._peers = settings.criticality.trusted_peers
         self._dice = dice
-        self.guard: Guarding | None = None
+        self.guard: Guarding | None = Guard(settings)
         self.limits: Limiting | None = None
         self.shedder = Shedder(shed.target_s, shed.interval_s, shed.max_inflight)
-        self.ticker = Ticker(self._beat)
-        self._inside: Inside = set()
+        self.ticker = Ticker(self.beat)
+        self.inside: Inside = set()
         self._routes: defaultdict[str, Inside] = defaultdict(set)
         self._streams: dict[Exchange, float] = {}
         self._refused = self._observed = 0
         self._now_s = self._looked_s = 0.0
         self._starved_at_s: float | None = None
-        self._threads: Any = None
+        self.threads: Any = None
         self._failed: Callable[[str, BaseException], None] | None = None
         timing = b"failsoft;desc=shed" if shed.server_timing else b""
         less = "Less important requests are refused for now"
@@ -174,7 +181,7 @@ class InboundStage:
 
     def _entering(self, *, no_shed: bool) -> Hook:
         """Take a slot of the node, or refuse."""
-        inside, most = self._inside, self._shed.max_inflight
+        inside, most = self.inside, self._shed.max_inflight
         shedder, ticker = self.shedder, self.ticker
 
         def enter(exchange: Exchange) -> Rejection | None:
@@ -192,38 +199,43 @@ class InboundStage:
 
         return enter
 
+    def faults(self) -> list[str]:
+        """Return what is wrong with what routes declare, one finding each."""
+        return self.guard.faults() if self.guard is not None else []
+
     # --- requests -----------------------------------------------------------
 
     def _judge(self, exchange: Exchange) -> Rejection | None:
         rank = rank_of(exchange, exchange.runtime.now_ms(), self._dice)
-        if self.shedder.admits(exchange.criticality, rank, len(self._inside)):
+        if self.shedder.admits(exchange.criticality, rank, len(self.inside)):
             return None
         if self._shed.handling == "observe":
             self._observed += 1
             return None
         self._refused += 1
-        return self._lower.answer(is_long=self._is_long)
+        return self._lower.answer(is_long=self.is_long)
 
     def _refuse_full(self, exchange: Exchange) -> Rejection:
         self.shedder.is_reached = True
         self._refused += 1
-        return self._full.answer(is_long=self._is_long)
+        return self._full.answer(is_long=self.is_long)
 
     def _refuse_crowded(self, exchange: Exchange) -> Rejection:
         return self._crowded.answer()
 
     @property
-    def _is_long(self) -> bool:
+    def is_long(self) -> bool:
+        """Whether it has been armed for more than 30 s."""
         shedder = self.shedder
         return shedder.limit is not None and self._now_s - shedder.armed_at_s > _LONG_S
 
     def opened(self, exchange: Exchange) -> None:
         """Take a WebSocket whose handshake is answered: it may stay for hours."""
-        self._inside.discard(exchange)
+        self.inside.discard(exchange)
 
     def release(self, exchange: Exchange) -> None:
         """Give back what an admitted request held."""
-        self._inside.discard(exchange)
+        self.inside.discard(exchange)
         if exchange.holds & PERMIT:
             self._routes[exchange.plan.key].discard(exchange)
         exchange.holds = 0
@@ -244,7 +256,7 @@ class InboundStage:
         from anyio.to_thread import current_default_thread_limiter
 
         self.forget()
-        self._threads = current_default_thread_limiter()
+        self.threads = current_default_thread_limiter()
         self._failed = failed
         self.ticker.begin(loop)
         if self.guard is not None:
@@ -265,7 +277,7 @@ class InboundStage:
     def forget(self) -> None:
         """Start anew, on another loop or in a forked child: nobody is inside."""
         self.ticker.end()
-        self._inside.clear()
+        self.inside.clear()
         self._streams.clear()
         for inside in self._routes.values():
             inside.clear()
@@ -274,13 +286,14 @@ class InboundStage:
         if self.guard is not None:
             self.guard.end()
 
-    def _beat(self, now_s: float, lag_s: float) -> bool:
+    def beat(self, now_s: float, lag_s: float) -> bool:
+        """Take a beat of the loop; whether more of them are wanted."""
         self._now_s = now_s
         has_deadlines = False
         try:
             if self._shed.handling != "off":
                 lag_s = max(lag_s, self._starvation_s(now_s))
-                self.shedder.tick(now_s, lag_s, len(self._inside))
+                self.shedder.tick(now_s, lag_s, len(self.inside))
             if now_s - self._looked_s >= 1.0:
                 self._looked_s = now_s
                 self._let_streams_go(now_s)
@@ -289,7 +302,7 @@ class InboundStage:
         except Exception as error:  # noqa: BLE001 - border: the next beat comes
             if self._failed is not None:
                 self._failed("the beat of the loop", error)
-        return has_deadlines or bool(self._inside)
+        return has_deadlines or bool(self.inside)
 
     def _starvation_s(self, now_s: float) -> float:
         """Return a lag for the threads of `def` handlers, who starve on an idle loop.
@@ -297,9 +310,9 @@ class InboundStage:
         Twice the target once more than half as many as there are threads have
         waited for a second.
         """
-        threads = self._threads
+        threads = self.threads
         enough = threads.total_tokens / 2 if threads is not None else 0
-        if not threads or len(self._inside) <= enough:
+        if not threads or len(self.inside) <= enough:
             self._starved_at_s = None
             return 0.0
         if threads.statistics().tasks_waiting <= enough:
@@ -313,17 +326,17 @@ class InboundStage:
     def _let_streams_go(self, now_s: float) -> None:
         """Count no more what has been answering for 5 s, such as event streams."""
         before, self._streams = self._streams, {}
-        for exchange in tuple(self._inside):
+        for exchange in tuple(self.inside):
             if not exchange.phase or exchange.holds & IS_LATE:
                 continue
             since_s = before.get(exchange, now_s)
             if now_s - since_s >= _STREAM_S:
-                self._inside.discard(exchange)
+                self.inside.discard(exchange)
             else:
                 self._streams[exchange] = since_s
 
     def state(self) -> ShedState:
         """Return what this node says of its shedding; a pure read."""
         return ShedState(
-            self.shedder.limit, len(self._inside), self._refused, self._observed
+            self.shedder.limit, len(self.inside), self._refused, self._observed
         )

@@ -6,9 +6,35 @@ unit in the file and the environment (`"250ms" "30s" "5m" "7d"`), seconds or suc
 text in Python.
 """
 
-from failsoft.settings._dependency import DependencySettings, is_dependency
+from failsoft.settings._deadline import DeadlineSettings, StaleSettings
+from failsoft.settings._dependency import (
+    BreakerSettings,
+    DependencySettings,
+    is_dependency,
+)
 from failsoft.settings._endpoints import EndpointSettings
-from failsoft.settings._readers import is_date, is_flag_key, mask_url, parse_span_s
+from failsoft.settings._modes import (
+    ANSWERING,
+    RANGES,
+    ModeDefinition,
+    ModeTiming,
+    Shed,
+    StaticAnswer,
+    Trigger,
+)
+from failsoft.settings._rate_limit import (
+    RateLimitSettings,
+    RatePart,
+    is_rate,
+    parse_rates,
+)
+from failsoft.settings._readers import (
+    is_date,
+    is_flag_key,
+    mask_url,
+    parse_span_s,
+    suggest,
+)
 from failsoft.settings._routes import RoutePolicy, RouteRules, read_declared
 from failsoft.settings._shed import CriticalitySettings, Network, ShedSettings
 from failsoft.settings._slo import (
@@ -33,10 +59,7 @@ from failsoft.settings._values import (
     FlagDeclaration,
     FlagSettings,
     KillSettings,
-    ModeDefinition,
     Settings,
-    Shed,
-    StaticAnswer,
     StoreSettings,
     TelemetrySettings,
     TracingSettings,
@@ -49,17 +72,21 @@ from failsoft.settings._versions import (
 from failsoft.settings._words import CRITICALITIES, FAIL_POLICIES
 
 __all__ = [
+    "ANSWERING",
     "CRITICALITIES",
     "FAIL_POLICIES",
     "FASTEST_BURN",
     "FIELD_OF",
     "HANDLINGS",
+    "RANGES",
+    "BreakerSettings",
     "AlertSettings",
     "BrownoutDefinition",
     "ComponentSettings",
     "ConsumerSettings",
     "ContractSettings",
     "CriticalitySettings",
+    "DeadlineSettings",
     "DependencySettings",
     "EndpointSettings",
     "FlagDeclaration",
@@ -67,13 +94,17 @@ __all__ = [
     "HandlingRule",
     "KillSettings",
     "ModeDefinition",
+    "ModeTiming",
     "Network",
+    "RateLimitSettings",
+    "RatePart",
     "RoutePolicy",
     "RouteRules",
     "Settings",
     "Shed",
     "ShedSettings",
     "SloDefinition",
+    "StaleSettings",
     "StaticAnswer",
     "StatusSettings",
     "StoreSettings",
@@ -81,6 +112,7 @@ __all__ = [
     "ToleranceDefinition",
     "ToleranceSettings",
     "TracingSettings",
+    "Trigger",
     "VersionDefinition",
     "VersionsSettings",
     "WebhookSettings",
@@ -88,8 +120,11 @@ __all__ = [
     "is_date",
     "is_dependency",
     "is_flag_key",
+    "is_rate",
     "load_settings",
     "mask_url",
+    "parse_rates",
     "parse_span_s",
     "read_declared",
+    "suggest",
 ]

@@ -18,7 +18,7 @@ class EndpointSettings:
 
     openapi: whether documents of versions are served.  status, status_html: whether
     users are told how the API is.  live, ready: whether probes of the platform are
-    answered.
+    answered.  expose_dependencies: whether problems name the third party that fails.
     """
 
     prefix: str = "/_failsoft"
@@ -27,6 +27,7 @@ class EndpointSettings:
     status_html: bool = True
     live: bool = True
     ready: bool = True
+    expose_dependencies: bool = False
 
 
 def _read_prefix(raw: object, at: At) -> str:
@@ -42,4 +43,5 @@ ENDPOINT_FIELDS: dict[str, Reader] = {
     "status_html": read_bool,
     "live": read_bool,
     "ready": read_bool,
+    "expose_dependencies": read_bool,
 }

@@ -11,14 +11,16 @@ from types import MappingProxyType
 from typing import Any
 
 from failsoft.errors import DefinitionError
+from failsoft.settings._deadline import DeadlineSettings, StaleSettings
 from failsoft.settings._endpoints import EndpointSettings
 from failsoft.settings._keys import ENVIRONMENT, SECTIONS
+from failsoft.settings._modes import mode_findings
 from failsoft.settings._rate_limit import unknown_limits
 from failsoft.settings._readers import ABSENT, At, Reader, Size, Span, read_fields
 from failsoft.settings._routes import policy_of
-from failsoft.settings._status import StatusSettings
 from failsoft.settings._shed import CriticalitySettings, ShedSettings
 from failsoft.settings._slo import AlertSettings, too_many_slos, unknown_slos
+from failsoft.settings._status import StatusSettings
 from failsoft.settings._tolerance import ToleranceSettings
 from failsoft.settings._values import (
     ConsumerSettings,
@@ -171,6 +173,8 @@ def _build(values: _Values) -> Settings:
         shed=ShedSettings(**_part(values, "shed")),
         criticality=CriticalitySettings(**_part(values, "criticality")),
         tolerance=ToleranceSettings(**_part(values, "tolerance")),
+        deadline=DeadlineSettings(**_part(values, "deadline")),
+        stale=StaleSettings(**_part(values, "stale")),
         endpoints=EndpointSettings(**_part(values, "endpoints")),
         status=StatusSettings(**_part(values, "status")),
         components=MappingProxyType(_part(values, "component")),
@@ -225,13 +229,9 @@ def _contradictions(settings: Settings) -> list[str]:
             f"settings: store.stale_after = {store.stale_after_s:g}s is not longer "
             f"than store.beat = {store.beat_s:g}s; a node would always look stale"
         )
-    findings += [
-        f"settings: mode.{name}.routes names {glob!r}, which modes.never protects; "
-        "drop it from one of them"
-        for name, mode in settings.modes.items()
-        for glob in mode.routes
-        if glob in settings.never
-    ]
+    known = dict.fromkeys(("breaker", "quota"), tuple(settings.dependencies))
+    known["burn"] = tuple(settings.slos) or ("all",)
+    findings += mode_findings(settings.modes, settings.never, known)
     findings += unknown_slos(settings.slos, settings.routes, settings.defaults)
     findings += too_many_slos(settings.slos)
     said = [(f"settings: routes.{g!r}", p.rules) for g, p in settings.routes.items()]

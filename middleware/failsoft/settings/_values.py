@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from failsoft.settings._deadline import DeadlineSettings, StaleSettings
 from failsoft.settings._dependency import DependencySettings
 from failsoft.settings._endpoints import EndpointSettings
+from failsoft.settings._modes import ModeDefinition
 from failsoft.settings._rate_limit import RateLimitSettings
 from failsoft.settings._routes import RoutePolicy
-from failsoft.settings._status import ComponentSettings, StatusSettings
 from failsoft.settings._shed import CriticalitySettings, ShedSettings
 from failsoft.settings._slo import AlertSettings, SloDefinition
+from failsoft.settings._status import ComponentSettings, StatusSettings
 from failsoft.settings._tolerance import ToleranceSettings
 from failsoft.settings._versions import VersionsSettings
 
@@ -127,42 +129,6 @@ class ContractSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class StaticAnswer:
-    """Value of the action `static`: the answer in place of the application's."""
-
-    body: bytes
-    media_type: str = "text/plain; charset=utf-8"
-    status: int = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Shed:
-    """Value of the action `shed`: refuse `share` (0..1) of a class and those below.
-
-    criticality: None = every class.
-    """
-
-    share: float = 1.0
-    criticality: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ModeDefinition:
-    """A degraded mode.  routes: globs `METHOD /path*` or `tag:name`.
-
-    actions: (name, value) in the order written, values checked: read_only True,
-    maintenance and banner text, static `StaticAnswer`, shed `Shed`, disable
-    tuple of flag keys.
-    """
-
-    title: str
-    severity: Literal["minor", "major", "critical"] = "minor"
-    routes: tuple[str, ...] = ("* *",)
-    actions: tuple[tuple[str, Any], ...] = ()
-    public: bool = True
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
     """Everything one process is configured by; `never`: globs no mode touches.
 
@@ -192,3 +158,5 @@ class Settings:
     slos: Mapping[str, SloDefinition] = field(default_factory=dict)
     alerts: AlertSettings = field(default_factory=AlertSettings)
     rate_limits: Mapping[str, RateLimitSettings] = field(default_factory=dict)
+    deadline: DeadlineSettings = field(default_factory=DeadlineSettings)
+    stale: StaleSettings = field(default_factory=StaleSettings)

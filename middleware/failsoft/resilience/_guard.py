@@ -1,0 +1,184 @@
+"""Late and failing applications: who is answered at once, and what stands in.
+
+One sweep on the node's 10 ms beat ends what is late.  The handler goes on: cancelling
+it at once would break the connection pools that it uses, and never stop a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from anyio import get_running_tasks
+from anyio.to_thread import current_default_thread_limiter
+
+from failsoft.controls.targets import covers
+from failsoft.pipeline import Exchange, Plan, Rejection
+from failsoft.resilience._deadline import heed, timeout_ns_of
+from failsoft.resilience._served import ASGIApp, RouteGuard, Served
+from failsoft.resilience._stale import Shelf
+from failsoft.routes.standins import HANDLERS
+from failsoft.routes.table import RouteDef
+from failsoft.settings import Settings, suggest
+
+if TYPE_CHECKING:
+    from anyio import CapacityLimiter
+
+__all__ = ["Guard"]
+
+# How long a handler in a thread is left alone before it is looked at again.
+_AGAIN_NS = 50_000_000
+_NOTHING = RouteGuard()
+
+
+class Guard:
+    """Deadlines and stand-ins of one process.  headers: that may lower a deadline.
+
+    exercised: when each route's fallback, or a handler, last answered, Unix ms.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings.deadline
+        self.headers = frozenset(name.encode() for name in settings.deadline.headers)
+        self.shelf = Shelf(settings.stale.body_max_bytes, settings.stale.total_bytes)
+        self.app_ids = tuple(name.encode() for name in settings.consumer.header)
+        self.exercised: dict[str, float] = {}
+        self.timed: set[Served] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._threads: CapacityLimiter | None = None
+        self._named: dict[str, str] = {}  # handler -> where it is asked for
+        self._may_be_stale = tuple(
+            (glob, value)
+            for mode in settings.modes.values()
+            for action, value in mode.actions
+            if action == "stale"
+            for glob in mode.routes
+        )
+
+    # --- plans --------------------------------------------------------------
+
+    def timeout_ns(self, route: RouteDef, plan: Plan) -> int:
+        """Return what every request of a plan has, 0 for no deadline."""
+        return 0 if plan.method == "WS" else timeout_ns_of(route.rules, plan.scalars)
+
+    def heed(self, exchange: Exchange, said: Mapping[bytes, bytes]) -> Rejection | None:
+        """Lower a request's deadline by its headers; refuse where it is too late."""
+        return heed(exchange, said)
+
+    def of(self, route: RouteDef, plan: Plan) -> RouteGuard | None:
+        """Return what stands before the application on a plan, None for nothing."""
+        rules, place = route.rules, plan.in_place
+        stale_s = max(rules.stale_s or 0.0, plan.scalars.stale_s or 0.0)
+        keeps = bool(stale_s) or self._is_kept_for_modes(route)
+        if isinstance(rules.fallback, str):
+            self._named[rules.fallback] = f"fallback of {route.key}"
+        if plan.method == "WS" or not (keeps or rules.fallback or place):
+            return self._timed_alone(route, plan)
+        return RouteGuard(
+            grace_s=rules.timeout_grace_s,
+            covers_body=rules.timeout_scope == "body",
+            keeps=keeps and plan.method == "GET",
+            stale_s=stale_s,
+            by_consumer=rules.stale_key == "consumer",
+            fallback=rules.fallback,
+            in_place=place,
+        )
+
+    def _timed_alone(self, route: RouteDef, plan: Plan) -> RouteGuard | None:
+        rules = route.rules
+        if rules.timeout_grace_s is None and rules.timeout_scope != "body":
+            return None  # requests with a deadline are guarded without
+        if plan.method == "WS":
+            return None
+        return RouteGuard(
+            grace_s=rules.timeout_grace_s, covers_body=rules.timeout_scope == "body"
+        )
+
+    def _is_kept_for_modes(self, route: RouteDef) -> bool:
+        """A mode cannot serve what nobody kept before it was entered."""
+        return any(
+            glob[4:] in route.tags
+            if glob.startswith("tag:")
+            else covers(glob.removeprefix("route:"), route.key)
+            for glob, _ in self._may_be_stale
+        )
+
+    # --- requests -----------------------------------------------------------
+
+    def guarded(self, app: ASGIApp, exchange: Exchange) -> ASGIApp:
+        """Return the application under the deadline and with what may stand in."""
+        return Served(self, app, exchange, exchange.plan.guard or _NOTHING)
+
+    def spawn(self, work: Any, context: Any = None) -> asyncio.Task[None]:
+        """Run a task of ours on the loop of the requests."""
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(
+            work, context=context
+        )
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task
+
+    # --- the loop -----------------------------------------------------------
+
+    def begin(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Belong to the loop that runs."""
+        self.end()
+        self._threads = current_default_thread_limiter()
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with the handlers that routes name."""
+        return [
+            f"{where} = {name!r}: no failsoft.handler is called so; "
+            + suggest(name, HANDLERS)
+            for name, where in self._named.items()
+            if name not in HANDLERS
+        ]
+
+    def end(self) -> None:
+        """Let go of the loop; also in a forked child, whose tasks never run."""
+        self.timed.clear()
+        self.tasks.clear()
+        self._threads = None
+
+    def sweep(self, now_ns: int) -> bool:
+        """End what is late, every 10 ms; whether requests wait for their deadline."""
+        due = [served for served in self.timed if served.due_ns <= now_ns]
+        if due:
+            overdue = [served for served in due if not served.expire(now_ns)]
+            if overdue:
+                self.spawn(self._cancel(overdue, now_ns))
+        return bool(self.timed)
+
+    async def _cancel(self, overdue: list[Served], now_ns: int) -> None:
+        """Cancel handlers whose grace is over, but none that waits for a thread.
+
+        Its token would be free while the thread runs on: in the end there are more
+        threads than the limiter allows.
+        """
+        busy = self._in_threads()
+        for served in overdue:
+            if id(served.task) in busy:
+                served.due_ns = now_ns + _AGAIN_NS
+            else:
+                served.cancel()
+
+    def _in_threads(self) -> set[int]:
+        """Return the ids of tasks that wait for a thread, with all their parents."""
+        borrowers = self._threads.statistics().borrowers if self._threads else ()
+        found: set[int] = set()
+        if not borrowers:
+            return found
+        parents = {task.id: task.parent_id for task in get_running_tasks()}
+        for borrower in borrowers:
+            task: int | None = id(borrower)
+            while task is not None and task not in found:
+                found.add(task)
+                task = parents.get(task)
+        return found
+
+    @property
+    def abandoned_threads(self) -> int:
+        """How many threads work for requests that were answered without them."""
+        late = {id(served.task) for served in self.timed if served.is_late}
+        return len(late & self._in_threads()) if late else 0
