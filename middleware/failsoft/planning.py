@@ -11,6 +11,7 @@ import json
 import logging
 import random
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +19,7 @@ from failsoft.application import compressing_inside
 from failsoft.consumer import Consumers
 from failsoft.controls.records import Record
 from failsoft.errors import DefinitionError
-from failsoft.modes import Acting, compile_plan
+from failsoft.modes import Acting, Chooser, Tallies, compile_plan
 from failsoft.pipeline import Hook, Plan
 from failsoft.resilience._stage import InboundStage
 from failsoft.routes.bypass import bypassing
@@ -78,6 +79,7 @@ class Planner:
         self.versions: VersionStage | None = None
         self._tolerance: ToleranceStage | None = None
         self._learnt: tuple[RouteDef, ...] = ()
+        self.tallies = Tallies()
         self._worn: list[Any] = []
         self._worn_for: Any = None
 
@@ -201,6 +203,7 @@ class Planner:
 
     def plans(self, acting: Acting, records: tuple[Record, ...]) -> tuple[Plan, ...]:
         """Return one plan per route of the table, same index."""
+        self.tallies.keep(acting.modes)
         found = [
             self._plan(route, cell, acting)
             for route, cell in zip(self._routes, self._cells, strict=True)
@@ -238,7 +241,22 @@ class Planner:
     def _plan(self, route: RouteDef, cell: Any, acting: Acting) -> Plan:
         if hook := self.answers.get(route.key):
             return Plan(route.key, route.criticality, cell, (hook,))
-        return compile_plan(route, cell, acting, self._now_ms, random.random)
+        made_by = self._now_ms, random.random, self.tallies
+        plan = compile_plan(route, cell, acting, *made_by)
+        if isinstance(plan.choose, Chooser):
+            plan.choose.dress = partial(self._dress_chosen, route, plan)
+        return plan
+
+    def _dress_chosen(self, route: RouteDef, base: Plan, plan: Plan) -> None:
+        """Give the plan of a share of a route's requests what the base has."""
+        if self.versions is None:
+            plan.body, plan.answer, plan.start = base.body, base.answer, base.start
+        else:
+            for stage in self.stages:
+                stage.dress(route, plan)
+            if self.own_document is not None:
+                self.own_document(route, plan)
+        self._inbound.dress(route, plan)
 
 
 def _warn_of_compression(app: Any) -> None:

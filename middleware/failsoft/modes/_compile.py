@@ -2,35 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import msgspec
 
+from failsoft.consumer import rank_of as caller_rank
 from failsoft.controls.records import KillDoc, Record
 from failsoft.controls.targets import covers, literal_weight
 from failsoft.errors import DefinitionError
-from failsoft.modes._model import BUILT_IN, ActiveMode, activate
-from failsoft.modes._refuse import Dice, Now, kill_hook, mode_hook, notice_of
-from failsoft.pipeline import Hook, Plan
+from failsoft.modes._builtin import BUILT_IN
+from failsoft.modes._choose import Chooser, Cover, Tallies, class_rank, cover_of
+from failsoft.modes._model import ActiveMode, activate
+from failsoft.modes._refuse import (
+    Dice,
+    Now,
+    first_of,
+    kill_hook,
+    mode_hook,
+    notice_of,
+)
+from failsoft.pipeline import AS_DECLARED, Exchange, Hook, InPlace, Plan, Scalars
 from failsoft.routes.table import RouteDef
-from failsoft.settings import CRITICALITIES, ModeDefinition
+from failsoft.settings import ANSWERING, ModeDefinition
 
-__all__ = ["Acting", "compile_plan", "read_acting"]
-
-_STRICTEST_FIRST = ("maintenance", "read_only", "shed", "static")
+__all__ = [
+    "Acting",
+    "compile_plan",
+    "matches_scope",
+    "read_acting",
+    "scalars_of",
+    "spares",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Acting:
-    """Kills and modes in force.  bad: targets that could not be understood."""
+    """Kills and modes in force.  bad: targets that could not be understood.
+
+    disabled: flags that modes turn off.  muted: globs of alerts that nobody is told.
+    """
 
     kills: tuple[tuple[Record, KillDoc], ...] = ()
     modes: tuple[ActiveMode, ...] = ()
     bad: tuple[str, ...] = ()
     never: tuple[str, ...] = ()
     disabled: frozenset[str] = field(default_factory=frozenset)
+    muted: tuple[str, ...] = ()
 
 
 def read_acting(
@@ -47,78 +67,209 @@ def read_acting(
             if record.kind == "kill":
                 kills.append((record, record.doc()))
             elif record.kind == "mode":
-                modes.append(_active(record, defined))
+                modes += _active(record, defined)
         except (msgspec.DecodeError, DefinitionError):
             # Never raised: one bad control would keep all others from taking effect.
             bad.append(_target(record))
     kills.sort(key=lambda kill: literal_weight(kill[0].name), reverse=True)
     modes.sort(key=lambda mode: mode.since_ms)
-    off = frozenset(
-        key
-        for m in modes
-        for name, keys in m.actions
-        if name == "disable"
-        for key in keys
+    off = (_values(mode, "disable") for mode in modes if mode.disables_flags)
+    muted = (_values(mode, "mute") for mode in modes if not mode.dry_run)
+    return Acting(
+        tuple(kills),
+        tuple(modes),
+        tuple(bad),
+        never,
+        frozenset(chain.from_iterable(off)),
+        tuple(chain.from_iterable(muted)),
     )
-    return Acting(tuple(kills), tuple(modes), tuple(bad), never, off)
+
+
+def _values(mode: ActiveMode, action: str) -> Iterable[str]:
+    return (key for name, keys in mode.actions if name == action for key in keys)
 
 
 def _target(record: Record) -> str:
     return record.name if record.kind == "kill" else f"{record.kind}:{record.name}"
 
 
-def _active(record: Record, defined: Mapping[str, ModeDefinition]) -> ActiveMode:
+def _active(
+    record: Record, defined: Mapping[str, ModeDefinition]
+) -> Iterable[ActiveMode]:
+    doc = record.doc()
+    if doc.want != "on":  # forced off, or left to automation
+        return ()
     definition = defined.get(record.name) or BUILT_IN.get(record.name)
     if definition is None:
         raise DefinitionError([f"mode {record.name} is not defined here"])
-    doc = record.doc()
     since_ms = doc.since_ms or record.at_ms
-    return activate(record.name, definition, doc, since_ms, record.until_ms)
+    return (activate(record.name, definition, doc, since_ms, record.until_ms),)
 
 
 def compile_plan(
-    route: RouteDef, cell: Any, acting: Acting, now_ms: Now, dice: Dice
+    route: RouteDef,
+    cell: Any,
+    acting: Acting,
+    now_ms: Now,
+    dice: Dice,
+    tallies: Tallies | None = None,
 ) -> Plan:
-    """Compile what acts on one route.  Bypass routes are never touched."""
-    if route.bypass:
-        return Plan(route.key, route.criticality, cell)
-    hooks: list[Hook] = []
-    for record, doc in acting.kills:
+    """Compile what acts on one route.  Bypass routes are never touched.
+
+    The plan is that of the modes that hold for every request; its `choose` finds the
+    others, and counts into `tallies`.
+    """
+    kill = None
+    for record, doc in () if route.bypass else acting.kills:
         if _covers_route(record.name, route):
-            hooks.append(kill_hook(doc, record.until_ms, now_ms))
+            kill = kill_hook(doc, record.until_ms, now_ms)
             break
-    modes = () if _is_spared(route, acting.never) else acting.modes
-    covering = [m for m in modes if _in_scope(m.routes, route)]
-    hooks += _mode_hooks(covering, route, now_ms, dice)
-    return Plan(route.key, route.criticality, cell, tuple(hooks), _notices(covering))
+    covers = () if kill or route.bypass else _covering(acting, route, tallies)
+    maker = _Maker(route, cell, now_ms, dice)
+    base = maker.plan([cover for cover in covers if cover.is_plain])
+    if kill is not None:
+        base.admit = (kill,)
+    if covers:
+        base.choose = Chooser(covers, base, maker.plan, maker.level)
+    return base
 
 
-def _mode_hooks(
-    modes: Sequence[ActiveMode], route: RouteDef, now_ms: Now, dice: Dice
-) -> list[Hook]:
-    found: list[Hook] = []
-    for wanted in _STRICTEST_FIRST:
-        for mode in modes:
-            for action, value in mode.actions:
-                if action != wanted or not _applies(action, value, route):
-                    continue
-                hook = mode_hook(mode, action, value, now_ms, dice)
-                if hook is not None:
-                    found.append(hook)
-    return found
+def spares(route: RouteDef, never: tuple[str, ...]) -> bool:
+    """Whether no mode ever touches a route."""
+    return route.bypass or any(matches_scope(glob, route) for glob in never)
+
+
+def _covering(
+    acting: Acting, route: RouteDef, tallies: Tallies | None
+) -> tuple[Cover, ...]:
+    """Return the modes on a route, higher priority first, then the older ones."""
+    if not acting.modes or spares(route, acting.never):
+        return ()
+    counts = tallies or Tallies()
+    method = route.key.partition(" ")[0]
+    found = [
+        cover_of(mode, counts.of(mode), method, route.criticality)
+        for mode in acting.modes
+        if _in_scope(mode, route)
+    ]
+    found.sort(key=lambda cover: -cover.mode.definition.priority)
+    return tuple(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Maker:
+    """Makes the plans of one route."""
+
+    route: RouteDef
+    cell: Any
+    now_ms: Now
+    dice: Dice
+
+    def plan(self, holding: Sequence[Cover], probing: Sequence[Cover] = ()) -> Plan:
+        """Return the plan under modes that hold, for probes of others."""
+        route, modes = self.route, [cover.mode for cover in holding]
+        hooks, notices = tuple(self._hooks(modes)), _notices(modes)
+        plan = Plan(route.key, route.criticality, self.cell, hooks, notices)
+        probed = [cover.mode for cover in probing]
+        plan.scalars = scalars_of([*modes, *probed])
+        plan.in_place = _in_place(modes, is_probe=False)
+        if probed:
+            refuse = first_of(self._hooks(probed))
+            plan.in_place = _in_place(probed, is_probe=True, refuse=refuse)
+        plan.settled = _counting(holding, probing)
+        return plan
+
+    def level(self, exchange: Exchange) -> float:
+        """Return 0..1 for the caller, for shares."""
+        return caller_rank(exchange, self.now_ms(), self.dice)
+
+    def _hooks(self, modes: Sequence[ActiveMode]) -> list[Hook]:
+        found: list[Hook] = []
+        for wanted in ANSWERING:
+            for mode in modes:
+                for action, value in mode.actions:
+                    if action != wanted or not _applies(action, value, self.route):
+                        continue
+                    hook = mode_hook(mode, action, value, self.now_ms, self.dice)
+                    if hook is not None:
+                        found.append(hook)
+        return found
 
 
 def _applies(action: str, value: Any, route: RouteDef) -> bool:
     """A shed by class touches routes of that criticality and below."""
     if action != "shed" or value.criticality is None:
         return True
-    rank = CRITICALITIES.index
-    return rank(route.criticality) >= rank(value.criticality)
+    return class_rank(route.criticality) >= class_rank(value.criticality)
+
+
+def _in_place(
+    modes: Sequence[ActiveMode], *, is_probe: bool, refuse: Hook | None = None
+) -> InPlace | None:
+    """Return what a guard answers under these modes, None for nothing."""
+    said = [action for mode in modes for action in mode.actions]
+    ages = [value for name, value in said if name == "stale"]
+    handlers = [value for name, value in said if name == "reroute"]
+    if not (ages or handlers or refuse):
+        return None
+    reroute = handlers[0] if handlers else ""
+    return InPlace(min(ages, default=None), reroute, is_probe, refuse)
+
+
+def scalars_of(modes: Sequence[ActiveMode]) -> Scalars:
+    """Return what modes turn: of each number the lowest."""
+    if not modes:
+        return AS_DECLARED
+    said: dict[str, list[Any]] = {}
+    for mode in modes:
+        for name, value in mode.actions:
+            said.setdefault(name, []).append(value)
+    return Scalars(
+        timeout_s=min(said.get("timeout", ()), default=None),
+        timeout_scale=min(said.get("timeout_scale", ()), default=1.0),
+        rate_limit_scale=min(said.get("rate_limit_scale", ()), default=1.0),
+        concurrency=min(said.get("concurrency", ()), default=None),
+        stale_s=min(said.get("stale", ()), default=None),
+        no_shed="no_shed" in said,
+        no_retries="no_retries" in said,
+        quiet="quiet" in said,
+        drill=any(mode.is_drill for mode in modes),
+    )
+
+
+def _counting(
+    holding: Sequence[Cover], probing: Sequence[Cover]
+) -> Callable[[Exchange, int], None] | None:
+    """Return what counts the ends of requests: of probes, and of drills."""
+    drilled = [cover for cover in holding if cover.mode.is_drill]
+    if not (drilled or probing):
+        return None
+
+    def settled(exchange: Exchange, status: int) -> None:
+        rejection = exchange.rejection
+        if status == 499 or not status:
+            return
+        if rejection is None:
+            # A probe that got the mode's answer after all had failed before.
+            is_bad = status >= 500 or bool(exchange.degraded)
+            for cover in probing:
+                cover.tally.probes += 1
+                cover.tally.bad += is_bad
+        done = rejection.reason if rejection is not None else exchange.degraded
+        for cover in drilled:
+            names = [name for name, _ in cover.mode.actions]
+            acts = [n for n in names if n == done or n not in ANSWERING]
+            is_ours = rejection is not None and done in names
+            cover.tally.act(acts, failed=status >= 500 and not is_ours)
+
+    return settled
 
 
 def _notices(modes: Iterable[ActiveMode]) -> tuple[tuple[bytes, bytes], ...]:
     found = []
     for mode in modes:
+        if not mode.definition.public:
+            continue
         banners = [value for action, value in mode.actions if action == "banner"]
         text = banners[0] if banners else ""
         found.append(notice_of(mode, "banner" if banners else "degraded", text))
@@ -132,16 +283,20 @@ def _covers_route(target: str, route: RouteDef) -> bool:
     return kind == "tag" and name in route.tags
 
 
-def _is_spared(route: RouteDef, never: tuple[str, ...]) -> bool:
-    return any(_matches_scope(glob, route) for glob in never)
+def _in_scope(mode: ActiveMode, route: RouteDef) -> bool:
+    said = mode.definition
+    if all(name == "mute" for name, _ in mode.actions):
+        return False  # it is about alerts, no request is touched
+    at_most, method = said.criticality_at_most, route.key.partition(" ")[0]
+    if at_most and class_rank(route.criticality) < class_rank(at_most):
+        return False
+    if said.methods and method not in (*said.methods, "*"):
+        return False
+    return any(matches_scope(glob, route) for glob in mode.routes)
 
 
-def _in_scope(globs: tuple[str, ...], route: RouteDef) -> bool:
-    return any(_matches_scope(glob, route) for glob in globs)
-
-
-def _matches_scope(glob: str, route: RouteDef) -> bool:
-    """A scope names `tag:x`, or a glob of `METHOD template`."""
+def matches_scope(glob: str, route: RouteDef) -> bool:
+    """Whether `tag:x`, or a glob of `METHOD template`, covers a route."""
     if glob.startswith(("tag:", "route:")):
         return _covers_route(glob, route)
     return covers(glob, route.key)

@@ -7,25 +7,24 @@ does not change per request is made here, once per revision.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import mmh3
-
+from failsoft.consumer import rank_of
 from failsoft.controls.records import KillDoc
 from failsoft.modes._model import ActiveMode
 from failsoft.pipeline import Exchange, Hook, Rejection
-from failsoft.problem import problem
+from failsoft.problem import problem, retry_after, violating
 from failsoft.settings import Shed, StaticAnswer
 
-__all__ = ["kill_hook", "mode_hook", "notice_of"]
+__all__ = ["first_of", "kill_hook", "mode_hook", "notice_of"]
 
 Now = Callable[[], float]  # store time in milliseconds
 Dice = Callable[[], float]  # 0..1
 
 _CAPACITY = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity"
 _SAFE_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "WS"))
-_HOUR_MS = 3_600_000
+_OPEN_END_S = 300
 
 
 def kill_hook(doc: KillDoc, until_ms: int, now_ms: Now) -> Hook:
@@ -61,9 +60,9 @@ def mode_hook(
 ) -> Hook | None:
     """Return the hook of an answering action, None for the others."""
     if action == "maintenance":
-        return _paused(mode, "maintenance", str(value), now_ms)
+        return _paused(mode, "maintenance", str(value), now_ms, dice)
     if action == "read_only":
-        refuse = _paused(mode, "read-only", "Only reading works now", now_ms)
+        refuse = _paused(mode, "read-only", "Only reading works now", now_ms, dice)
         return lambda ex: None if _method(ex) in _SAFE_METHODS else refuse(ex)
     if action == "shed":
         return _shed(value, now_ms, dice)
@@ -72,38 +71,52 @@ def mode_hook(
     return None
 
 
+def first_of(hooks: Sequence[Hook]) -> Hook | None:
+    """Return a hook that answers as the first of these does, None for none."""
+    if not hooks:
+        return None
+    return lambda ex: next((r for hook in hooks if (r := hook(ex)) is not None), None)
+
+
 def _method(exchange: Exchange) -> str:
     method: str = exchange.scope.get("method", "WS")
     return method
 
 
-def _paused(mode: ActiveMode, slug: str, title: str, now_ms: Now) -> Hook:
+def _paused(mode: ActiveMode, slug: str, title: str, now_ms: Now, dice: Dice) -> Hook:
     def refuse(exchange: Exchange) -> Rejection:
+        left_s = (mode.until_ms - now_ms()) / 1000 if mode.until_ms else _OPEN_END_S
         return problem(
             slug.replace("-", "_"),
             503,
             title=title,
             type_uri=f"urn:failsoft:problem:{slug}",
-            headers=_retry_after(300, mode.until_ms, now_ms()),
+            headers=(retry_after(left_s, dice),),
         )
 
     return refuse
 
 
 def _shed(shed: Shed, now_ms: Now, dice: Dice) -> Hook:
+    prepared = [_reduced(seconds) for seconds in (1, 2, 3)]
+
     def refuse(exchange: Exchange) -> Rejection | None:
-        if shed.share < 1 and shed_rank(exchange, now_ms(), dice) >= shed.share:
+        if shed.share < 1 and rank_of(exchange, now_ms(), dice) >= shed.share:
             return None
-        retry = str(1 + int(dice() * 2.999)).encode()
-        return problem(
-            "shed",
-            503,
-            title="Less important requests are refused for now",
-            type_uri=_CAPACITY,
-            headers=((b"retry-after", retry),),
-        )
+        return prepared[int(dice() * 2.999)]
 
     return refuse
+
+
+def _reduced(retry_s: int) -> Rejection:
+    answer = problem(
+        "shed",
+        503,
+        title="Less important requests are refused for now",
+        type_uri=_CAPACITY,
+        headers=((b"retry-after", b"%d" % retry_s),),
+    )
+    return violating(answer, "mode")
 
 
 def _static(answer: StaticAnswer) -> Hook:
@@ -120,29 +133,6 @@ def _static(answer: StaticAnswer) -> Hook:
         is_refusal=False,
     )
     return lambda exchange: prepared
-
-
-def shed_rank(exchange: Exchange, now_ms: float, dice: Dice) -> float:
-    """Return 0..1 for the caller: the same ones are shed together for an hour.
-
-    The caller is its API key or authorization, else its /24 or /64 network; the
-    dice decide where neither is known, as behind a Unix socket.
-    """
-    caller = _caller(exchange.scope)
-    if not caller:  # or all of them would share one rank: all shed, or none
-        return dice()
-    hour = str(int(now_ms // _HOUR_MS)).encode()
-    return mmh3.hash(caller + b"|" + hour, signed=False) / 4294967296.0
-
-
-def _caller(scope: Any) -> bytes:
-    for name, value in scope["headers"]:
-        if name in (b"x-api-key", b"authorization"):
-            return bytes(value)
-    host: str = (scope.get("client") or ("",))[0] or ""
-    if ":" in host:
-        return ":".join(host.split(":")[:4]).encode()
-    return host.rpartition(".")[0].encode()
 
 
 def notice_of(mode: ActiveMode, word: str, text: str = "") -> tuple[bytes, bytes]:

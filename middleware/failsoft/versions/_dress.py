@@ -271,6 +271,8 @@ class Dresser:
 def _copy(plan: Plan, admit: tuple[Hook, ...], start: Start) -> Plan:
     made = Plan(plan.key, plan.criticality, plan.cell, admit, plan.notices)
     made.body, made.answer = plan.body, plan.answer
+    made.scalars, made.in_place = plan.scalars, plan.in_place
+    made.settled = plan.settled
     made.start = start
     return made
 

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from failsoft.consumer import Consumers
 from failsoft.controls.records import KillDoc, ModeDoc, Record
 from failsoft.modes import compile_plan, read_acting
 from failsoft.pipeline import Exchange, Plan, Rejection
@@ -24,6 +25,7 @@ DEEP = b'{"who":"a","why":"b","params":{"a":' + b"[" * 99_999 + b"]" * 99_999 + 
 
 class NoRuntime:
     snapshot: Any = None
+    consumers = Consumers()
 
 
 def kill(target: str, until_ms: int = 0, **fields: Any) -> Record:

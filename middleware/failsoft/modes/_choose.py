@@ -1,0 +1,203 @@
+"""Which requests a mode holds for: shares of callers, consumers, versions, probes.
+
+Made once per route and revision; choosing is a few comparisons a request, and a plan
+of each combination is made when the first request needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from failsoft.consumer import consumer_of
+from failsoft.modes._model import ActiveMode
+from failsoft.pipeline import Exchange, Plan
+from failsoft.settings import CRITICALITIES
+from failsoft.store.fleet import ModeRow
+
+__all__ = ["Chooser", "Cover", "Tallies", "Tally", "class_rank", "cover_of"]
+
+_OUT, _ON, _PROBE = 0, 1, 2
+_MOST_CREDIT = 5.0
+_MOST_PLANS = 64
+_ACTS_KEPT = 32
+
+
+def class_rank(criticality: str) -> int:
+    """Return 0 for the most critical class, 3 for the one that is shed first."""
+    return CRITICALITIES.index(criticality)
+
+
+class Tally:
+    """What one mode did on this node since its activation.
+
+    floor: rank of the least critical route that it covers.  credit: probes it may
+    still send.
+    """
+
+    __slots__ = (
+        "acts",
+        "bad",
+        "credit",
+        "failed",
+        "floor",
+        "name",
+        "probes",
+        "since_ms",
+        "touched",
+    )
+
+    def __init__(self, name: str, since_ms: int) -> None:
+        self.name = name
+        self.since_ms = since_ms
+        self.touched = self.probes = self.bad = self.failed = 0
+        self.acts: dict[str, int] = {}
+        self.floor = 0
+        self.credit = 0.0
+
+    def may_probe(self, share: float, rank: int) -> bool:
+        """Whether this request is one of the probes; the least critical ones first.
+
+        What more critical routes pay above one probe is left for the others.
+        """
+        self.credit = credit = min(self.credit + share, _MOST_CREDIT)
+        if credit < 1 + self.floor - rank:
+            return False
+        self.credit = credit - 1
+        return True
+
+    def act(self, names: Iterable[str], *, failed: bool) -> None:
+        """Count what was done to one request of a drill."""
+        for name in names:
+            if name in self.acts or len(self.acts) < _ACTS_KEPT:
+                self.acts[name] = self.acts.get(name, 0) + 1
+        self.failed += failed
+
+    def row(self) -> ModeRow:
+        """Return the counts as the fleet is told of them."""
+        counts = self.touched, self.probes, self.bad, dict(self.acts), self.failed
+        return ModeRow(self.name, self.since_ms, *counts)
+
+
+class Tallies:
+    """The tallies of all modes that hold on this node."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, Tally] = {}
+
+    def keep(self, modes: Iterable[ActiveMode]) -> None:
+        """Forget what no longer holds; what begins anew is counted anew."""
+        since = {mode.name: mode.since_ms for mode in modes}
+        held = self._held.items()
+        self._held = {n: t for n, t in held if since.get(n) == t.since_ms}
+
+    def of(self, mode: ActiveMode) -> Tally:
+        """Return the tally of a mode."""
+        held = self._held.get(mode.name)
+        if held is None or held.since_ms != mode.since_ms:
+            held = self._held[mode.name] = Tally(mode.name, mode.since_ms)
+        return held
+
+    def rows(self) -> tuple[ModeRow, ...]:
+        """Return what this node tells the fleet each second."""
+        return tuple(tally.row() for tally in self._held.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Cover:
+    """One mode on one route.  is_counted: it does something to its requests."""
+
+    mode: ActiveMode
+    tally: Tally
+    rank: int
+    is_counted: bool
+    methods: tuple[str, ...] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it holds for every request alike."""
+        mode, said = self.mode, self.mode.definition
+        is_whole = mode.share >= 1 and not mode.probe and not mode.dry_run
+        return is_whole and not (said.consumers or said.versions or self.methods)
+
+    def part(self, exchange: Exchange, level: Callable[[], float]) -> int:
+        """Return whether the mode holds for a request, and count it.
+
+        level: 0..1, the same for one caller, asked for where only a share is met.
+        """
+        mode, said = self.mode, self.mode.definition
+        if said.versions and exchange.version not in said.versions:
+            return _OUT
+        if self.methods and exchange.scope.get("method", "WS") not in self.methods:
+            return _OUT
+        if said.consumers and consumer_of(exchange) not in said.consumers:
+            return _OUT
+        if mode.share < 1 and level() < 1 - mode.share:
+            return _OUT
+        if not self.is_counted:
+            return _OUT if mode.dry_run else _ON
+        if mode.probe and self.tally.may_probe(mode.probe, self.rank):
+            return _PROBE
+        self.tally.touched += 1
+        return _OUT if mode.dry_run else _ON
+
+
+def cover_of(mode: ActiveMode, tally: Tally, method: str, criticality: str) -> Cover:
+    """Return how a mode covers a route; `method` is `*` where it takes any."""
+    rank = class_rank(criticality)
+    tally.floor = max(tally.floor, rank)
+    is_safe = method in ("GET", "HEAD", "OPTIONS", "WS")
+    is_counted = any(name != "read_only" or not is_safe for name, _ in mode.actions)
+    methods = mode.definition.methods if method == "*" else ()
+    return Cover(mode, tally, rank, is_counted, methods)
+
+
+# Takes the modes that hold, and those of which the request is a probe.
+Make = Callable[[Sequence[Cover], Sequence[Cover]], Plan]
+
+
+class Chooser:
+    """Gives each request of a route the plan of the modes that hold for it.
+
+    dress: puts on a new plan what other features add; set by who compiles plans.
+    """
+
+    __slots__ = ("_base", "_covers", "_level", "_made", "_make", "dress")
+
+    def __init__(
+        self,
+        covers: Sequence[Cover],
+        base: Plan,
+        make: Make,
+        level: Callable[[Exchange], float],
+    ) -> None:
+        self._covers = covers
+        self._make = make
+        self._level = level
+        self._base = sum(_ON << 2 * i for i, c in enumerate(covers) if c.is_plain)
+        self._made = {self._base: base}
+        self.dress: Callable[[Plan], None] = lambda plan: None
+
+    def __call__(self, exchange: Exchange) -> Plan:
+        """Return the plan of a request."""
+        known: list[float] = []
+
+        def level() -> float:
+            if not known:
+                known.append(self._level(exchange))
+            return known[0]
+
+        key = 0
+        for index, cover in enumerate(self._covers):
+            key |= cover.part(exchange, level) << 2 * index
+        return self._made.get(key) or self._plan(key)
+
+    def _plan(self, key: int) -> Plan:
+        parts = [(key >> 2 * i & 3, cover) for i, cover in enumerate(self._covers)]
+        holding = [cover for part, cover in parts if part == _ON]
+        plan = self._make(holding, [cover for part, cover in parts if part == _PROBE])
+        self.dress(plan)
+        if len(self._made) >= _MOST_PLANS:
+            self._made = {self._base: self._made[self._base]}
+        self._made[key] = plan
+        return plan
