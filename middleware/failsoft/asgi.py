@@ -446,8 +446,6 @@ class Failsoft:
             status = exchange.status if exchange.exception is None else 500
             if exchange.plan.settled is not None:
                 exchange.plan.settled(exchange, status or 500)
-            if exchange.plan.settled is not None:
-                exchange.plan.settled(exchange, status or 500)
             rejection = exchange.rejection
             if rejection is not None and rejection.is_refusal:
                 exchange.plan.cell.inflight -= 1

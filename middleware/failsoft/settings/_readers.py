@@ -152,14 +152,6 @@ def require(raw: object, **examples: str) -> None:
         raise Fault(f"has no {' and no '.join(missing)}", f"add {example}", shown=False)
 
 
-def require(raw: object, **examples: str) -> None:
-    """Raise `Fault` with examples of the keys that a table lacks."""
-    missing = [key for key in examples if key not in (raw or ())]  # type: ignore[operator]
-    if missing:
-        example = ", ".join(f"{key} = {examples[key]}" for key in missing)
-        raise Fault(f"has no {' and no '.join(missing)}", f"add {example}", shown=False)
-
-
 def read_bool(raw: object, at: At) -> bool:
     """Read true or false; the environment may also say 1 or 0."""
     if at.source == "environment" and isinstance(raw, str):
