@@ -102,6 +102,7 @@ class Publisher:
                 (name, json.decode())
                 for name, json in sorted(self.files.evaluators.items())
             ),
+            dependencies=tuple(sorted(self.settings.dependencies)),
             **_contract_of(self.versions),
             **_tolerance_of(self.settings.tolerance, table),
         )

@@ -28,7 +28,7 @@ _OWN = {
     "demo": "a shop under load, with its incident and the terminal UI",
     "top": "the terminal UI",
     "acl": "print the Redis rules of each role",
-    "dependencies": "what third parties announce: deprecations, ends, versions",
+    "dependencies": "third parties: how calls fare, what they announce of their ends",
     "doctor": "check the store, its rights and the nodes",
     "log export": "the whole kept log as JSON lines, oldest first",
     "store status": "revision, digest and records of the store, and of each node",
@@ -49,7 +49,8 @@ _HOMES["dependencies"] = "_dependencies"
 _HOMES |= {name: "_store" for name in _OWN if name.startswith("store ")}
 _HOMES |= {name: "_contract" for name in _OWN if name.startswith("contract ")}
 _CONTRACT_HOMES = {
-    group: f"_{group}" for group in ("versions", "brownout", "drift", "tolerance")
+    group: f"_{group}"
+    for group in ("versions", "brownout", "drift", "tolerance", "breaker")
 }
 _REGISTERED = {verb.name: verb for verb in (*VERBS, *FLAG_VERBS)}
 

@@ -1,10 +1,11 @@
-"""`failsoft dependencies`: what third parties announce of their operations."""
+"""`failsoft dependencies`: how third parties fare, and what they announce."""
 
 from __future__ import annotations
 
 import argparse
 
 from failsoft.cli._answers import plain, table
+from failsoft.cli._breaker import dependency_table
 from failsoft.cli._ledgers import Picture, ago, read_ledgers
 from failsoft.cli._session import add_store
 from failsoft.ops.contractrows import PeerRow
@@ -22,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(values: argparse.Namespace) -> int:
-    """Print one line an operation, those that end soonest first."""
-    return read_ledgers(values, ("drift",), _picture)
+    """Print one line a dependency, then one an operation that announces something."""
+    return read_ledgers(values, ("drift", "dependencies"), _picture)
 
 
 def _picture(view: FleetView) -> Picture:
@@ -32,7 +33,10 @@ def _picture(view: FleetView) -> Picture:
     if peers:
         text = table(_HEADS, [_cells(peer, view) for peer in peers])
         text += "".join(f"\n{line}" for peer in peers for line in _details(peer))
-    return {"dependencies": plain(peers)}, text
+    rows = view.dependencies.rows if view.dependencies else ()
+    if rows:
+        text = f"{dependency_table(rows, view)}\n\n{text}"
+    return {"states": plain(rows), "dependencies": plain(peers)}, text
 
 
 def _cells(peer: PeerRow, view: FleetView) -> tuple[str, ...]:

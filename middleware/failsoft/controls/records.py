@@ -83,6 +83,7 @@ class BreakerDoc(msgspec.Struct, frozen=True, omit_defaults=True):
     v: int = 1
     via: str = "operator"
     since_ms: int = 0
+    group: str | None = None
 
 
 class PinDoc(msgspec.Struct, frozen=True, omit_defaults=True):

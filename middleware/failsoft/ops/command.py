@@ -12,6 +12,8 @@ import msgspec
 
 __all__ = [
     "NEVER",
+    "BreakerAuto",
+    "BreakerSet",
     "BrownoutStart",
     "BrownoutStop",
     "Command",
@@ -38,7 +40,10 @@ NEVER = 0.0
 
 
 class Kill(msgspec.Struct, frozen=True, tag=True):
-    """Refuse a route, a tag or pin a flag: target `route: | tag: | flag:` (globs)."""
+    """Refuse a route, a tag or pin a flag: target `route: | tag: | flag:` (globs).
+
+    `dependency:name` refuses its calls: as `BreakerSet` with state open.
+    """
 
     target: str
     for_s: float | None = None
@@ -77,6 +82,26 @@ class ModeEnter(msgspec.Struct, frozen=True, tag=True):
 
 class ModeLeave(msgspec.Struct, frozen=True, tag=True):
     """End a mode's activation."""
+
+    target: str
+
+
+class BreakerSet(msgspec.Struct, frozen=True, tag=True):
+    """Decide for all nodes what becomes of calls: target `dependency:name`.
+
+    state: open (refuse), closed (send, whatever fails), metrics_only (count, refuse
+    none) or probe (half open now).  for_s: None takes 1 h, of probe 1 min.
+    """
+
+    target: str
+    state: str
+    for_s: float | None = None
+    group: str | None = None
+    force: bool = False  # write although nobody declares or calls it
+
+
+class BreakerAuto(msgspec.Struct, frozen=True, tag=True):
+    """Let nodes and fleet decide again: target `dependency:name`."""
 
     target: str
 
@@ -242,6 +267,8 @@ Command = (
     | GuardApply
     | ModeEnter
     | ModeLeave
+    | BreakerSet
+    | BreakerAuto
     | FlagEdit
     | FlagPut
     | FlagRevert

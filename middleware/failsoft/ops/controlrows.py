@@ -8,6 +8,7 @@ import msgspec
 
 from failsoft.controls.records import Record, parse_record
 from failsoft.controls.targets import covers, routes_of
+from failsoft.ops.breakerrows import breaker_text
 from failsoft.ops.contracttext import brownout_scope, contract_text, is_stop
 from failsoft.ops.flagdocs import default_text, flag_now
 from failsoft.ops.views import ControlRow, LogRow
@@ -30,16 +31,24 @@ __all__ = [
 ]
 
 CONTRACT_KINDS = ("brownout", "tolerance", "pin", "version", "drift")
-KINDS_SHOWN = ("kill", "mode", *CONTRACT_KINDS, "flag")
+KINDS_SHOWN = ("kill", "mode", "breaker", *CONTRACT_KINDS, "flag")
 ENDED_SHOWN_MS = 86_400_000
-_ENDING = ("kill", "mode", "brownout", "tolerance")
+_ENDING = ("kill", "mode", "breaker", "brownout", "tolerance")
 _ORDER = {kind: i for i, kind in enumerate(KINDS_SHOWN)}
-_REST = {"kill": "on", "mode": "off", **dict.fromkeys(CONTRACT_KINDS, "-"), "flag": "-"}
+_REST = {
+    "kill": "on",
+    "mode": "off",
+    "breaker": "auto",
+    **dict.fromkeys(CONTRACT_KINDS, "-"),
+    "flag": "-",
+}
 _ACTIONS = {
     ("kill", "put"): "kill",
     ("kill", "del"): "unkill",
     ("mode", "put"): "mode-enter",
     ("mode", "del"): "mode-leave",
+    ("breaker", "put"): "breaker-set",
+    ("breaker", "del"): "breaker-auto",
     ("flag", "put"): "flag-edit",
     ("flag", "del"): "flag-revert",
     ("brownout", "put"): "brownout-start",
@@ -59,7 +68,9 @@ _STOPS = {"brownout": "brownout-stop", "tolerance": "tolerance-end"}
 
 def target_of(kind: str, name: str) -> str:
     """Return the target of a record: a kill's name is its target already."""
-    return name if kind == "kill" else f"{kind}:{name}"
+    if kind == "kill":
+        return name
+    return f"{'dependency' if kind == 'breaker' else kind}:{name}"
 
 
 def record_of(kind: str, name: str, raw: bytes | None) -> Record | None:
@@ -93,6 +104,8 @@ def state_text(kind: str, record: Record | None) -> tuple[str, float | None]:
         return flag_now(record.json)
     if kind in CONTRACT_KINDS:
         return contract_text(record), None
+    if kind == "breaker":
+        return breaker_text(record.json), None
     return {"kill": "KILLED", "mode": "ON"}.get(kind, "set"), None
 
 

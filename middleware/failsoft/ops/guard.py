@@ -29,6 +29,7 @@ from failsoft.flags._guard import (
 from failsoft.flags._parse import parse_flag
 from failsoft.ops.command import GuardApply
 from failsoft.ops.plan import Plan, row_of, split_kind
+from failsoft.ops.proposals import PROPOSED_KINDS, automatic_rows, plan_proposal
 from failsoft.ops.views import ControlRow, FleetView, Proposal
 from failsoft.store.flagcounts import FlagCountStore, Proposed
 from failsoft.telemetry import Definitions
@@ -169,10 +170,10 @@ def proposal_rows(
     proposed: Mapping[str, Proposed], controls: Iterable[ControlRow]
 ) -> tuple[Proposal, ...]:
     """Return what is proposed and not done yet, newest first."""
-    done = {row.target for row in controls if row.kind == "kill" and row.active}
-    rows = []
+    done = {row.target for row in controls if row.active and row.kind != "flag"}
+    rows = list(automatic_rows(proposed, done))
     for target, found in proposed.items():
-        with suppress(msgspec.DecodeError):  # of a newer release
+        with suppress(msgspec.DecodeError):  # of a newer release, or no guard's
             doc = msgspec.json.decode(found.json, type=GuardProposal)
             row = Proposal(
                 target, found.at_ms, doc.variant, doc.why, doc.ttl_s, doc.node
@@ -186,7 +187,8 @@ def plan_guard(command: GuardApply, view: FleetView, _: Definitions) -> Plan:
 
     The figures stand as the reason where the operator gives none.
     """
-    split_kind(command.target, ("flag",))
+    if split_kind(command.target, PROPOSED_KINDS)[0] != "flag":
+        return plan_proposal(command, view)
     row = row_of(view, "kill", command.target)
     if row is not None and row.active:
         raise Invalid(command.target, f"is killed already, by {row.by}")

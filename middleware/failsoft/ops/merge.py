@@ -14,6 +14,7 @@ from operator import attrgetter
 import msgspec
 
 from failsoft.controls.targets import covers
+from failsoft.ops.breakerrows import dependency_view
 from failsoft.ops.contractbook import ContractBook, joined_contract
 from failsoft.ops.contractnotices import contract_notices
 from failsoft.ops.contractrows import DriftView, VersionsView
@@ -24,6 +25,7 @@ from failsoft.ops.controlrows import (
     log_row,
     reached_routes,
 )
+from failsoft.ops.fleetrows import DependencyView
 from failsoft.ops.groups import GroupBook
 from failsoft.ops.guard import proposal_rows
 from failsoft.ops.nodes import NodeBook
@@ -32,6 +34,7 @@ from failsoft.ops.rings import MINUTE_S, WINDOW_S, Counts, FleetRings, Ring
 from failsoft.ops.sources.source import Batch
 from failsoft.ops.ticks import FEW_CALLS, shown_percentiles
 from failsoft.ops.views import ControlRow, FleetView, Late, Link, RouteRow, Totals
+from failsoft.store.fleet import FleetRead
 from failsoft.store.protocols import Entry, Observed
 from failsoft.telemetry import Definitions, decode_definitions, read_tick
 
@@ -84,6 +87,7 @@ class FleetMerge:
         self._held: frozenset[str] = frozenset()
         self.entries: deque[Entry] = deque(maxlen=_LOG_KEPT)
         self.observed: Observed | None = None
+        self._fleet: FleetRead | None = None
         self.bad_ticks = 0
         self.has_controls = False
         self._blobs: dict[str, Definitions] = {}
@@ -111,6 +115,8 @@ class FleetMerge:
             self._learn(digest, blob)
         if batch.ledgers is not None:
             self.contract.take(batch.ledgers)
+        if batch.fleet is not None:
+            self._fleet = batch.fleet
         if batch.observed is not None:
             self.observed = batch.observed
             self.nodes.take(batch.observed)
@@ -198,7 +204,14 @@ class FleetMerge:
             evaluators=self._evaluators,
             versions=versions,
             drift=drift,
+            dependencies=self._dependencies(controls),
         )
+
+    def _dependencies(self, controls: Iterable[ControlRow]) -> DependencyView | None:
+        if self._fleet is None:
+            return None
+        declared = self.definitions.dependencies
+        return dependency_view(self._fleet, controls, declared, self.nodes.short)
 
     def _controls_changed(self, now_ms: int) -> bool:
         ended = 0 < self._next_end_ms <= now_ms

@@ -30,7 +30,8 @@ def notices(
     found = [*_of_store(nodes, observed), *_of_nodes(nodes)]
     found += _of_controls(controls, observed.now_ms)
     for one in proposal_rows(observed.proposals, controls):
-        text = f"guard proposes to kill {one.target}: {one.why}"
+        what = "guard proposes to kill" if one.kind == "kill" else "proposed for"
+        text = f"{what} {one.target}: {one.why}"
         found.append(Notice(2, text, one.target))
     if bad_ticks:
         found.append(Notice(1, f"{bad_ticks} ticks could not be read: newer nodes?"))

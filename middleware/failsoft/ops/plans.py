@@ -14,6 +14,12 @@ import msgspec
 from failsoft.controls.records import KillDoc, ModeDoc
 from failsoft.controls.targets import covers, nearest
 from failsoft.errors import Invalid, TargetGone
+from failsoft.ops.breakerplans import (
+    BREAKER_PLANNERS,
+    is_dependency,
+    plan_kill,
+    plan_unkill,
+)
 from failsoft.ops.command import (
     Command,
     Extend,
@@ -51,7 +57,7 @@ from failsoft.telemetry import Definitions
 
 __all__ = ["Plan", "action_of", "plan_of"]
 
-_KILL_KINDS = ("route", "tag", "flag")
+_KILL_KINDS = ("route", "tag", "flag", "dependency")
 # Of other controls that may end later: default, most, and that in words.
 _EXTENDED: dict[str, tuple[float, float, str]] = {
     "brownout": (BROWNOUT_S, BROWNOUT_MOST_S, "24 h"),
@@ -86,6 +92,8 @@ def _kill_end(
 
 
 def _kill(command: Kill, view: FleetView, definitions: Definitions) -> Plan:
+    if is_dependency(command.target):
+        return plan_kill(command, view, definitions)
     kind, name = split_kind(command.target, _KILL_KINDS)
     check_kill(command, kind, name)
     warnings = _check_kill_target(command, kind, name, view, definitions)
@@ -167,7 +175,9 @@ def _check_kill_target(
     return ("matches nothing now; nodes enforce it on what they meet later",)
 
 
-def _unkill(command: Unkill, view: FleetView, _: Definitions) -> Plan:
+def _unkill(command: Unkill, view: FleetView, definitions: Definitions) -> Plan:
+    if is_dependency(command.target):
+        return plan_unkill(command, view, definitions)
     split_kind(command.target, _KILL_KINDS)
     row = active_row(view, "kill", command.target)
     return Plan(
@@ -271,13 +281,14 @@ def _mode_leave(command: ModeLeave, view: FleetView, _: Definitions) -> Plan:
 def _extend(command: Extend, view: FleetView, definitions: Definitions) -> Plan:
     kind, name = split_kind(command.target, (*_KILL_KINDS, "mode", *_EXTENDED))
     record = "kill" if kind in _KILL_KINDS else kind
+    record = "breaker" if kind == "dependency" else record
     row = active_row(view, record, command.target)
     if record == "kill":
         until, until_s = _kill_end(command.for_s, definitions)
     else:
         until, until_s = ends_in(command.for_s, *_EXTENDED.get(kind, ()))
-    if until_s is None and kind in ("brownout", "tolerance"):
-        raise Invalid("for", f"a {kind} needs an end")
+    if until_s is None and record in ("brownout", "tolerance", "breaker"):
+        raise Invalid("for", f"a {record} needs an end")
     left_s = (row.until_ms - view.server_ms) / 1000 if row.until_ms else None
     return Plan(
         target=command.target,
@@ -304,6 +315,7 @@ _PLANNERS: dict[type, Callable[[Any, FleetView, Definitions], Plan]] = {
     ModeLeave: _mode_leave,
     Extend: _extend,
     GuardApply: plan_guard,
+    **BREAKER_PLANNERS,
     **FLAG_PLANNERS,
     **VERSION_PLANNERS,
     **DRIFT_PLANNERS,

@@ -15,6 +15,7 @@ import msgspec
 
 from failsoft.controls.targets import nearest
 from failsoft.errors import Invalid
+from failsoft.ops.breakerverbs import BREAKER_VERBS
 from failsoft.ops.command import (
     NEVER,
     Command,
@@ -111,6 +112,11 @@ def _flag(**change: Any) -> Callable[[argparse.Namespace], Command]:
     return make
 
 
+def _proposed(name: str) -> str:
+    is_target = name.startswith(("dependency:", "mode:"))
+    return name if is_target else as_target("flag", name)
+
+
 def _rollout(values: argparse.Namespace) -> Command:
     target = as_target("flag", values.key)
     return FlagEdit(
@@ -134,7 +140,9 @@ _FORCE = Word("--force", "write although nothing matches", "switch", False)
 _FOR = Word("--for", "how long: 10s to 30d, 1h unless said", "span", False)
 _OPEN = Word("--until-cleared", "no end (asks for more)", "switch", False)
 _GROUP = Word("--group", "incident this belongs to", required=False)
-_TARGET = Word("target", "route:METHOD /path, tag:name or flag:key; * and ? match")
+_TARGET = Word(
+    "target", "route:METHOD /path, tag:name, flag:key (* and ? match), dependency:name"
+)
 _KEY = Word("key", "flag key")
 _MODE = Word("name", "name of the mode")
 _REBUCKET = Word("--rebucket", "write although it moves users", "switch", False)
@@ -256,10 +264,10 @@ VERBS: tuple[Verb, ...] = (
     Verb("guard status", "what the guards of flags judge now"),
     Verb(
         "guard apply",
-        "set the kill that a guard proposes",
-        (_KEY,),
+        "set the kill that a guard proposes, or what automation does",
+        (Word("key", "flag key, dependency:name or mode:name"),),
         "operator",
-        lambda values: GuardApply(as_target("flag", values.key)),
+        lambda values: GuardApply(_proposed(values.key)),
     ),
     Verb("log", "who did what, refused attempts too"),
     Verb(
@@ -268,6 +276,7 @@ VERBS: tuple[Verb, ...] = (
         (Word("op", "id of the write", required=False),),
         "operator",
     ),
+    *BREAKER_VERBS,
     *CONTRACT_VERBS,
 )
 

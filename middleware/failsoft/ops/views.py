@@ -262,9 +262,10 @@ class Totals(msgspec.Struct, frozen=True):
 
 
 class Proposal(msgspec.Struct, frozen=True):
-    """A kill that a guard would set, had its node the right.
+    """A control that a guard or automation would set, had its node the right.
 
-    ttl_s: seconds until it would end, None = no end.
+    ttl_s: seconds until it would end, None = no end.  variant: of a guard's kill.
+    kind, doc: of another record and its JSON, "" to delete it.
     """
 
     target: str
@@ -273,6 +274,8 @@ class Proposal(msgspec.Struct, frozen=True):
     why: str
     ttl_s: float | None = None
     node: str = ""
+    kind: str = "kill"
+    doc: str = ""
 
 
 class FleetView(msgspec.Struct, frozen=True):

@@ -171,6 +171,7 @@ def row_of(state: DependencyState, now_ms: float) -> DependencyRow:
         quota_remaining=state.quota_remaining,
         quota_reset_ms=ahead(state.quota_reset_s),
         hold_ms=ahead(state.hold_s),
+        retries_left=state.retries_left,
     )
 
 

@@ -78,6 +78,7 @@ class DependencyRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     quota_remaining: int = -1
     quota_reset_ms: int = 0
     hold_ms: int = 0  # nobody calls before (Retry-After), 0 = free
+    retries_left: float = -1.0  # of the budget, -1 = unknown
 
 
 class LimitRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -231,6 +232,10 @@ class FleetStore(Protocol):
 
     async def fleet_read(self) -> FleetRead:
         """Return the rows kept; those of nodes that are gone may be a minute old."""
+        ...
+
+    async def live_nodes(self) -> int:
+        """Return how many nodes have sent a heartbeat within 5 s."""
         ...
 
     async def fleet_leave(self, node: str) -> None:

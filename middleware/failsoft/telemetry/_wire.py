@@ -69,6 +69,7 @@ class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
     offer: str = ""  # while rewound: digest of the last good set it holds
     good_epoch: str = ""  # ... and the place of that set
     good_rev: int = 0
+    abandoned_threads: int = 0  # that work for requests answered without them
 
 
 class ModeDef(msgspec.Struct, frozen=True, array_like=True):
@@ -170,6 +171,7 @@ class Definitions(msgspec.Struct, frozen=True):
     tolerances: tuple[ToleranceDef, ...] = ()
     handlings: tuple[tuple[str, str, str], ...] = ()  # handling, route, consumer
     version_default: str = ""  # oldest, newest, required or an id
+    dependencies: tuple[str, ...] = ()  # names of those that are declared
 
 
 class RouteTick(msgspec.Struct, frozen=True, array_like=True):
@@ -281,6 +283,7 @@ class Flight(msgspec.Struct, frozen=True, omit_defaults=True):
     truncated: bool = False
     version: str = ""  # of the API, as negotiated
     drift: int = 0  # findings in its bodies
+    after_deadline: bool = False  # answered for: it had run out of time
 
 
 encode = msgspec.msgpack.Encoder().encode

@@ -38,7 +38,10 @@ def fleet(record: bytes = KILLED) -> Fleet:
         (Kill("flag:new", public="sorry"), "is for route: and tag: targets"),
         (Kill("route:POST /pay", status=200), "200 must be 400 to 599"),
         (Kill("route:POST /pay", for_s=31 * 86_400), "must be 10 s to 30 d"),
-        (Kill("dependency:x"), "kind 'dependency' must be one of route, tag, flag"),
+        (
+            Kill("consumer:x"),
+            "kind 'consumer' must be one of route, tag, flag, dependency",
+        ),
     ],
 )
 def test_a_field_that_no_node_could_use_is_refused(command: Kill, text: str) -> None:

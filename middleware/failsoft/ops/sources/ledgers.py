@@ -16,7 +16,7 @@ DAYS = 30
 _ROWS = 2_000
 _FRESH_DAYS = 2  # a day that is over still gets what nodes counted before midnight
 
-Section = Literal["versions", "drift"]
+Section = Literal["versions", "drift", "dependencies"]
 
 
 class LedgerStore(UsageStore, DriftStore, PeerNoteStore, Protocol):
@@ -43,6 +43,11 @@ class LedgerReader:
         self._store = store
         self._days: dict[str, Mapping[Called, int]] = {}
         self._wanted: frozenset[Section] = frozenset()
+
+    @property
+    def wants_fleet(self) -> bool:
+        """Whether rows of the nodes are shown, which are read each second."""
+        return "dependencies" in self._wanted
 
     def want(self, sections: Iterable[Section]) -> None:
         """Say which sections are shown from now on."""

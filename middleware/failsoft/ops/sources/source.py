@@ -8,6 +8,7 @@ from typing import Protocol
 
 from failsoft.ops.sources.ledgers import Ledgers, Section
 from failsoft.ops.views import Link
+from failsoft.store.fleet import FleetRead
 from failsoft.store.protocols import Entry, Observed
 
 __all__ = ["Batch", "Source"]
@@ -31,6 +32,7 @@ class Batch:
     definitions: Mapping[str, bytes] = field(default_factory=dict)
     epoch: str = ""  # of `controls`
     ledgers: Ledgers | None = None
+    fleet: FleetRead | None = None  # rows of the nodes, while they are wanted
 
     def is_of_link(self) -> bool:
         """Whether it tells of the link alone."""

@@ -20,6 +20,7 @@ from failsoft.ops.nodes import heartbeat_of
 from failsoft.ops.sources.ledgers import LedgerReader, LedgerStore, Section
 from failsoft.ops.sources.source import Batch
 from failsoft.ops.views import Link
+from failsoft.store import fleet
 from failsoft.store.flagcounts import FlagCountStore
 from failsoft.store.protocols import (
     ControlStore,
@@ -38,7 +39,14 @@ _PAUSES_S = (0.25, 0.5, 1.0)
 _LOG_AT_START = 500
 
 
-class FleetStore(ControlStore, ObservationStore, FlagCountStore, LedgerStore, Protocol):
+class FleetStore(
+    ControlStore,
+    ObservationStore,
+    FlagCountStore,
+    LedgerStore,
+    fleet.FleetStore,
+    Protocol,
+):
     """A store that serves all protocols, as all of ours do."""
 
 
@@ -156,7 +164,8 @@ class StoreSource:
         definitions = await self._definitions(observed)
         if self._link.state != "up":
             self._link = self._state("up")
-        return Batch(self._link, True, observed, definitions=definitions)
+        rows = await self._store.fleet_read() if self._ledgers.wants_fleet else None
+        return Batch(self._link, True, observed, definitions=definitions, fleet=rows)
 
     async def _definitions(self, observed: Observed) -> Mapping[str, bytes]:
         beats = [heartbeat_of(blob) for blob in observed.nodes.values()]
