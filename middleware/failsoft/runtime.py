@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import random
 import socket
 import threading
 from concurrent.futures import Future
@@ -38,6 +39,7 @@ from failsoft.outbound._stage import Dependencies
 from failsoft.planning import Planner
 from failsoft.privateloop import PrivateLoop
 from failsoft.process import current_runtime, enroll, take_over
+from failsoft.resilience._limits import RateLimits
 from failsoft.resilience._stage import InboundStage
 from failsoft.routes.table import RouteTable
 from failsoft.running import Running
@@ -96,6 +98,7 @@ class Runtime:
         self.versions: Any = None
         self.usage = Usage()
         self.inbound = InboundStage(settings)
+        self.inbound.limits = RateLimits(settings, random.random)
         self.dependencies = Dependencies(settings.dependencies, self.now_ms)
         self.planner = Planner(
             settings, contract, self.window, self.now_ms, self.inbound
@@ -103,7 +106,7 @@ class Runtime:
         self._watch_contracts()
         self.definitions = Publisher(settings)
         self.install(table)
-        load_client(settings.store.url)
+        load_client(settings.store.url or settings.store.limits_url)
         enroll(self)
 
     def _watch_contracts(self) -> None:

@@ -79,11 +79,19 @@ class Limiting(Protocol):
     def hook(self, route: RouteDef, plan: Plan) -> Hook | None:
         """Return the hook of a plan; it may set `Exchange.pending`."""
 
-    def begin(self, store: Any, loop: asyncio.AbstractEventLoop) -> None:
+    def begin(
+        self,
+        store: Any,
+        loop: asyncio.AbstractEventLoop,
+        failed: Callable[[str, BaseException], None],
+    ) -> None:
         """Belong to a loop."""
 
     async def end(self) -> None:
         """Give back what was leased."""
+
+    def cut_copies(self) -> None:
+        """In a forked child: let go of the parent's sockets and tokens."""
 
 
 class ShedState(NamedTuple):
@@ -262,7 +270,7 @@ class InboundStage:
         if self.guard is not None:
             self.guard.begin(loop)
         if self.limits is not None:
-            self.limits.begin(store, loop)
+            self.limits.begin(store, loop, failed)
 
     async def end(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let go of a loop, unless it belongs to another one already."""

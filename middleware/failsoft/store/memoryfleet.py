@@ -65,6 +65,10 @@ class MemoryFleet:
         """Return the rows kept."""
         return FleetRead(self._beat_ms(), self._leader, self._term, dict(self._rows))
 
+    async def live_nodes(self) -> int:
+        """Return the one that is this process."""
+        return 1
+
     async def fleet_leave(self, node: str) -> None:
         """Take a node's row away and give its lease up."""
         self._rows.pop(node, None)

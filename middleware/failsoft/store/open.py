@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from failsoft.store.memory import MemoryStore
+    from failsoft.store.redis.limits import RedisLimits
     from failsoft.store.redis.store import RedisStore
 
-__all__ = ["load_client", "open_store"]
+__all__ = ["load_client", "open_limits", "open_store"]
 
 _log = logging.getLogger("failsoft.store")
 
@@ -36,3 +37,10 @@ def open_store(url: str | None, env: str) -> RedisStore | MemoryStore:
         "set FAILSOFT_REDIS_URL to share them"
     )
     return MemoryStore(env)
+
+
+def open_limits(url: str, env: str) -> RedisLimits:
+    """Return where limits of clients are counted; nothing is sent yet."""
+    from failsoft.store.redis.limits import RedisLimits
+
+    return RedisLimits(url, env)

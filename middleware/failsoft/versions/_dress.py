@@ -51,6 +51,8 @@ __all__ = ["Dresser", "Report"]
 
 # Takes (exchange, findings, "request" or "response").
 Report = Callable[[Exchange, Sequence[Finding], str], None]
+# Hooks and headers of a route's plan before the stages that come later.
+_Bare = tuple[tuple[Hook, ...], tuple[tuple[bytes, bytes], ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,34 +77,36 @@ class Dresser:
         rules = [rule for rule in standing.brownouts if rule.covers(route)]
         shared = self._shared_hooks(route, standing, Open(rules) if rules else None)
         made: dict[Part, Plan] = {}
+        # As it is now: what is added to the plan later is added to each of them too.
+        bare = plan.admit, plan.notices
 
         def make(version: str) -> Plan | None:
             if version == INVALID:
-                return _copy(plan, (*plan.admit, _refused), self._start(route))
+                return _copy(plan, bare, (_refused,), self._start(route))
             if version not in standing.lives:
                 return None
             try:
                 part = self.parts.of(route, version)
                 if part not in made:
-                    made[part] = self._plan(plan, part, standing, shared)
+                    made[part] = self._plan((plan, bare), part, standing, shared)
                 return made[part]
             except Exception as error:  # noqa: BLE001 - border: never half-migrated
-                return _copy(plan, (*plan.admit, _broken(error)), self._start(route))
+                return _copy(plan, bare, (_broken(error),), self._start(route))
 
         plan.by_version = VersionPlans(make)
 
     def _plan(
         self,
-        plan: Plan,
+        base: tuple[Plan, _Bare],
         part: Part,
         standing: Standing,
         shared: tuple[tuple[Hook, ...], tuple[Hook, ...]],
     ) -> Plan:
-        before, after = shared
+        (plan, bare), (before, after) = base, shared
         present = _presence(part, standing)
         edits = self._edits(part, plan.method)
-        admit = (*plan.admit, *before, *present, *after, *edits)
-        made = _copy(plan, admit, self._starts(plan.key, part, standing))
+        hooks = (*before, *present, *after, *edits)
+        made = _copy(plan, bare, hooks, self._starts(plan.key, part, standing))
         if part.up is not None:
             change = _up_change(part.up, part.old, self.report)
             made.body = BodyPlan((change,), is_required=True)
@@ -268,8 +272,11 @@ class Dresser:
         return change
 
 
-def _copy(plan: Plan, admit: tuple[Hook, ...], start: Start) -> Plan:
-    made = Plan(plan.key, plan.criticality, plan.cell, admit, plan.notices)
+def _copy(plan: Plan, bare: _Bare, hooks: tuple[Hook, ...], start: Start) -> Plan:
+    admit, notices = bare
+    every = (*admit, *hooks)
+    made = Plan(plan.key, plan.criticality, plan.cell, every, notices)
+    made.scalars = plan.scalars
     made.body, made.answer = plan.body, plan.answer
     made.scalars, made.in_place = plan.scalars, plan.in_place
     made.settled = plan.settled

@@ -27,6 +27,8 @@ from failsoft.store.redis.replies import number_of, text_of
 
 __all__ = ["RedisFleet"]
 
+_ALIVE_MS = 5_000
+
 
 @cache
 def _script(name: str) -> str:
@@ -89,6 +91,12 @@ class RedisFleet:
             term=number_of(term),
             rows={text_of(name): row for name, row in rows.items()},
         )
+
+    async def live_nodes(self) -> int:
+        """Return how many nodes have sent a heartbeat within 5 s."""
+        since_ms = await self.server.now_ms() - _ALIVE_MS
+        command = ("ZCOUNT", self.keys.nodes, since_ms, "+inf")
+        return int(await self.server.ask("counting nodes", *command))
 
     async def fleet_leave(self, node: str) -> None:
         """Take a node's row away and give its lease up."""

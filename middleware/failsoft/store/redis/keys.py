@@ -45,6 +45,7 @@ class Keys:
         self.fleet_quotas = f"{self.observations}:quota"
         self.drift_entries = f"{self.observations}:drift:d"
         self.drift_seen = f"{self.observations}:drift:t"
+        self.limits = f"{self.observations}:lim"
 
     def op(self, op_id: str) -> str:
         """Return the key of an applied write's stored answer."""
@@ -53,6 +54,10 @@ class Keys:
     def node(self, node: str) -> str:
         """Return the key of a node's heartbeat."""
         return f"{self.observations}:node:{node}"
+
+    def lease(self, bucket: str) -> str:
+        """Return the key of the tokens of one `<limit>:<key>`."""
+        return f"{self.observations}:lease:{bucket}"
 
     def offer(self, digest: str) -> str:
         """Return the key of a last good set that nodes offer."""

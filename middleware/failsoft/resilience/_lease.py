@@ -1,0 +1,266 @@
+"""What a node knows of one key of a limit, so that most requests ask nobody.
+
+Three gates with one way to pass them, `take`: tokens of its own (`Bucket`), tokens
+leased from the store (`Lease`), and the store's newest refusal (`Window`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+__all__ = [
+    "ASK",
+    "DENIED",
+    "LOW",
+    "TAKEN",
+    "Bucket",
+    "Gate",
+    "Lease",
+    "Quota",
+    "Window",
+]
+
+# What a gate says, from the best to the worst.  LOW: taken, but ask for more.  ASK:
+# only the store can tell.
+TAKEN, LOW, ASK, DENIED = range(4)
+
+IDLE_S = 1.0  # then tokens that nobody used go back
+LAPSE_S = 2.0  # then they are void: the store may have counted them again
+_SLOTS_PER_S = 10
+_WEIGHT = 0.3
+_AHEAD_S = 0.25
+_HELD = 0.2  # of the burst, by all nodes together; lease.lua counts on it
+_DENY_S = 0.1
+_MEMORY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """One rate of a limit.  name: of the policy in headers.
+
+    amount: requests in window_s.  burst: at once.  how: leased, exact or local.
+    """
+
+    name: str
+    amount: int
+    window_s: int
+    burst: int
+    how: str
+    rate_per_s: float
+
+    def scaled(self, factor: float) -> Quota:
+        """Return it times a factor; something always passes."""
+        if factor == 1.0:
+            return self
+        return replace(
+            self,
+            amount=max(1, round(self.amount * factor)),
+            burst=max(1, round(self.burst * factor)),
+            rate_per_s=self.rate_per_s * factor,
+        )
+
+
+class Bucket:
+    """Tokens that this node makes itself; full at first."""
+
+    __slots__ = ("_at", "tokens")
+
+    def __init__(self, now: float, tokens: float = math.inf) -> None:
+        self._at = now
+        self.tokens = tokens
+
+    def _fill(self, now: float, quota: Quota) -> None:
+        grown = self.tokens + max(0.0, now - self._at) * quota.rate_per_s
+        self.tokens, self._at = min(quota.burst, grown), now
+
+    def take(self, now: float, cost: int, quota: Quota) -> int:
+        """Take the cost of a request; one above the burst takes the whole of it."""
+        self._fill(now, quota)
+        need = min(cost, quota.burst)
+        if self.tokens < need:
+            return DENIED
+        self.tokens -= need
+        return TAKEN
+
+    def drain(self, now: float, cost: int, quota: Quota) -> None:
+        """Note what somebody else has let pass."""
+        self._fill(now, quota)
+        self.tokens = max(0.0, self.tokens - cost)
+
+    def put_back(self, cost: int) -> None:
+        """Undo a `take`."""
+        self.tokens += cost
+
+    def wait_s(self, now: float, cost: int, quota: Quota) -> float:
+        """Return the seconds until the cost can be afforded."""
+        self._fill(now, quota)
+        return max(0.0, min(cost, quota.burst) - self.tokens) / quota.rate_per_s
+
+    def left(self, now: float, quota: Quota) -> int:
+        """Return what remains."""
+        self._fill(now, quota)
+        return int(self.tokens)
+
+
+class Lease:
+    """Tokens of one bucket in the store that this node holds ahead of use.
+
+    left: in the bucket when last told, -1 = never.  short: cost of those who wait.
+    task: the refill in flight.  spare: what holds while the store does not answer.
+    """
+
+    __slots__ = (
+        "_at",
+        "_count",
+        "_demand",
+        "_deny_until",
+        "_low",
+        "_slot",
+        "key",
+        "left",
+        "quota",
+        "short",
+        "spare",
+        "task",
+        "tokens",
+    )
+
+    def __init__(self, now: float, key: str, quota: Quota) -> None:
+        self.key = key
+        self.quota = quota
+        self.tokens = 0
+        self.left = -1
+        self.short = 0
+        self.task: Any = None
+        self.spare: Bucket | None = None
+        self._at = now
+        self._demand = 0.0
+        self._slot = int(now * _SLOTS_PER_S)
+        self._count = self._low = 0
+        self._deny_until = 0.0
+
+    def take(self, now: float, cost: int, quota: Quota) -> int:
+        """Take the cost of a request from the tokens at hand."""
+        if now - self._at > LAPSE_S:
+            self.tokens = 0
+        self._at = now
+        slot = int(now * _SLOTS_PER_S)
+        if slot != self._slot:
+            self._roll(slot)
+        self._count += cost
+        return self.draw(now, cost, quota)
+
+    def draw(self, now: float, cost: int, quota: Quota) -> int:
+        """Take it for a request that is counted already."""
+        need = cost if cost < quota.burst else quota.burst
+        if self.tokens >= need:
+            self.tokens -= need
+            return LOW if self.tokens < self._low and now >= self._deny_until else TAKEN
+        # The refusal that is remembered saves more trips than the lease itself.
+        return DENIED if now < self._deny_until else ASK
+
+    def _roll(self, slot: int) -> None:
+        passed = slot - self._slot
+        rate_per_s = self._count * _SLOTS_PER_S
+        self._demand += _WEIGHT * (rate_per_s - self._demand)
+        if passed > 1:
+            self._demand *= (1 - _WEIGHT) ** min(passed - 1, 99)
+        self._slot, self._count = slot, 0
+
+    def put_back(self, cost: int) -> None:
+        """Undo a `take`."""
+        self.tokens += cost
+
+    def wants(self, quota: Quota, nodes: int, cost: int) -> int:
+        """Return how many tokens to ask for: a quarter of a second's.
+
+        nodes: that share the limit.  cost: of the request that asks.
+        """
+        most = max(1, int(_HELD * quota.burst / nodes) - self.tokens)
+        seen_per_s = max(self._demand, _WEIGHT * _SLOTS_PER_S * self._count)
+        ahead = max(math.ceil(seen_per_s * _AHEAD_S), self.short)
+        return max(1, min(cost, quota.burst), min(ahead, most))
+
+    def granted(self, now: float, want: int, answer: tuple[int, int, int]) -> None:
+        """Take the store's answer: granted, ms until there is a token, left."""
+        got, wait_ms, self.left = answer
+        self.tokens += got
+        self._low = want // 4
+        self._at = now
+        self.spare = None
+        if got < want:
+            self._deny_until = now + max(_DENY_S, wait_ms / 1000)
+
+    def is_idle(self, now: float) -> bool:
+        """Whether nobody has asked for a second."""
+        return now - self._at > IDLE_S
+
+    def unused(self, now: float) -> int:
+        """Give up and return the tokens at hand; none that are void."""
+        tokens, self.tokens = self.tokens, 0
+        return tokens if now - self._at <= LAPSE_S else 0
+
+    def stand_in(self, now: float, share: Quota, nodes: int) -> Bucket:
+        """Return what holds while the store is lost: this node's part of what is left.
+
+        share: the quota of one node.
+        """
+        if self.spare is None:
+            left = math.inf if self.left < 0 else self.left / nodes
+            self.spare = Bucket(now, left)
+        return self.spare
+
+    def wait_s(self, now: float, cost: int, quota: Quota) -> float:
+        """Return the seconds until asking again makes sense."""
+        if self.spare is not None:
+            return self.spare.wait_s(now, cost, quota)
+        return max(0.0, self._deny_until - now)
+
+    def remaining(self, now: float, quota: Quota) -> int:
+        """Return what remains, as far as this node knows."""
+        if now < self._deny_until or self.left < 0:
+            return self.tokens
+        return min(quota.burst, self.tokens + self.left)
+
+
+class Window:
+    """What the store said of a key that it counts exactly.
+
+    remaining, reset_s: as told last, where they were asked for.
+    """
+
+    __slots__ = ("_deny_until", "_reset_at", "key", "remaining", "spare")
+
+    def __init__(self, now: float, key: str) -> None:
+        self.key = key
+        self.remaining = -1
+        # Also counts while the store answers, so that losing it gives nothing away.
+        self.spare = Bucket(now)
+        self._deny_until = self._reset_at = 0.0
+
+    def take(self, now: float, cost: int, quota: Quota) -> int:
+        """Say no from memory, or ask the store."""
+        return DENIED if now < self._deny_until else ASK
+
+    def put_back(self, cost: int) -> None:
+        """Nothing: what the store has counted stays counted."""
+
+    def told(self, now: float, remaining: int, reset_s: float) -> None:
+        """Take what the store says of the window."""
+        self.remaining, self._reset_at = remaining, now + reset_s
+
+    def refused(self, now: float) -> None:
+        """Take a refusal: for a while nobody has to ask again."""
+        self.remaining = 0
+        if self._reset_at <= now:
+            self._reset_at = now + _DENY_S
+        self._deny_until = min(self._reset_at, now + _MEMORY_S)
+
+    def wait_s(self, now: float, cost: int, quota: Quota) -> float:
+        """Return the seconds until the window has room."""
+        return max(0.0, self._reset_at - now)
+
+
+Gate = Bucket | Lease | Window
