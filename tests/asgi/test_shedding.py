@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from random import Random
+from threading import Event
 from typing import Any
 
 import pytest
@@ -137,6 +139,60 @@ async def test_a_cancelled_request_gives_them_back(guard: Any, path: str) -> Non
 
     assert held == 1
     assert await is_free(guarded, app)
+
+
+@pytest.mark.parametrize("grace", ["10ms", "1m"])
+async def test_a_late_handler_keeps_its_slot_and_permit_until_it_ends(
+    guard: Any, grace: str
+) -> None:
+    app = App()
+    rules = {"timeout": "20ms", "timeout_grace": grace, "concurrency_limit": 1}
+    guarded = await guard(app.app, routes={"GET /slow": rules})
+    answered: list[Any] = []
+
+    async def send(message: Any) -> None:
+        answered.append((message.get("status"), inflight(guarded)))
+
+    exchange = guarded(http_scope("GET", "/slow"), app.wait, send)
+    task = asyncio.create_task(exchange)
+    await eventually(lambda: answered)
+    if grace == "1m":
+        again = await get(guarded, "/slow")
+        app.gate.set()
+        assert again.json["violated-policies"] == ["concurrency"]
+    await task
+
+    assert answered[0] == (504, 1)
+    assert await is_free(guarded, app)
+
+
+async def test_a_late_handler_in_a_thread_keeps_its_slot_until_the_thread_ends(
+    guard: Any,
+) -> None:
+    hold = Event()
+
+    def work(request: Request) -> PlainTextResponse:
+        hold.wait(20)
+        return PlainTextResponse("done")
+
+    rules = {"timeout": "20ms", "timeout_grace": "10ms"}
+    app = Starlette(routes=[Route("/work", work)])
+    guarded = await guard(app, routes={"GET /work": rules})
+    answered: list[Any] = []
+
+    async def send(message: Any) -> None:
+        answered.append(message.get("status"))
+
+    task = asyncio.create_task(guarded(http_scope("GET", "/work"), None, send))
+    await eventually(lambda: answered)
+    beats = Beats(guarded)
+    beats.pass_s(60)
+    held = inflight(guarded)
+    hold.set()
+    await task
+
+    assert answered[0] == 504
+    assert (held, inflight(guarded)) == (1, 0)
 
 
 async def test_a_client_that_leaves_gives_them_back(guard: Any) -> None:
@@ -487,8 +543,6 @@ async def test_a_beat_that_fails_is_told_and_the_next_one_comes(guard: Any) -> N
 
 
 async def test_handlers_in_threads_that_starve_arm_an_idle_loop(guard: Any) -> None:
-    from threading import Event
-
     hold = Event()
 
     def work(request: Request) -> PlainTextResponse:
@@ -512,6 +566,28 @@ async def test_handlers_in_threads_that_starve_arm_an_idle_loop(guard: Any) -> N
     assert after == pytest.approx(0.7 * 61)
     assert {answer.status for answer in answers} == {200}
     assert inflight(guarded) == 0
+
+
+async def test_no_mix_of_ends_leaks_anything(guard: Any) -> None:
+    app, dice = App(), Random(7)
+    rules = {"timeout": "30ms", "timeout_grace": "10ms", "concurrency_limit": 30}
+    guarded = await guard(app.app, routes={"* *": rules}, shed={"max_inflight": 60})
+    kinds = ["/hello", "/slow", "/broken", "/stream", "/later", "/nowhere", "/socket"]
+    tasks = []
+    for n in range(200):
+        path = dice.choice(kinds)
+        asked = drive(guarded, handshake(), CONNECT) if path == "/socket" else None
+        tasks.append(asyncio.create_task(asked or get(guarded, path)))
+        if n % 3 == 0:
+            await asyncio.sleep(0)
+            dice.choice(tasks).cancel()
+    await eventually(lambda: all(t.done() or app.inside for t in tasks))
+    app.gate.set()
+
+    ends = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert {type(end) for end in ends} == {Answer, asyncio.CancelledError}
+    assert await is_free(guarded, app)
 
 
 async def test_a_forked_child_begins_with_nobody_inside(guard: Any) -> None:
