@@ -15,7 +15,15 @@ if TYPE_CHECKING:
     from failsoft.asgi import Failsoft
     from failsoft.errors import FailsoftError
     from failsoft.flags import FlagDetails
-    from failsoft.handlers import Flag, current, flag, flag_details, http_transport
+    from failsoft.handlers import (
+        Flag,
+        current,
+        dependency,
+        flag,
+        flag_details,
+        http_transport,
+    )
+    from failsoft.outbound._dependency import Dependency
     from failsoft.pipeline import Exchange
     from failsoft.routes.policy import route
     from failsoft.routes.standins import Static, handler
@@ -24,6 +32,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Dependency",
     "Exchange",
     "Failsoft",
     "FailsoftError",
@@ -31,6 +40,7 @@ __all__ = [
     "FlagDetails",
     "Static",
     "current",
+    "dependency",
     "flag",
     "flag_details",
     "handler",
@@ -41,6 +51,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Dependency": "failsoft.outbound._dependency",
     "Exchange": "failsoft.pipeline",
     "Failsoft": "failsoft.asgi",
     "FailsoftError": "failsoft.errors",
@@ -48,6 +59,7 @@ _HOMES = {
     "FlagDetails": "failsoft.flags",
     "Static": "failsoft.routes.standins",
     "current": "failsoft.handlers",
+    "dependency": "failsoft.handlers",
     "flag": "failsoft.handlers",
     "flag_details": "failsoft.handlers",
     "handler": "failsoft.routes.standins",

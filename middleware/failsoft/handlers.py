@@ -18,6 +18,8 @@ from failsoft.errors import DefinitionError, FlagUnavailable
 from failsoft.flags import FlagDetails, FlagState, evaluate
 from failsoft.flags._definitions import IN_CODE
 from failsoft.flags._overlay import OVERLAYS
+from failsoft.outbound._dependency import Dependency
+from failsoft.outbound._stage import Dependencies
 from failsoft.pipeline import CURRENT, SETTLED, Exchange, Plan
 from failsoft.problem import REFUSED
 from failsoft.runtime import Runtime, current_runtime
@@ -26,12 +28,23 @@ from failsoft.settings import (
     DependencySettings,
     FlagDeclaration,
     is_date,
+    is_dependency,
     is_flag_key,
 )
 
-__all__ = ["Flag", "current", "flag", "flag_details", "http_transport"]
+__all__ = [
+    "Flag",
+    "current",
+    "dependency",
+    "flag",
+    "flag_details",
+    "http_transport",
+]
 
 _MAX_NOTED = 64
+_MAX_DEPENDENCIES = 1000
+_DEPENDENCIES: dict[str, Dependency] = {}
+_UNSERVED = Dependencies()  # before any runtime, and in scripts without one
 _NOTHING = FlagState()
 _early = 0
 _log = logging.getLogger("failsoft")
@@ -44,8 +57,26 @@ def current() -> Exchange | None:
     return CURRENT.get()
 
 
+def dependency(name: str) -> Dependency:
+    """Return somebody whom this application calls, the same object for each name.
+
+        stripe = failsoft.dependency("stripe")
+        charge = await stripe.call(client.charge, order, timeout=2, fallback=queued)
+
+    name: as in `[dependency.stripe]`; one that settings do not know gets the defaults.
+    At most 1,000 of them; raises DefinitionError for what is no name.
+    """
+    found = _DEPENDENCIES.get(name)
+    if found is None:
+        if not is_dependency(name) or len(_DEPENDENCIES) >= _MAX_DEPENDENCIES:
+            todo = "write a fixed name in letters, digits and ._-, at most 64"
+            raise DefinitionError([f"failsoft.dependency({name!r}): {todo}"])
+        found = _DEPENDENCIES.setdefault(name, Dependency(name, _gates))
+    return found
+
+
 def http_transport(
-    name: str,
+    name: str = "",
     *,
     contract: str | PathLike[str] = "",
     models: Mapping[tuple[str, str], Any] | None = None,
@@ -53,12 +84,14 @@ def http_transport(
     version_header: str = "",
     transport: Any = None,
 ) -> Any:
-    """Return a transport for a client of httpx or httpx2 that watches a third party.
+    """Return a transport for a client of httpx or httpx2 that protects and watches.
 
     client = httpx.AsyncClient(transport=failsoft.http_transport("stripe"))
 
     name: of the dependency, as in `[dependency.stripe]`, whose keys these arguments
-    are.  contract: OpenAPI file, relative to the working directory.  models: or
+    are; "" = by the `hosts` of those declared, else the host is the name.  A refused
+    call raises a `failsoft.errors.CallError` that is a TransportError of the client's
+    module too.  contract: OpenAPI file, relative to the working directory.  models: or
     {("GET", "/v1/charges/{id}"): Charge}, types that pydantic reads.  transport:
     that does the work; what a client is told of TLS, limits, HTTP/2 and proxies does
     not reach it.  Sync and async clients may share the object, of one event loop as
@@ -72,7 +105,13 @@ def http_transport(
         hosts=tuple(hosts),
         version_header=version_header.lower(),
     )
-    return open_transport((name, given), _peers, models, transport)
+    return open_transport((name, given), _peers, models, transport, _gates)
+
+
+def _gates() -> Dependencies:
+    exchange = CURRENT.get()
+    runtime = exchange.runtime if exchange is not None else current_runtime()
+    return runtime.dependencies if runtime is not None else _UNSERVED
 
 
 def _peers() -> Any:

@@ -121,7 +121,7 @@ class Gate:
     ) -> None:
         self.name = name
         self._lock = lock
-        self._rand = rand
+        self.rand = rand
         self._born = now
         self.retries = RetryBudget()
         self.force: Force | None = None
@@ -142,7 +142,7 @@ class Gate:
         self.settings = settings
         self.slow_s = slow_after(settings.timeout_s, settings.slow_s)
         permit_s = max(settings.breaker.step_s, settings.timeout_s or 0.0)
-        self.breaker = Breaker(settings.breaker, permit_s, self._rand, now)
+        self.breaker = Breaker(settings.breaker, permit_s, self.rand, now)
         self.quotas = Quotas(settings.quota_reserve)
 
     # --- one call -----------------------------------------------------------
@@ -180,7 +180,7 @@ class Gate:
             wait_s = breaker.retry_after_s(now)
             raise BreakerOpen(self.name, breaker.why or OPEN, retry_after_s=wait_s)
         share = self.throttled(now) if permit.step < 0 else 0.0
-        if share and self._rand() < share:
+        if share and self.rand() < share:
             self._post("refuse", now)
             why = f"{share:.0%} of calls are held back, as many fail"
             raise CallThrottled(self.name, why, retry_after_s=1.0)

@@ -111,6 +111,11 @@ class Dependencies:
         """Return all that were called since the start, by name."""
         return tuple(gate for _, gate in sorted(self._gates.items()))
 
+    def state(self, name: str) -> DependencyState:
+        """Return how one stands, also one that was never called; changes nothing."""
+        gate = self._gates.get(name)
+        return DependencyState(name) if gate is None else gate.state(clock.monotonic())
+
     def states(self) -> tuple[DependencyState, ...]:
         """Return how each of them stands; changes nothing."""
         now = clock.monotonic()

@@ -1,4 +1,4 @@
-"""A transport for httpx and httpx2 that observes answers while the caller reads them.
+"""A transport for httpx and httpx2: refuses, bounds and repeats calls, and watches.
 
 One object serves sync and async clients of both: what they need of the module in
 use is taken from it with the first request.
@@ -6,48 +6,89 @@ use is taken from it with the first request.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
-import sys
 import threading
+import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from functools import cache, partial
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 from weakref import WeakSet
 
-from failsoft.errors import DefinitionError
+from failsoft import clock
+from failsoft.errors import CallError, CallTimeout, DeadlineExceeded, DefinitionError
+from failsoft.outbound._attempt import Attempt, Ended, Tries, held_attempt
+from failsoft.outbound._classify import IGNORED, outcome_of_status, slow_after
 from failsoft.outbound._contract import Contract
+from failsoft.outbound._dependency import is_on_loop
+from failsoft.outbound._gate import Gate
+from failsoft.outbound._httpx import (
+    Body,
+    OutOfTime,
+    as_theirs,
+    leave_behind,
+    module_of,
+    outcome_of_theirs,
+    send_detachable,
+    streams,
+    tell_bounds,
+)
 from failsoft.outbound._openapi import MAX_BYTES, compile_document, read_document
+from failsoft.outbound._quota import ANNOUNCING, NOTHING, read_announced
+from failsoft.outbound._retry import is_repeatable
+from failsoft.outbound._stage import OTHER, Dependencies
 from failsoft.outbound._tap import Asked, Copy, Peers, Tap
 from failsoft.settings import DependencySettings, is_dependency
 
 __all__ = ["DependencyTransport", "open_transport"]
 
-_MODULES = ("httpx", "httpx2")
 _JOBS_KEPT = 64
 Models = Mapping[tuple[str, str], Any]
 
 
 class DependencyTransport:
-    """Hands every call to another transport, and its answer to a `Tap`.
+    """Hands calls that may be sent to another transport, and learns from answers.
 
-    inner: the transport that does the work; None = the client's own, with its
-    defaults: one for each kind of client.
+    name: of the dependency, "" to find it by the host.  find_gates: the dependencies
+    of the running request or process.  make_tap: makes what watches the answers of
+    one of them.  inner: the transport that does the work; None = the client's own,
+    with its defaults: one for each kind of client.
     """
 
-    def __init__(self, tap: Tap, inner: Any = None) -> None:
-        self._tap = tap
+    def __init__(
+        self,
+        name: str,
+        find_gates: Callable[[], Dependencies],
+        make_tap: Callable[[str], Tap],
+        inner: Any = None,
+    ) -> None:
+        self._name = name
+        self._find_gates = find_gates
+        self._make_tap = make_tap
+        self._taps: dict[str, Tap] = {}
         self._inner = inner
         self._made: dict[tuple[str, bool], Any] = {}
-        _TAPS.add(tap)
+
+    def _gate_of(self, request: Any) -> Gate:
+        gates = self._find_gates()
+        if self._name:
+            return gates.of(self._name)
+        return gates.at_host(request.url.host, request.url.port)
+
+    def _tap_of(self, name: str) -> Tap:
+        tap = self._taps.get(name)
+        if tap is None:
+            tap = self._taps.setdefault(name, self._make_tap(name))
+            _TAPS.add(tap)
+        return tap
 
     def _sender(self, request: Any, *, is_async: bool) -> Any:
         if self._inner is not None:
             return self._inner
-        module = _module_of(request)
+        module: Any = module_of(request)
         made = self._made.get((module.__name__, is_async))
         if made is None:
             kind = module.AsyncHTTPTransport if is_async else module.HTTPTransport
@@ -59,46 +100,111 @@ class DependencyTransport:
         made = [each for key, each in list(self._made.items()) if key[1] is is_async]
         return made if self._inner is None else [self._inner]
 
+    def _is_foreign(self, request: Any) -> bool:
+        """Whether neither module made it: it is passed on, and nothing more."""
+        try:
+            module_of(request)
+        except TypeError as error:
+            self._tap_of(self._name or OTHER).failed(error)
+            return True
+        return False
+
+    # --- one request, in a thread or on a loop ------------------------------
+
     def handle_request(self, request: Any) -> Any:
         """Send a request; the answer is that of the inner transport."""
-        response = self._sender(request, is_async=False).handle_request(request)
+        if self._is_foreign(request):
+            return self._sender(request, is_async=False).handle_request(request)
+        gate = self._gate_of(request)
+        held = held_attempt(gate)
+        if held is not None:
+            return self._once(held, request, is_held=True).value()
+        tries = Tries(gate, may_repeat=_may_repeat(request) and not is_on_loop())
+        ended = self._once(_begun(gate, request), request)
+        while (wait_s := tries.again_in(ended)) is not None:
+            time.sleep(wait_s)
+            try:
+                attempt = Attempt(gate, credential=_credential_of(request)).begin()
+            except CallError:
+                break  # what was answered says more than that we do not ask again
+            if ended.result is not None:
+                ended.result.close()
+            ended = self._once(attempt, request)
+        return ended.value()
+
+    def _once(self, attempt: Attempt, request: Any, *, is_held: bool = False) -> Ended:
+        one = _One(attempt, request, is_held=is_held)
+        sender = self._sender(request, is_async=False)
         try:
-            self._watch(request, response, is_async=False)
-        except Exception as error:  # noqa: BLE001 - border: the call goes on
-            self._tap.failed(error)
-        return response
+            try:
+                response = sender.handle_request(request)
+            except Exception as error:  # noqa: BLE001 - border: judged, and raised
+                return one.failed(error)
+            ended = one.answered(response)
+            self._watch(one, response, is_async=False)
+            return ended
+        finally:
+            one.close()
 
     async def handle_async_request(self, request: Any) -> Any:
         """Send a request; the answer is that of the inner transport."""
-        sender = self._sender(request, is_async=True)
-        response = await sender.handle_async_request(request)
-        try:
-            self._watch(request, response, is_async=True)
-        except Exception as error:  # noqa: BLE001 - border: the call goes on
-            self._tap.failed(error)
-        return response
+        if self._is_foreign(request):
+            sender = self._sender(request, is_async=True)
+            return await sender.handle_async_request(request)
+        gate = self._gate_of(request)
+        held = held_attempt(gate)
+        if held is not None:
+            return (await self._once_async(held, request, is_held=True)).value()
+        tries = Tries(gate, may_repeat=_may_repeat(request))
+        ended = await self._once_async(_begun(gate, request), request)
+        while (wait_s := tries.again_in(ended)) is not None:
+            await _paused(gate, ended, wait_s)
+            try:
+                attempt = Attempt(gate, credential=_credential_of(request)).begin()
+            except CallError:
+                break
+            if ended.result is not None:
+                await ended.result.aclose()
+            ended = await self._once_async(attempt, request)
+        return ended.value()
 
-    def _watch(self, request: Any, response: Any, *, is_async: bool) -> None:
-        peers = self._tap.find_peers()
-        if peers is None:
-            return
-        url = request.url
-        asked = Asked(
-            request.method,
-            url.netloc.decode("ascii", "replace"),
-            url.raw_path.partition(b"?")[0].decode("ascii", "replace"),
-        )
-        copy = self._tap.begin(peers, asked, response.status_code, response.headers.raw)
-        if copy is None:
-            return
-        if response.is_closed:  # of a mock: complete, and decoded
-            copy.add(response.content)
-            copy.end(is_inflated=True)
-            return
-        module = _module_of(request)
-        kind = module.AsyncByteStream if is_async else module.SyncByteStream
-        if isinstance(response.stream, kind):  # else the client will refuse it
-            response.stream = _streams(module)[is_async](response.stream, copy)
+    async def _once_async(
+        self, attempt: Attempt, request: Any, *, is_held: bool = False
+    ) -> Ended:
+        one = _One(attempt, request, is_held=is_held)
+        sending = self._sender(request, is_async=True).handle_async_request(request)
+        try:
+            try:
+                bound_s = attempt.timeout_s
+                response = await send_detachable(attempt.gate, sending, bound_s)
+            except OutOfTime:
+                return one.out_of_time()
+            except Exception as error:  # noqa: BLE001 - border: judged, and raised
+                return one.failed(error)
+            ended = one.answered(response)
+            self._watch(one, response, is_async=True)
+            return ended
+        finally:
+            one.close()
+
+    def _watch(self, one: _One, response: Any, *, is_async: bool) -> None:
+        """Have the body pass by us; a fault of ours fails no call."""
+        tap = self._tap_of(one.attempt.gate.name)
+        try:
+            copy = _copy_of(tap, one.request, response)
+            if response.is_closed:  # of a mock: complete, and decoded
+                if copy is not None:
+                    copy.add(response.content)
+                    copy.end(is_inflated=True)
+                return
+            module: Any = module_of(one.request)
+            kind = module.AsyncByteStream if is_async else module.SyncByteStream
+            if isinstance(response.stream, kind):  # else the client will refuse it
+                body = Body(copy, one.attempt, one.request)
+                made = streams(module, clock.monotonic)[is_async]
+                response.stream = made(response.stream, body)
+        except Exception as error:  # noqa: BLE001 - border: the call goes on
+            tap.failed(error)
 
     def __enter__(self) -> DependencyTransport:
         if self._inner is not None:
@@ -129,52 +235,105 @@ class DependencyTransport:
             await sender.aclose()
 
 
-def _module_of(request: Any) -> ModuleType:
-    """Return httpx or httpx2, whichever made a request."""
-    for kind in type(request).__mro__:
-        name = kind.__module__.partition(".")[0]
-        if name in _MODULES:
-            return sys.modules[name]
-    raise TypeError(f"{type(request)!r} is no request of {' or '.join(_MODULES)}")
+class _One:
+    """One attempt at a request, from its bounds to its judgement."""
+
+    __slots__ = ("_end", "_is_held", "_read_s", "attempt", "request")
+
+    def __init__(self, attempt: Attempt, request: Any, *, is_held: bool) -> None:
+        self.attempt = attempt
+        self.request = request
+        self._is_held = is_held
+        self._end = attempt.hear if is_held else attempt.end
+        self._read_s = tell_bounds(request, attempt)
+        if attempt.gate.settings.internal:
+            headers = request.headers
+            if attempt.timeout_s is not None:
+                headers["Failsoft-Timeout-Ms"] = str(int(attempt.timeout_s * 1000))
+            headers["Failsoft-Criticality"] = attempt.criticality
+
+    def answered(self, response: Any) -> Ended:
+        """Judge the head of an answer."""
+        pairs = [
+            (name, value)
+            for raw, value in response.headers.raw
+            if (name := raw.decode("latin-1").lower()) in ANNOUNCING
+        ]
+        announced = [(name, value.decode("latin-1")) for name, value in pairs]
+        said = read_announced(announced, clock.unix()) if announced else NOTHING
+        has_wait = any(name == "retry-after" for name, _ in pairs)
+        outcome = outcome_of_status(response.status_code, has_retry_after=has_wait)
+        slow_s = slow_after(self._read_s, None)
+        outcome = self._end(outcome, str(response.status_code), slow_s=slow_s)
+        self.attempt.learn(said, outcome)
+        return Ended(outcome, response, None, said.retry_after_s)
+
+    def failed(self, error: Exception) -> Ended:
+        """Judge what the inner transport raised."""
+        outcome = outcome_of_theirs(error, self.attempt, self.request)
+        return Ended(self._end(outcome, type(error).__name__), error=error)
+
+    def out_of_time(self) -> Ended:
+        """Judge an answer that did not come in time."""
+        attempt = self.attempt
+        outcome = self._end(attempt.cut(), "timeout")
+        name, span_s = attempt.gate.name, attempt.timeout_s or 0.0
+        error: CallError
+        if attempt.is_shortened:
+            error = DeadlineExceeded(name, f"the deadline came after {span_s:.3f} s")
+        else:
+            error = CallTimeout(name, f"no answer within {span_s:g} s")
+        return Ended(outcome, error=as_theirs(error, self.request))
+
+    def close(self) -> None:
+        """Give the permit back, where nothing was judged."""
+        if not self._is_held:
+            self.attempt.end(IGNORED)
 
 
-@cache
-def _streams(module: Any) -> tuple[type, type]:
-    """Return the sync and the async stream, which clients of a module accept."""
+def _begun(gate: Gate, request: Any) -> Attempt:
+    try:
+        return Attempt(gate, credential=_credential_of(request)).begin()
+    except CallError as error:
+        raise as_theirs(error, request) from None
 
-    class TappedStream(module.SyncByteStream):  # type: ignore[misc]
-        def __init__(self, inner: Any, copy: Copy) -> None:
-            self._inner = inner
-            self._copy = copy
 
-        def __iter__(self) -> Iterator[bytes]:
-            add = self._copy.add
-            for chunk in self._inner:
-                add(chunk)
-                yield chunk
-            self._copy.end()
+def _credential_of(request: Any) -> int:
+    """Name whose quota is used, by a hash that never leaves this process."""
+    headers = request.headers
+    secret = headers.get("authorization") or headers.get("x-api-key")
+    return hash(secret) if secret else 0
 
-        def close(self) -> None:
-            self._copy.close()
-            self._inner.close()
 
-    class AsyncTappedStream(module.AsyncByteStream):  # type: ignore[misc]
-        def __init__(self, inner: Any, copy: Copy) -> None:
-            self._inner = inner
-            self._copy = copy
+def _may_repeat(request: Any) -> bool:
+    module: Any = module_of(request)
+    return is_repeatable(
+        request.method,
+        has_key="idempotency-key" in request.headers,
+        is_replayable=isinstance(request.stream, module.ByteStream),
+    )
 
-        async def __aiter__(self) -> AsyncIterator[bytes]:
-            add = self._copy.add
-            async for chunk in self._inner:
-                add(chunk)
-                yield chunk
-            self._copy.end()
 
-        async def aclose(self) -> None:
-            self._copy.close()
-            await self._inner.aclose()
+async def _paused(gate: Gate, ended: Ended, wait_s: float) -> None:
+    try:
+        await asyncio.sleep(wait_s)
+    except BaseException:
+        if ended.result is not None:
+            leave_behind(gate, ended.result)
+        raise
 
-    return TappedStream, AsyncTappedStream
+
+def _copy_of(tap: Tap, request: Any, response: Any) -> Copy | None:
+    peers = tap.find_peers()
+    if peers is None:
+        return None
+    url = request.url
+    asked = Asked(
+        request.method,
+        url.netloc.decode("ascii", "replace"),
+        url.raw_path.partition(b"?")[0].decode("ascii", "replace"),
+    )
+    return tap.begin(peers, asked, response.status_code, response.headers.raw)
 
 
 class _Worker:
@@ -239,26 +398,36 @@ def open_transport(
     find_peers: Callable[[], Peers | None],
     models: Models | None,
     inner: Any,
+    find_gates: Callable[[], Dependencies] | None = None,
 ) -> DependencyTransport:
     """Return the transport of a third party.
 
-    given: its name, and what code says of it.  Raises DefinitionError for a name, a
-    contract or models that cannot be used.
+    given: its name, "" to go by hosts, and what code says of it.  find_gates: None
+    for dependencies of its own.  Raises DefinitionError for a name, a contract or
+    models that cannot be used.
     """
     name, told = given
     where = f"failsoft.http_transport({name!r})"
     faults = []
-    if not is_dependency(name):
+    if name and not is_dependency(name):
         faults.append(f"{where}: write the name in letters, digits and ._-")
+    if not name and (told.contract or models is not None):
+        faults.append(f"{where}: a contract is of one dependency; give its name")
     if told.contract and models is not None:
         faults.append(f"{where}: has both contract and models; give one of them")
     if told.contract and not Path(told.contract).is_file():
         faults.append(f"{where}: there is no file {told.contract!r}; correct contract")
     if faults:
         raise DefinitionError(faults)
-    load = partial(_load, name, models)
-    tap = Tap(given, find_peers, load, _WORKER.add, random.random)
-    return DependencyTransport(tap, inner)
+    if find_gates is None:
+        alone = Dependencies()
+        find_gates = lambda: alone  # noqa: E731
+
+    def make_tap(found: str) -> Tap:
+        load = partial(_load, found, models)
+        return Tap((found, told), find_peers, load, _WORKER.add, random.random)
+
+    return DependencyTransport(name, find_gates, make_tap, inner)
 
 
 def _load(name: str, models: Models | None, declared: DependencySettings) -> Contract:

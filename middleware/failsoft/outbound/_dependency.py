@@ -1,0 +1,289 @@
+"""`failsoft.dependency()`: any call to somebody else, with leave, time and retries."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import inspect
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, ParamSpec, TypeVar, cast
+
+from failsoft.errors import CallError, CallFailed, CallTimeout, DeadlineExceeded
+from failsoft.outbound._attempt import Attempt, Ended, Tries, held_attempt
+from failsoft.outbound._classify import (
+    FAIL,
+    IGNORED,
+    LIMITED,
+    OUTCOMES,
+    outcome_of,
+    outcome_of_error,
+)
+from failsoft.outbound._gate import DependencyState, Gate
+from failsoft.outbound._quota import NOTHING, announcing, read_announced
+from failsoft.outbound._stage import Dependencies
+
+__all__ = ["Dependency"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Classify = Callable[[Any], str | None]
+_FALLBACK_S = 0.25
+_log = logging.getLogger("failsoft")
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """A call as it was asked for."""
+
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    keywords: dict[str, Any]
+    timeout_s: float | None
+    classify: Classify | None
+
+    def start(self) -> Any:
+        return self.fn(*self.args, **self.keywords)
+
+    def judged(self, attempt: Attempt, answer: Any, *, is_error: bool) -> Ended:
+        """End an attempt with what the function returned or raised."""
+        judge = outcome_of_error if is_error else outcome_of
+        told = self.classify(answer) if self.classify is not None else None
+        if told is not None and told not in OUTCOMES:
+            raise ValueError(f"classify gave {told!r}; give one of {OUTCOMES} or None")
+        outcome = attempt.end(told or judge(answer))
+        said = _announced(answer, is_error=is_error)
+        attempt.learn(said, outcome)
+        if is_error:
+            return Ended(outcome, None, answer, said.retry_after_s)
+        return Ended(outcome, answer, None, said.retry_after_s)
+
+
+class Dependency:
+    """Somebody whom this application calls; made by `failsoft.dependency(name)`.
+
+    find: returns the dependencies of the running request or process.
+    """
+
+    __slots__ = ("_find", "name")
+
+    def __init__(self, name: str, find: Callable[[], Dependencies]) -> None:
+        self.name = name
+        self._find = find
+
+    @property
+    def _gate(self) -> Gate:
+        return self._find().of(self.name)
+
+    def state(self) -> DependencyState:
+        """Return how it stands on this node; changes nothing."""
+        return self._find().state(self.name)
+
+    def attempt(self, *, timeout: float | None = None) -> Attempt:
+        """Return one attempt, for `with` or `async with`, to be judged by you.
+
+        timeout: seconds; else that of settings.
+        """
+        return Attempt(self._gate, timeout)
+
+    async def call(
+        self,
+        fn: Callable[..., Awaitable[T]],
+        /,
+        *args: Any,
+        timeout: float | None = None,
+        idempotent: bool = False,
+        fallback: Callable[[Exception], Any] | None = None,
+        classify: Classify | None = None,
+        **kw: Any,
+    ) -> T:
+        """Await `fn(*args, **kw)` if it may be called, and learn from its outcome.
+
+        timeout: seconds of one attempt; then it is cancelled and CallTimeout raised.
+        idempotent: it may be repeated, as often as setting `retries` says.  fallback:
+        its value, also awaited, for 250 ms, stands in after a refusal or the last
+        failure; it gets the error.  classify: gets the result or the exception, and
+        returns ok, slow, fail, limited, ignored, or None for the usual judgement.
+        Raises CallError where nothing was sent, else what `fn` raises.
+        """
+        gate = self._gate
+        if held_attempt(gate) is not None:
+            return await fn(*args, **kw)
+        work = _Work(fn, args, kw, timeout, classify)
+        try:
+            ended = await _tried(gate, work, may_repeat=idempotent)
+        except CallError as refusal:
+            ended = Ended(IGNORED, error=refusal)
+        if (error := _fault_of(gate, ended, fallback)) is not None:
+            return cast(T, await _fallen_back(gate, fallback, error, ended))
+        return cast(T, ended.value())
+
+    def call_sync(
+        self,
+        fn: Callable[..., T],
+        /,
+        *args: Any,
+        timeout: float | None = None,
+        idempotent: bool = False,
+        fallback: Callable[[Exception], Any] | None = None,
+        classify: Classify | None = None,
+        **kw: Any,
+    ) -> T:
+        """Call `fn(*args, **kw)` where you are, as `call` does for what is awaited.
+
+        It cannot be cut short: use `attempt` and its `timeout_s` to pass a bound on.
+        On a thread with a running event loop it is never repeated.
+        """
+        gate = self._gate
+        if held_attempt(gate) is not None:
+            return fn(*args, **kw)
+        work = _Work(fn, args, kw, timeout, classify)
+        try:
+            ended = _tried_sync(gate, work, may_repeat=idempotent)
+        except CallError as refusal:
+            ended = Ended(IGNORED, error=refusal)
+        if (error := _fault_of(gate, ended, fallback)) is not None:
+            return cast(T, _fallen_back_sync(gate, fallback, error, ended))
+        return cast(T, ended.value())
+
+    def __call__(self, fn: Callable[P, T]) -> Callable[P, T]:
+        """Have every call of a function, `def` or `async def`, go through here."""
+        if inspect.iscoroutinefunction(fn):
+
+            @functools.wraps(fn)
+            async def guarded(*args: P.args, **kw: P.kwargs) -> Any:
+                return await self.call(functools.partial(fn, *args, **kw))
+
+            return cast(Callable[P, T], guarded)
+
+        @functools.wraps(fn)
+        def guarded_sync(*args: P.args, **kw: P.kwargs) -> T:
+            return self.call_sync(functools.partial(fn, *args, **kw))
+
+        return guarded_sync
+
+    def __repr__(self) -> str:
+        """Return how it was asked for."""
+        return f"failsoft.dependency({self.name!r})"
+
+
+async def _tried(gate: Gate, work: _Work, *, may_repeat: bool) -> Ended:
+    tries = Tries(gate, may_repeat=may_repeat)
+    ended = await _once(Attempt(gate, work.timeout_s).begin(), work)
+    while (wait_s := tries.again_in(ended)) is not None:
+        await asyncio.sleep(wait_s)
+        try:
+            attempt = Attempt(gate, work.timeout_s).begin()
+        except CallError:
+            break  # what was answered says more than that we do not ask again
+        ended = await _once(attempt, work)
+    return ended
+
+
+async def _once(attempt: Attempt, work: _Work) -> Ended:
+    attempt.hold()
+    bound = asyncio.timeout(attempt.timeout_s)
+    try:
+        try:
+            async with bound:
+                result = await work.start()
+        except Exception as error:  # noqa: BLE001 - border: whatever it is, it is judged
+            if bound.expired() and isinstance(error, TimeoutError):
+                return _out_of_time(attempt, error)
+            return work.judged(attempt, error, is_error=True)
+        return work.judged(attempt, result, is_error=False)
+    finally:
+        attempt.release()
+        attempt.end(IGNORED)  # the first word counts; this one is for cancellations
+
+
+def _out_of_time(attempt: Attempt, cause: Exception) -> Ended:
+    name, span_s = attempt.gate.name, attempt.timeout_s or 0.0
+    outcome = attempt.end(attempt.cut(), "timeout")
+    error: CallError
+    if attempt.is_shortened:
+        error = DeadlineExceeded(name, f"the deadline came after {span_s:.3f} s")
+    else:
+        error = CallTimeout(name, f"no answer within {span_s:g} s")
+    error.__cause__ = cause
+    return Ended(outcome, error=error)
+
+
+def _tried_sync(gate: Gate, work: _Work, *, may_repeat: bool) -> Ended:
+    tries = Tries(gate, may_repeat=may_repeat and not is_on_loop())
+    ended = _once_sync(Attempt(gate, work.timeout_s).begin(), work)
+    while (wait_s := tries.again_in(ended)) is not None:
+        time.sleep(wait_s)
+        try:
+            attempt = Attempt(gate, work.timeout_s).begin()
+        except CallError:
+            break
+        ended = _once_sync(attempt, work)
+    return ended
+
+
+def _once_sync(attempt: Attempt, work: _Work) -> Ended:
+    attempt.hold()
+    try:
+        try:
+            result = work.start()
+        except Exception as error:  # noqa: BLE001 - border: whatever it is, it is judged
+            return work.judged(attempt, error, is_error=True)
+        return work.judged(attempt, result, is_error=False)
+    finally:
+        attempt.release()
+        attempt.end(IGNORED)  # the first word counts
+
+
+def is_on_loop() -> bool:
+    """Whether this thread runs an event loop: sleeping here would stop it."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _announced(answer: Any, *, is_error: bool) -> Any:
+    response = getattr(answer, "response", None) if is_error else answer
+    headers = getattr(response, "headers", None)
+    if not hasattr(response, "status_code") or not hasattr(headers, "items"):
+        return NOTHING
+    pairs = announcing(cast(Any, headers))
+    return read_announced(pairs, time.time()) if pairs else NOTHING
+
+
+def _fault_of(gate: Gate, ended: Ended, fallback: Any) -> Exception | None:
+    """Return what the fallback stands in for; None to go on without it."""
+    if fallback is None:
+        return None
+    if ended.error is None and ended.outcome in (FAIL, LIMITED):
+        return CallFailed(gate.name, f"it answered: {ended.outcome}")
+    return ended.error
+
+
+async def _fallen_back(
+    gate: Gate, fallback: Any, error: Exception, ended: Ended
+) -> Any:
+    try:
+        async with asyncio.timeout(_FALLBACK_S):
+            value = fallback(error)
+            if inspect.isawaitable(value):
+                value = await value
+    except Exception as fault:  # noqa: BLE001 - border: the first error says more
+        _log.warning("the fallback of %s failed: %r", gate.name, fault)
+        return ended.value()
+    gate.fallbacks += 1
+    return value
+
+
+def _fallen_back_sync(gate: Gate, fallback: Any, error: Exception, ended: Ended) -> Any:
+    try:
+        value = fallback(error)
+    except Exception as fault:  # noqa: BLE001 - border: the first error says more
+        _log.warning("the fallback of %s failed: %r", gate.name, fault)
+        return ended.value()
+    gate.fallbacks += 1
+    return value
