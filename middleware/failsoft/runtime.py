@@ -39,6 +39,7 @@ from failsoft.outbound._stage import Dependencies
 from failsoft.planning import Planner
 from failsoft.privateloop import PrivateLoop
 from failsoft.process import current_runtime, enroll, take_over
+from failsoft.reports import start_reports
 from failsoft.resilience._limits import RateLimits
 from failsoft.resilience._stage import InboundStage
 from failsoft.routes.table import RouteTable
@@ -49,9 +50,7 @@ from failsoft.telemetry import Heartbeat, Window, encode
 from failsoft.telemetry._flush import Flusher, Vitals
 from failsoft.telemetry._groups import FlightDeck
 from failsoft.tolerance._enums import EnumNames
-from failsoft.tolerance._flush import DriftReporter
 from failsoft.tolerance._ledger import Ledger
-from failsoft.versions._flush import UsageReporter
 from failsoft.versions._usage import Usage
 
 __all__ = ["Runtime", "current_runtime"]
@@ -211,6 +210,11 @@ class Runtime:
         state = self._state
         return state.now_ms() if state is not None else clock.unix() * 1000
 
+    @property
+    def state(self) -> ControlState | None:
+        """The controls in force; None before any."""
+        return self._state
+
     # --- flags --------------------------------------------------------------
 
     @property
@@ -324,7 +328,7 @@ class Runtime:
         if keeper is not None:
             running.spawn(keeper.run(), "lastgood")
         running.spawn(Offers(self.store, watcher).run(), "offers")
-        _report_contracts(self, running)
+        start_reports(self, running)
         running.spawn(self.definitions.run(self.store), "definitions")
         running.spawn(self._flag_stage.check(self), "flags")
         reports = reporter.run(
@@ -427,6 +431,7 @@ class Runtime:
                 inflight=self.window.inflight,
                 kills=self.snapshot.kills,
                 bad=(*self.snapshot.bad, *self.flags.bad_targets())[:20],
+                abandoned_threads=self.inbound.abandoned_threads,
                 own_errors=self.own_errors,
                 bad_headers=dict(self.bad_headers),
                 own_error=self.own_error,
@@ -450,23 +455,6 @@ class Runtime:
                 self.own_errors,
                 exc_info=error if exposed else None,
             )
-
-
-def _report_contracts(runtime: Runtime, running: Running) -> None:
-    """Send what is seen of drift, of versions and of third parties."""
-    store, planner = runtime.store, runtime.planner
-
-    def each_second() -> None:
-        planner.tick()
-        if planner.wants_gates:  # controls may ask for more of them
-            running.spawn(asyncio.to_thread(planner.compile_gates), "gates")
-
-    drift = DriftReporter(store, runtime.ledger, each_second)
-    running.spawn(drift.run(runtime.failed), "drift")
-    usage = UsageReporter(store, runtime.usage, runtime.consumers, planner.notices)
-    running.spawn(usage.run(runtime.failed), "usage")
-    running.spawn(runtime.peers.run(store), "announcements")
-    running.spawn(runtime.dependencies.run(), "dependencies")
 
 
 @cache  # it reads files, 1.4 ms

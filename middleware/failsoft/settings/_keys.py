@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from failsoft.settings._deadline import DEADLINE_FIELDS, STALE_FIELDS
 from failsoft.settings._dependency import read_dependency
 from failsoft.settings._endpoints import ENDPOINT_FIELDS
+from failsoft.settings._health import HEALTH_FIELDS
 from failsoft.settings._modes import MODES_FIELDS, read_mode
 from failsoft.settings._rate_limit import read_rate_limit
 from failsoft.settings._readers import (
@@ -117,6 +118,7 @@ SECTIONS: dict[str, dict[str, Reader] | Reader] = {
     },
     "tolerance": tolerance_fields,
     "endpoints": ENDPOINT_FIELDS,
+    "health": HEALTH_FIELDS,
     "status": STATUS_FIELDS,
     "component": read_component,
     "routes": read_route,

@@ -13,6 +13,7 @@ from typing import Any
 from failsoft.errors import DefinitionError
 from failsoft.settings._deadline import DeadlineSettings, StaleSettings
 from failsoft.settings._endpoints import EndpointSettings
+from failsoft.settings._health import HealthSettings
 from failsoft.settings._keys import ENVIRONMENT, SECTIONS
 from failsoft.settings._modes import mode_findings
 from failsoft.settings._rate_limit import unknown_limits
@@ -176,6 +177,7 @@ def _build(values: _Values) -> Settings:
         deadline=DeadlineSettings(**_part(values, "deadline")),
         stale=StaleSettings(**_part(values, "stale")),
         endpoints=EndpointSettings(**_part(values, "endpoints")),
+        health=HealthSettings(**_part(values, "health")),
         status=StatusSettings(**_part(values, "status")),
         components=MappingProxyType(_part(values, "component")),
         routes=MappingProxyType(_part(values, "routes")),

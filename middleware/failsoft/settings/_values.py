@@ -9,6 +9,7 @@ from typing import Any, Literal
 from failsoft.settings._deadline import DeadlineSettings, StaleSettings
 from failsoft.settings._dependency import DependencySettings
 from failsoft.settings._endpoints import EndpointSettings
+from failsoft.settings._health import HealthSettings
 from failsoft.settings._modes import ModeDefinition
 from failsoft.settings._rate_limit import RateLimitSettings
 from failsoft.settings._routes import RoutePolicy
@@ -147,6 +148,7 @@ class Settings:
     criticality: CriticalitySettings = field(default_factory=CriticalitySettings)
     tolerance: ToleranceSettings = field(default_factory=ToleranceSettings)
     endpoints: EndpointSettings = field(default_factory=EndpointSettings)
+    health: HealthSettings = field(default_factory=HealthSettings)
     status: StatusSettings = field(default_factory=StatusSettings)
     components: Mapping[str, ComponentSettings] = field(default_factory=dict)
     routes: Mapping[str, RoutePolicy] = field(default_factory=dict)

@@ -1,0 +1,90 @@
+"""What a process tells the store while it runs, and what it does for its fleet.
+
+Every task here may fail without a request noticing; `Runtime.failed` hears of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from failsoft.controls.lead import Duty
+from failsoft.fleet import Fleet, Member
+from failsoft.outbound._fleet import FleetRule
+from failsoft.outbound._quorum import QuorumDuty
+from failsoft.running import Running
+from failsoft.settings import DependencySettings
+from failsoft.store.fleet import NodeRow
+from failsoft.tolerance._flush import DriftReporter
+from failsoft.versions._flush import UsageReporter
+
+__all__ = ["start_reports"]
+
+_UNDECLARED = DependencySettings()
+
+
+def start_reports(runtime: Any, running: Running) -> None:
+    """Spawn what reports drift, versions, third parties, and this node to its fleet."""
+    store, planner = runtime.store, runtime.planner
+
+    def each_second() -> None:
+        planner.tick()
+        if planner.wants_gates:  # controls may ask for more of them
+            running.spawn(asyncio.to_thread(planner.compile_gates), "gates")
+
+    drift = DriftReporter(store, runtime.ledger, each_second)
+    running.spawn(drift.run(runtime.failed), "drift")
+    usage = UsageReporter(store, runtime.usage, runtime.consumers, planner.notices)
+    running.spawn(usage.run(runtime.failed), "usage")
+    running.spawn(runtime.peers.run(store), "announcements")
+    running.spawn(runtime.dependencies.run(), "dependencies")
+    running.spawn(_fleet(runtime, running).run(), "fleet")
+
+
+def _fleet(runtime: Any, running: Running) -> Fleet:
+    settings = runtime.settings
+
+    def duties() -> Sequence[Duty]:
+        return _duties(runtime, fleet)
+
+    fleet = Fleet(
+        runtime.store,
+        Member(
+            node=runtime.node,
+            row=lambda: _row(runtime, running),
+            book=runtime.dependencies,
+            # What is in force, not what was read last: rows carry its revision.
+            controls=lambda: runtime.state,
+            now_ms=runtime.now_ms,
+            lag_ms=lambda: running.vitals.lag_ms,
+            failed=runtime.failed,
+            duties=duties,
+            may_lead=settings.health.leader,
+            automation_url=settings.store.automation_url,
+        ),
+    )
+    return fleet
+
+
+def _duties(runtime: Any, fleet: Fleet) -> list[Duty]:
+    """Return what the leader does for all, made anew when a node becomes it."""
+    declared = runtime.settings.dependencies
+
+    def rule_of(name: str) -> FleetRule:
+        rules = declared.get(name, _UNDECLARED).breaker
+        return FleetRule(rules.fail_ratio, rules.slow_ratio)
+
+    return [QuorumDuty(rule_of, fleet.has_passed)]
+
+
+def _row(runtime: Any, running: Running) -> NodeRow:
+    shed, limits = runtime.inbound.state(), runtime.inbound.limits
+    return NodeRow(
+        rev=runtime.snapshot.revision,
+        inflight=shed.inflight,
+        lag_ms=running.vitals.lag_ms,
+        shed_limit=shed.limit or 0.0,
+        shed=shed.refused,
+        limits=limits.rows() if limits is not None else (),
+    )
