@@ -45,6 +45,7 @@ from failsoft.ops.views import (
     Totals,
 )
 from failsoft.telemetry import Definitions, Flight, Frame
+from tui.resilience import dependencies, modes, objectives
 from unit.ops.contractfleet import look
 
 NOW_MS = 1_790_000_000_000  # a time of day of 13:33:20 UTC
@@ -247,6 +248,9 @@ def incident(now: float, seq: int = 1, **changes: Any) -> FleetView:
         totals=TOTALS,
         versions=CONTRACT.versions,
         drift=CONTRACT.drift,
+        modes=modes(NOW_MS),
+        dependencies=dependencies(NOW_MS),
+        slo=objectives(NOW_MS),
     )
     return msgspec.structs.replace(view, **changes)
 

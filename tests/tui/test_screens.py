@@ -47,6 +47,12 @@ SCENES = {
     "drift": ("7", "down"),
     "brownout": ("6", "B", "down"),
     "tolerance": ("7", "down", "down", "T"),
+    "mode-list": ("4",),
+    "mode-page": ("4", "enter"),
+    "budgets": ("4", "b"),
+    "deps": ("5",),
+    "dep-page": ("5", "enter"),
+    "breaker": ("5", "down", "B"),
     "audit": ("9",),
     "kill": ("K",),
     "modes": ("D",),
@@ -377,7 +383,7 @@ def test_a_key_is_bound_once_in_each_place() -> None:
 def test_capitals_write_and_lower_case_reads() -> None:
     writes = {action.shown for action in ACTIONS if action.write}
 
-    assert writes == set("KDLTGEOVABPS[]{}=u")
+    assert writes == set("KDLTGEOVABPRS[]{}=u")
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 120])

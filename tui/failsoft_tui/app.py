@@ -28,8 +28,10 @@ from failsoft_tui.palette import BACKGROUND, PANEL
 from failsoft_tui.process import write_crash
 from failsoft_tui.screens.audit import AuditScreen
 from failsoft_tui.screens.controls import ControlsScreen
+from failsoft_tui.screens.deps import DepsScreen
 from failsoft_tui.screens.drift import DriftScreen
 from failsoft_tui.screens.fleet import FleetScreen
+from failsoft_tui.screens.modes import ModesScreen
 from failsoft_tui.screens.nodes import NodesScreen
 from failsoft_tui.screens.overview import OverviewScreen
 from failsoft_tui.screens.versions import VersionsScreen
@@ -106,6 +108,8 @@ class FailsoftApp(App[int]):
         self._wants = Wants()
         self.add_mode("overview", lambda: OverviewScreen(self.desk))
         self.add_mode("controls", lambda: ControlsScreen(self.desk))
+        self.add_mode("modes", lambda: ModesScreen(self.desk))
+        self.add_mode("deps", lambda: DepsScreen(self.desk))
         self.add_mode("versions", lambda: VersionsScreen(self.desk))
         self.add_mode("drift", lambda: DriftScreen(self.desk))
         self.add_mode("nodes", lambda: NodesScreen(self.desk))

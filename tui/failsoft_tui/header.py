@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from failsoft.ops.contractnotices import is_news
@@ -26,6 +26,8 @@ __all__ = [
 
 _BAR: tuple[str, str] = (" | ", "dim")
 _KEYS = "? keys "
+_LONG: Mapping[str, str] = {}
+_SHORT = {"Overview": "Over", "Controls": "Ctrl", "Versions": "Vers"}
 _LINK_STYLES = {"LIVE": "good", "SLOW": "warn", "HELD": "armed", "CONNECTING": "warn"}
 
 
@@ -129,26 +131,34 @@ def tabs_line(active: str, view: FleetView, faults: int, width: int) -> Line:
     """Return the screens by their keys, with what waits on them."""
     versions = view.versions.versions if view.versions else ()
     drift = view.drift.rows if view.drift else ()
+    deps = view.dependencies.rows if view.dependencies else ()
     names = (
         ("1", "Overview", faults),
         ("3", "Controls", view.totals.controls_active),
+        ("4", "Modes", sum(row.is_on for row in view.modes)),
+        ("5", "Deps", sum(row.letter in "OFHT" for row in deps)),
         ("6", "Versions", sum(map(is_pressing, versions))),
         ("7", "Drift", sum(map(is_news, drift))),
         ("8", "Nodes", sum(map(is_troubled, view.nodes))),
         ("9", "Audit", 0),
     )
-    # Narrow screens keep the hint and lose the air between the tabs.
+    # Narrow screens lose the air between the tabs, then the ends of long names.
     for pad, hint in ((" ", "/ filter  ? keys "), (" ", _KEYS), ("", _KEYS)):
         line = justify(_tabs(names, active, pad), ((hint, "dim"),), width)
         if line[-1][0] == hint:
-            break
-    return line
+            return line
+    return _tabs(names, active, "", _SHORT)
 
 
-def _tabs(names: Iterable[tuple[str, str, int]], active: str, pad: str) -> Line:
+def _tabs(
+    names: Iterable[tuple[str, str, int]],
+    active: str,
+    pad: str,
+    short: Mapping[str, str] = _LONG,
+) -> Line:
     pieces: list[tuple[str, str]] = [(" ", "")]
     for key, name, count in names:
-        text = f"{key} {name}" + (f"({count})" if count else "")
+        text = f"{key} {short.get(name, name)}" + (f"({count})" if count else "")
         on = name.lower() == active
         shown = f"[{text}]" if on else f"{pad}{text}{pad}"
         pieces.append((shown, "tab" if on else "head"))

@@ -14,6 +14,8 @@ PEEK_S = 60.0
 _SHOWN: dict[str, frozenset[Section]] = {
     "versions": frozenset({"versions"}),
     "drift": frozenset({"drift", "versions"}),
+    "modes": frozenset({"slo"}),
+    "deps": frozenset({"dependencies"}),
 }
 _PEEKED: frozenset[Section] = frozenset({"drift"})
 _NOTHING: frozenset[Section] = frozenset()
