@@ -34,6 +34,7 @@ from failsoft.resilience._rate_limit import (
 from failsoft.resilience._refill import Refiller
 from failsoft.routes.table import RouteDef
 from failsoft.settings import RateLimitSettings, Settings, is_rate, parse_rates
+from failsoft.settings._rate_limit import unknown_limits
 from failsoft.store.fleet import LIMITS_KEPT, LimitRow
 
 __all__ = ["RateLimits"]
@@ -74,6 +75,7 @@ class RateLimits:
         self._now = now
         self._dice = dice
         self._limiters: dict[str, Limiter] = {}
+        self._named: dict[str, str] = {}
         self._begin: Callable[[], Refiller] | None = None
         self.refiller: Refiller | None = None
 
@@ -104,12 +106,13 @@ class RateLimits:
         text = route.rules.rate_limit
         if text is None:
             return None
+        self._named[f"route {route.key}"] = text
         # A rate that a glob declares holds for each of its routes by itself.
         name = route.key if is_rate(text) else text
         found = self._limiters.get(name)
         said = self._said(text)
         if said is None:
-            return None  # its name is told at the start
+            return None  # `faults` tells of it
         if found is None or found.said != said:
             quotas = quotas_of(name, said, shared=bool(self._url))
             most = max(_KEYS_LEAST, _KEYS // (len(self._limiters) + 1))
@@ -118,6 +121,10 @@ class RateLimits:
                 limiter.most = most
             self._open()
         return found
+
+    def faults(self) -> list[str]:
+        """Return a finding for each route that names a limit nobody declares."""
+        return unknown_limits(self._named.items(), self._declared)
 
     def _said(self, text: str) -> RateLimitSettings | None:
         if is_rate(text):

@@ -48,6 +48,10 @@ class Guarding(Protocol):
 
     headers: frozenset[bytes]  # that may lower a deadline, lower case
 
+    @property
+    def abandoned_threads(self) -> int:
+        """How many threads work for requests that were answered without them."""
+
     def timeout_ns(self, route: RouteDef, plan: Plan) -> int:
         """Return what every request of a plan has, 0 for no deadline."""
 
@@ -78,6 +82,9 @@ class Limiting(Protocol):
 
     def hook(self, route: RouteDef, plan: Plan) -> Hook | None:
         """Return the hook of a plan; it may set `Exchange.pending`."""
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with what routes declare."""
 
     def begin(
         self,
@@ -207,9 +214,15 @@ class InboundStage:
 
         return enter
 
+    @property
+    def abandoned_threads(self) -> int:
+        """How many threads work for requests that were answered without them."""
+        return self.guard.abandoned_threads if self.guard is not None else 0
+
     def faults(self) -> list[str]:
         """Return what is wrong with what routes declare, one finding each."""
-        return self.guard.faults() if self.guard is not None else []
+        found = self.guard.faults() if self.guard is not None else []
+        return found + (self.limits.faults() if self.limits is not None else [])
 
     # --- requests -----------------------------------------------------------
 
