@@ -6,15 +6,21 @@ Every task here may fail without a request noticing; `Runtime.failed` hears of i
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from failsoft.controls.alarms import Alarms
 from failsoft.controls.lead import Duty
+from failsoft.controls.targets import covers
 from failsoft.fleet import Fleet, Member
 from failsoft.outbound._fleet import FleetRule
 from failsoft.outbound._quorum import QuorumDuty
 from failsoft.running import Running
-from failsoft.settings import DependencySettings
+from failsoft.settings import DependencySettings, SloDefinition
+from failsoft.slo._flush import AlertDesk, AlertWatch
+from failsoft.slo._notify import Notifier
+from failsoft.slo._scope import watched_slos
 from failsoft.store.fleet import NodeRow
 from failsoft.tolerance._flush import DriftReporter
 from failsoft.versions._flush import UsageReporter
@@ -39,14 +45,37 @@ def start_reports(runtime: Any, running: Running) -> None:
     running.spawn(usage.run(runtime.failed), "usage")
     running.spawn(runtime.peers.run(store), "announcements")
     running.spawn(runtime.dependencies.run(), "dependencies")
-    running.spawn(_fleet(runtime, running).run(), "fleet")
+    desk = _alert_desk(runtime)
+    running.spawn(desk.run(runtime.failed), "alerts")
+    running.spawn(_fleet(runtime, running, desk).run(), "fleet")
 
 
-def _fleet(runtime: Any, running: Running) -> Fleet:
+def _alert_desk(runtime: Any) -> AlertDesk:
+    settings, store = runtime.settings, runtime.store
+
+    def slos() -> Mapping[str, SloDefinition]:
+        return watched_slos(settings.slos, runtime.table.routes)
+
+    def is_muted(id_: str) -> bool:
+        acting = runtime.snapshot.acting
+        return acting is not None and any(covers(g, id_) for g in acting.muted)
+
+    def controls() -> tuple[str, float, bool]:
+        return runtime.snapshot.state, runtime.control_age_s, store.local
+
+    def told(alarms: Alarms) -> None:
+        runtime.alarms = alarms
+
+    notifier = Notifier(settings.alerts, settings.store.env, os.environ, is_muted)
+    watch = AlertWatch(store, notifier, controls, told, runtime.now_ms)
+    return AlertDesk(store, slos, notifier, watch)
+
+
+def _fleet(runtime: Any, running: Running, desk: AlertDesk) -> Fleet:
     settings = runtime.settings
 
     def duties() -> Sequence[Duty]:
-        return _duties(runtime, fleet)
+        return _duties(runtime, fleet, desk)
 
     fleet = Fleet(
         runtime.store,
@@ -67,7 +96,7 @@ def _fleet(runtime: Any, running: Running) -> Fleet:
     return fleet
 
 
-def _duties(runtime: Any, fleet: Fleet) -> list[Duty]:
+def _duties(runtime: Any, fleet: Fleet, desk: AlertDesk) -> list[Duty]:
     """Return what the leader does for all, made anew when a node becomes it."""
     declared = runtime.settings.dependencies
 
@@ -75,7 +104,8 @@ def _duties(runtime: Any, fleet: Fleet) -> list[Duty]:
         rules = declared.get(name, _UNDECLARED).breaker
         return FleetRule(rules.fail_ratio, rules.slow_ratio)
 
-    return [QuorumDuty(rule_of, fleet.has_passed)]
+    # Alerts first: modes read what burns.
+    return [QuorumDuty(rule_of, fleet.has_passed), desk.duty()]
 
 
 def _row(runtime: Any, running: Running) -> NodeRow:

@@ -39,7 +39,7 @@ _MOST_WEBHOOKS = 10
 _SEVERITIES = ("page", "ticket", "info")
 KINDS = (
     *("slo", "mode", "breaker", "quota", "health", "node", "redis", "revision"),
-    *("record", "proposal", "webhook", "drift", "version", "dependency", "test"),
+    *("record", "proposal", "webhook", "test"),
 )
 
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from failsoft.controls.targets import covers, nearest
 from failsoft.routes.table import NO_ROUTE, RouteDef
 from failsoft.settings import SloDefinition, declared_slos
 
-__all__ = ["aims_of", "faults_of", "scopes_of"]
+__all__ = ["aims_of", "faults_of", "scopes_of", "watched_slos"]
+
+_ROUTES_NAMED = 50
 
 
 def scopes_of(
@@ -22,6 +25,22 @@ def scopes_of(
     counted = [route for route in routes if not route.bypass]
     return {
         name: tuple(r.key for r in counted if _is_in(name, slo, r, bool(slos)))
+        for name, slo in declared_slos(slos).items()
+    }
+
+
+def watched_slos(
+    slos: Mapping[str, SloDefinition], routes: Iterable[RouteDef]
+) -> dict[str, SloDefinition]:
+    """Return the SLOs that hold; routes that name one themselves stand in its scope."""
+    known = tuple(routes)
+    return {
+        name: replace(
+            slo,
+            routes=(*slo.routes, *(r.key for r in known if r.rules.slo == name))[
+                :_ROUTES_NAMED
+            ],
+        )
         for name, slo in declared_slos(slos).items()
     }
 

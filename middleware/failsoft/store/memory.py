@@ -280,6 +280,10 @@ class _Controls(_Process):
         watched = now_ms < self._watched_until_ms
         return Beat(now_ms, self._rev, self._epoch, watched)
 
+    async def beats(self) -> Mapping[str, int]:
+        """Return node -> last heartbeat in ms."""
+        return {node: at_ms for node, (at_ms, _) in self._nodes.items()}
+
     async def leave(self, node: str) -> None:
         """Remove the node's heartbeat on a clean stop."""
         self._nodes.pop(node, None)

@@ -65,6 +65,10 @@ class SloStore(Protocol):
         """Replace states by id and drop others, at once; kept for 31 days."""
         ...
 
+    async def beats(self) -> Mapping[str, int]:
+        """Return node -> last heartbeat in ms, of an hour, without who left."""
+        ...
+
     async def alert_first(self, mark: str, ttl_s: int) -> bool:
         """Say a mark; whether nobody had said it within its time."""
         ...

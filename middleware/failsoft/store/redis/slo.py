@@ -108,12 +108,18 @@ class RedisSlos:
         what, ended = "writing alerts", list(gone)
         pipe = self.server.commands.pipeline(transaction=True)
         if states:
-            pipe.hset(self.keys.alert, mapping=dict(states))
+            pipe.hset(self.keys.alert, mapping={id_: state for id_, state in states.items()})
             pipe.expire(self.keys.alert, SLO_TTL_S)
         if ended:
             pipe.hdel(self.keys.alert, *ended)
         if len(pipe):
             self.server.checked(await self.server.run(pipe, what), what)
+
+    async def beats(self) -> Mapping[str, int]:
+        """Return node -> last heartbeat in ms."""
+        args = (self.keys.nodes, 0, -1, "WITHSCORES")
+        said = await self.server.ask("reading heartbeats", "ZRANGE", *args)
+        return {node.decode(errors="replace"): int(at_ms) for node, at_ms in said}
 
     async def alert_first(self, mark: str, ttl_s: int) -> bool:
         """Say a mark; whether nobody had said it within its time."""
