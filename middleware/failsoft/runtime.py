@@ -47,6 +47,7 @@ from failsoft.running import Running
 from failsoft.settings import Settings
 from failsoft.store.open import load_client, open_store
 from failsoft.telemetry import Heartbeat, Window, encode
+from failsoft.telemetry._callmap import CallMap
 from failsoft.telemetry._flush import Flusher, Vitals
 from failsoft.telemetry._groups import FlightDeck
 from failsoft.tolerance._enums import EnumNames
@@ -96,6 +97,7 @@ class Runtime:
         self._flag_stage = FlagStage(settings)
         self.versions: Any = None
         self.usage = Usage()
+        self.calls = CallMap()
         self.inbound = InboundStage(settings)
         self.inbound.limits = RateLimits(settings, random.random)
         self.dependencies = Dependencies(settings.dependencies, self.now_ms)

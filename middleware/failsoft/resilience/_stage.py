@@ -47,6 +47,7 @@ class Guarding(Protocol):
     """Deadlines, and what may stand in for an answer."""
 
     headers: frozenset[bytes]  # that may lower a deadline, lower case
+    exercised: dict[str, float]  # when what stands in last answered, Unix ms
 
     @property
     def abandoned_threads(self) -> int:
@@ -131,6 +132,7 @@ class InboundStage:
         self.shedder = Shedder(shed.target_s, shed.interval_s, shed.max_inflight)
         self.ticker = Ticker(self.beat)
         self.inside: Inside = set()
+        self._done = 0  # that had a slot, since the last beat
         self._routes: defaultdict[str, Inside] = defaultdict(set)
         self._streams: dict[Exchange, float] = {}
         self._refused = self._observed = 0
@@ -215,6 +217,11 @@ class InboundStage:
         return enter
 
     @property
+    def exercised(self) -> Mapping[str, float]:
+        """When the fallback of a route, or a handler, last answered, in Unix ms."""
+        return self.guard.exercised if self.guard is not None else {}
+
+    @property
     def abandoned_threads(self) -> int:
         """How many threads work for requests that were answered without them."""
         return self.guard.abandoned_threads if self.guard is not None else 0
@@ -228,7 +235,10 @@ class InboundStage:
 
     def _judge(self, exchange: Exchange) -> Rejection | None:
         rank = rank_of(exchange, exchange.runtime.now_ms(), self._dice)
-        if self.shedder.admits(exchange.criticality, rank, len(self.inside)):
+        # What is done already made this turn of the loop as long as it is: handlers
+        # that never wait are done before the next request is looked at.
+        inflight = len(self.inside) + self._done
+        if self.shedder.admits(exchange.criticality, rank, inflight):
             return None
         if self._shed.handling == "observe":
             self._observed += 1
@@ -257,6 +267,7 @@ class InboundStage:
     def release(self, exchange: Exchange) -> None:
         """Give back what an admitted request held."""
         self.inside.discard(exchange)
+        self._done += 1
         if exchange.holds & PERMIT:
             self._routes[exchange.plan.key].discard(exchange)
         exchange.holds = 0
@@ -299,6 +310,7 @@ class InboundStage:
         """Start anew, on another loop or in a forked child: nobody is inside."""
         self.ticker.end()
         self.inside.clear()
+        self._done = 0
         self._streams.clear()
         for inside in self._routes.values():
             inside.clear()
@@ -314,7 +326,8 @@ class InboundStage:
         try:
             if self._shed.handling != "off":
                 lag_s = max(lag_s, self._starvation_s(now_s))
-                self.shedder.tick(now_s, lag_s, len(self.inside))
+                self.shedder.tick(now_s, lag_s, len(self.inside) + self._done)
+            self._done = 0
             if now_s - self._looked_s >= 1.0:
                 self._looked_s = now_s
                 self._let_streams_go(now_s)

@@ -213,6 +213,7 @@ class FlightDeck:
             modes=exchange.snapshot.modes,
             flags=tuple((exchange.flags or {}).items()),
             after_start=error is not None and exchange.phase > 0,
+            after_deadline=0 < exchange.deadline_ns <= exchange.ended_ns,
             truncated=len(frames) > _MAX_FRAMES,
         )
 

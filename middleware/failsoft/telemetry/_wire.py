@@ -14,6 +14,7 @@ __all__ = [
     "BrownoutDef",
     "Definitions",
     "FlagDef",
+    "GuardDef",
     "Flight",
     "Frame",
     "Heartbeat",
@@ -155,6 +156,18 @@ class ToleranceDef(msgspec.Struct, frozen=True, array_like=True):
     owner: str = ""
 
 
+class GuardDef(msgspec.Struct, frozen=True, array_like=True):
+    """What is declared to protect one route; only those that declare any.
+
+    fallback: name of what answers instead, "" for none.
+    """
+
+    route: str
+    timeout_s: float | None = None
+    fallback: str = ""
+    stale_s: float | None = None
+
+
 class Definitions(msgspec.Struct, frozen=True):
     """What a node's release declares; published once under its digest."""
 
@@ -172,6 +185,7 @@ class Definitions(msgspec.Struct, frozen=True):
     handlings: tuple[tuple[str, str, str], ...] = ()  # handling, route, consumer
     version_default: str = ""  # oldest, newest, required or an id
     dependencies: tuple[str, ...] = ()  # names of those that are declared
+    guards: tuple[GuardDef, ...] = ()
 
 
 class RouteTick(msgspec.Struct, frozen=True, array_like=True):

@@ -1,0 +1,376 @@
+"""What a client gets where the application fails: kept, fixed, or a fallback's."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+import failsoft
+from asgi.conftest import Guard
+from asgi.drive import Answer, drive, get, http_scope, post
+from failsoft import Failsoft, Static
+from failsoft.errors import BreakerOpen, DeadlineExceeded, DefinitionError
+from failsoft.pipeline import InPlace, Plan
+from failsoft.routes.table import RouteDef
+
+pytestmark = pytest.mark.anyio
+
+HOST = (b"host", b"test")
+
+
+class Shop:
+    """An application whose one route works until it is told how to fail."""
+
+    def __init__(self, **headers: str) -> None:
+        self.headers = {k.replace("_", "-"): v for k, v in headers.items()}
+        self.fails: Exception | int | str = ""
+        self.calls = 0
+
+    async def handle(self, request: Request) -> Response:
+        self.calls += 1
+        if isinstance(self.fails, Exception):
+            raise self.fails
+        if self.fails == "hangs":
+            await asyncio.Event().wait()
+        if isinstance(self.fails, int):
+            return PlainTextResponse("broken", self.fails)
+        body = f"{request.url.path}?{request.url.query} {self.calls}"
+        return PlainTextResponse(body, headers=self.headers)
+
+    @property
+    def app(self) -> Starlette:
+        methods = ["GET", "POST"]
+        route = Route("/x/{rest:path}", self.handle, methods=methods)
+        return Starlette(routes=[route])
+
+
+def rules(**more: Any) -> dict[str, Any]:
+    short = {"timeout": "30ms", "timeout_grace": "0s"}
+    return {"routes": {"GET /x*": {**short, **more}}}
+
+
+STALE = rules(stale="5m")
+FAILURES = [ValueError(), 500, 502, 503, 504, "hangs", BreakerOpen("d", "open")]
+
+
+# --- kept answers ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("failure", FAILURES, ids=repr)
+async def test_a_kept_answer_stands_in_for_every_kind_of_failure(
+    guard: Guard, failure: Any
+) -> None:
+    shop = Shop(etag='"1"', cache_control="max-age=60")
+    guarded = await guard(shop.app, **STALE)
+    await get(guarded, "/x/1")
+    shop.fails = failure
+
+    answer = await get(guarded, "/x/1")
+
+    assert (answer.status, answer.body) == (200, b"/x/1? 1")
+    assert (answer.headers["age"], answer.headers["failsoft-notice"]) == (
+        "0",
+        "degraded",
+    )
+    assert answer.headers["cache-status"] == "failsoft; hit; ttl=60"
+    assert answer.headers["content-length"] == str(len(answer.body))
+    assert answer.raised is None
+
+
+async def test_it_counts_as_good(guard: Guard) -> None:
+    shop = Shop()
+    guarded = await guard(shop.app, **STALE)
+    await get(guarded, "/x/1")
+    shop.fails = 500
+
+    await get(guarded, "/x/1")
+
+    tick, _ = guarded.runtime.window.flush("n", 1000, 0.0)
+    assert (tick.routes[0].n, tick.routes[0].errors) == (2, 0)
+
+
+async def test_what_was_never_kept_cannot_stand_in(guard: Guard) -> None:
+    shop = Shop()
+    guarded = await guard(shop.app, **STALE)
+    await get(guarded, "/x/1")
+    shop.fails = 503
+
+    others = [
+        await get(guarded, "/x/2"),
+        await get(guarded, "/x/1", query_string=b"a=1"),
+        await get(guarded, "/x/1", headers=[HOST, (b"cookie", b"a=b")]),
+        await post(guarded, "/x/1"),
+    ]
+
+    assert [answer.status for answer in others] == [503] * 4
+    assert others[0].body == b"broken"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"cache_control": "no-store"},
+        {"cache_control": "private, max-age=9"},
+        {"set_cookie": "a=b"},
+        {"vary": "*"},
+        {"content_range": "bytes 0-1/2"},
+        {"content_type": "text/event-stream"},
+    ],
+    ids=str,
+)
+async def test_some_answers_are_never_kept(
+    guard: Guard, headers: dict[str, str]
+) -> None:
+    shop = Shop(**headers)
+    guarded = await guard(shop.app, **STALE)
+    await get(guarded, "/x/1")
+    shop.fails = 503
+
+    assert (await get(guarded, "/x/1")).status == 503
+
+
+async def test_answers_are_kept_by_what_they_vary_on(guard: Guard) -> None:
+    shop = Shop(vary="Accept-Language")
+    guarded = await guard(shop.app, **STALE)
+    german = [HOST, (b"accept-language", b"de")]
+    await get(guarded, "/x/1")
+    await get(guarded, "/x/1", headers=german)
+    shop.fails = 500
+
+    answers = [await get(guarded, "/x/1"), await get(guarded, "/x/1", headers=german)]
+
+    assert [answer.body[-1:] for answer in answers] == [b"1", b"2"]
+
+
+async def test_kept_per_consumer_nobody_sees_what_is_another_s(guard: Guard) -> None:
+    shop = Shop(cache_control="private")
+    guarded = await guard(shop.app, **rules(stale="5m", stale_key="consumer"))
+    ana, bob = (
+        [HOST, (b"user-agent", b"ShopApp/1"), (b"authorization", name)]
+        for name in (b"Bearer ana", b"Bearer bob")
+    )
+    await get(guarded, "/x/1", headers=ana)
+    await get(guarded, "/x/1")
+    shop.fails = 500
+
+    answers = [await get(guarded, "/x/1", headers=h) for h in (ana, bob, [HOST])]
+
+    assert [answer.status for answer in answers] == [200, 500, 500]
+
+
+async def test_head_and_a_known_tag_get_no_body(guard: Guard) -> None:
+    shop = Shop(etag='W/"7"')
+    guarded = await guard(shop.app, **STALE)
+    await get(guarded, "/x/1")
+    shop.fails = 500
+
+    head = await drive(guarded, http_scope("HEAD", "/x/1"))
+    known = [HOST, (b"if-none-match", b'"6", "7"')]
+    same = await get(guarded, "/x/1", headers=known)
+
+    assert (head.status, head.body, head.headers["content-length"]) == (200, b"", "7")
+    assert (same.status, same.body) == (304, b"")
+    assert "content-length" not in same.headers
+    assert same.headers["etag"] == 'W/"7"'
+
+
+# --- fallbacks -------------------------------------------------------------------
+
+
+async def asked(request: Request) -> Response:
+    return JSONResponse({"read": (await request.body()).decode()})
+
+
+async def too_slow(request: Request) -> Response:
+    await asyncio.Event().wait()
+    raise AssertionError("never set")
+
+
+def broken(request: Request) -> Response:
+    raise RuntimeError
+
+
+def none(request: Request) -> None:
+    return None
+
+
+@pytest.mark.parametrize(
+    ("fallback", "status", "body"),
+    [
+        (Static("none", status=203), 203, b"none"),
+        (lambda request: {"path": request.url.path}, 200, b'{"path":"/x/1"}'),
+        (lambda request: "text", 200, b"text"),
+        (lambda request: b"raw", 200, b"raw"),
+        (too_slow, 500, b"broken"),
+        (broken, 500, b"broken"),
+        (none, 500, b"broken"),
+        (lambda request: object(), 500, b"broken"),
+    ],
+)
+async def test_a_fallback_answers_or_the_failure_shows(
+    guard: Guard, fallback: Any, status: int, body: bytes
+) -> None:
+    shop = Shop()
+    shop.fails = 500
+    settings = {
+        **rules(fallback=fallback, timeout="10s"),
+        "deadline": {"fallback": 0.02},
+    }
+    guarded = await guard(shop.app, **settings)
+
+    answer = await get(guarded, "/x/1")
+
+    assert (answer.status, answer.body) == (status, body)
+
+
+async def test_a_fallback_reads_what_the_application_read(guard: Guard) -> None:
+    async def handle(request: Request) -> Response:
+        await request.body()
+        raise ValueError
+
+    app = Starlette(routes=[Route("/x", handle, methods=["POST"])])
+    guarded = await guard(app, routes={"POST /x": {"fallback": asked}})
+
+    answer = await post(guarded, "/x", b"order")
+
+    assert answer.json == {"read": "order"}
+
+
+async def test_it_is_known_when_a_fallback_last_answered(guard: Guard) -> None:
+    shop = Shop()
+    shop.fails = 500
+    guarded = await guard(shop.app, **rules(fallback=Static("none")))
+
+    await get(guarded, "/x/1")
+
+    assert guarded.runtime.inbound.exercised["GET /x/{rest}"] > 0
+
+
+async def test_a_kept_answer_goes_before_the_fallback(guard: Guard) -> None:
+    shop = Shop()
+    guarded = await guard(shop.app, **rules(stale="5m", fallback=Static("none")))
+    await get(guarded, "/x/1")
+    shop.fails = 500
+
+    answers = [await get(guarded, "/x/1"), await get(guarded, "/x/2")]
+
+    assert [answer.body for answer in answers] == [b"/x/1? 1", b"none"]
+
+
+async def test_a_fallback_answers_for_a_handler_that_hangs(guard: Guard) -> None:
+    shop = Shop()
+    shop.fails = "hangs"
+    guarded = await guard(shop.app, **rules(fallback=Static("none")))
+
+    answer = await get(guarded, "/x/1")
+
+    assert (answer.status, answer.body, answer.raised) == (200, b"none", None)
+
+
+async def test_a_fallback_that_nobody_knows_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("FAILSOFT_REDIS_URL", raising=False)
+    failsoft.handler("basic-list")(none)
+    guarded = Failsoft(Shop().app, **rules(fallback="basic-lits"))
+
+    answer = await get(guarded, "/x/1")
+
+    assert isinstance(answer.raised, DefinitionError)
+    assert "did you mean basic-list?" in str(answer.raised)
+
+
+# --- modes -----------------------------------------------------------------------
+
+
+async def under(guard: Guard, shop: Shop, place: InPlace, **more: Any) -> Failsoft:
+    """Have a mode answer on every route, as its plan would say."""
+    guarded = await guard(shop.app, **rules(stale="5m", **more))
+    runtime = guarded.runtime
+    dress = runtime.inbound.dress
+
+    def placed(route: RouteDef, plan: Plan) -> None:
+        plan.in_place = place
+        dress(route, plan)
+
+    await get(guarded, "/x/1")
+    object.__setattr__(runtime.inbound, "dress", placed)
+    runtime.install(runtime.table)
+    return guarded
+
+
+async def elsewhere(request: Request) -> Any:
+    return {"by": "elsewhere"} if request.url.path != "/x/3" else None
+
+
+async def test_a_mode_answers_without_asking_the_application(guard: Guard) -> None:
+    failsoft.handler("elsewhere")(elsewhere)
+    shop = Shop()
+    guarded = await under(guard, shop, InPlace(stale_s=60, reroute="elsewhere"))
+
+    kept, rerouted = await get(guarded, "/x/1"), await get(guarded, "/x/2")
+    left = await get(guarded, "/x/3")
+
+    assert kept.body == b"/x/1? 1"
+    assert rerouted.json == {"by": "elsewhere"}
+    assert (left.body, shop.calls) == (b"/x/3? 2", 2)
+
+
+async def test_a_probe_reaches_the_application_first(guard: Guard) -> None:
+    failsoft.handler("elsewhere")(elsewhere)
+    shop = Shop()
+    place = InPlace(stale_s=60, reroute="elsewhere", is_probe=True)
+    guarded = await under(guard, shop, place)
+
+    asked_first = await get(guarded, "/x/1")
+    shop.fails = 500
+    failed = [await get(guarded, "/x/1"), await get(guarded, "/x/2")]
+
+    assert asked_first.body == b"/x/1? 2"
+    assert [answer.body for answer in failed] == [b"/x/1? 2", b'{"by":"elsewhere"}']
+
+
+# --- uncaught calls ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "kind"),
+    [
+        (
+            BreakerOpen("stripe", "open", retry_after_s=10),
+            503,
+            "dependency-unavailable",
+        ),
+        (DeadlineExceeded("stripe", "late"), 504, "deadline-exceeded"),
+    ],
+)
+@pytest.mark.parametrize("is_inside", [True, False])
+async def test_a_call_that_nobody_caught_is_unavailable(
+    guard: Guard, error: Exception, status: int, kind: str, is_inside: bool
+) -> None:
+    async def handle(request: Request) -> Response:
+        exchange = failsoft.current()
+        assert exchange is not None
+        exchange.calls = ["stripe"]
+        raise error
+
+    app = Starlette(routes=[Route("/x", handle)])
+    if is_inside:
+        app.add_middleware(Failsoft, endpoints={"expose_dependencies": True})
+        guarded: Any = app
+    else:
+        guarded = await guard(app, endpoints={"expose_dependencies": True})
+
+    answer: Answer = await get(guarded, "/x")
+
+    assert (answer.status, answer.raised) == (status, None)
+    assert answer.json["type"] == f"urn:failsoft:problem:{kind}"
+    if status == 503:
+        assert 10 <= int(answer.headers["retry-after"]) <= 13
+        assert answer.json["detail"] == "dependency stripe"
