@@ -413,5 +413,6 @@ def _joined(parts: list[Definitions]) -> Definitions:
         kill_default_s=min(part.kill_default_s for part in parts),
         kill_most_s=min(part.kill_most_s for part in parts),
         evaluators=tuple(shared.values()),
+        dependencies=tuple(sorted({name for p in parts for name in p.dependencies})),
         **joined_contract(parts),
     )
