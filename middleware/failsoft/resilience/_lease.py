@@ -26,8 +26,8 @@ __all__ = [
 # only the store can tell.
 TAKEN, LOW, ASK, DENIED = range(4)
 
-IDLE_S = 1.0  # then tokens that nobody used go back
-LAPSE_S = 2.0  # then they are void: the store may have counted them again
+_IDLE_S = 1.0  # then tokens that nobody used go back
+_LAPSE_S = 2.0  # then they are void: the store may have made them again
 _SLOTS_PER_S = 10
 _WEIGHT = 0.3
 _AHEAD_S = 0.25
@@ -143,9 +143,8 @@ class Lease:
 
     def take(self, now: float, cost: int, quota: Quota) -> int:
         """Take the cost of a request from the tokens at hand."""
-        if now - self._at > LAPSE_S:
+        if self.tokens and now - self._at > _LAPSE_S:
             self.tokens = 0
-        self._at = now
         slot = int(now * _SLOTS_PER_S)
         if slot != self._slot:
             self._roll(slot)
@@ -194,13 +193,13 @@ class Lease:
             self._deny_until = now + max(_DENY_S, wait_ms / 1000)
 
     def is_idle(self, now: float) -> bool:
-        """Whether nobody has asked for a second."""
-        return now - self._at > IDLE_S
+        """Whether tokens have been at hand for a second."""
+        return now - self._at > _IDLE_S
 
     def unused(self, now: float) -> int:
         """Give up and return the tokens at hand; none that are void."""
         tokens, self.tokens = self.tokens, 0
-        return tokens if now - self._at <= LAPSE_S else 0
+        return tokens if now - self._at <= _LAPSE_S else 0
 
     def stand_in(self, now: float, share: Quota, nodes: int) -> Bucket:
         """Return what holds while the store is lost: this node's part of what is left.
