@@ -220,6 +220,7 @@ class Failsoft:
             self._look()
             await self._learn()
             self.runtime.learn_later(self.app, self._root_path)
+        self.runtime.planner.check()
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope[_MARK] = True
@@ -454,6 +455,8 @@ class Failsoft:
                 exchange.plan.cell.leave(status, duration_us, exchange.sent_bytes)
             else:
                 self._fail(exchange, status or 500, duration_us)
+            if exchange.calls:
+                self.runtime.calls.saw(exchange.plan.key, exchange.calls)
             if exchange.flags is not None and rejection is None:
                 guard, state = self.runtime.guard, self.runtime.flags
                 guard.settle(exchange.flags, state, status or 500, duration_us)

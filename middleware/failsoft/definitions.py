@@ -23,6 +23,7 @@ from failsoft.telemetry import (
     BrownoutDef,
     Definitions,
     FlagDef,
+    GuardDef,
     ModeDef,
     ToleranceDef,
     VersionDef,
@@ -103,6 +104,7 @@ class Publisher:
                 for name, json in sorted(self.files.evaluators.items())
             ),
             dependencies=tuple(sorted(self.settings.dependencies)),
+            guards=_guards(table),
             **_contract_of(self.versions),
             **_tolerance_of(self.settings.tolerance, table),
         )
@@ -163,6 +165,25 @@ class Publisher:
                         await store.publish_definitions(self.digest, self._blob)
                     due_at = now + _KEEP_S
             await asyncio.sleep(_PUBLISH_S)
+
+
+def _guards(table: RouteTable) -> tuple[GuardDef, ...]:
+    found = [
+        GuardDef(
+            route.key,
+            route.rules.timeout_s,
+            _named(route.rules.fallback),
+            route.rules.stale_s,
+        )
+        for route in table.routes
+    ]
+    return tuple(one for one in found if one != GuardDef(one.route))
+
+
+def _named(fallback: Any) -> str:
+    if fallback is None or isinstance(fallback, str):
+        return fallback or ""
+    return str(getattr(fallback, "__name__", type(fallback).__name__))
 
 
 def _contract_of(stage: VersionStage | None) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from failsoft.slo._flush import AlertDesk, AlertWatch
 from failsoft.slo._notify import Notifier
 from failsoft.slo._scope import watched_slos
 from failsoft.store.fleet import NodeRow
+from failsoft.telemetry._flush import CallReporter
 from failsoft.tolerance._flush import DriftReporter
 from failsoft.versions._flush import UsageReporter
 
@@ -43,11 +44,18 @@ def start_reports(runtime: Any, running: Running) -> None:
     running.spawn(drift.run(runtime.failed), "drift")
     usage = UsageReporter(store, runtime.usage, runtime.consumers, planner.notices)
     running.spawn(usage.run(runtime.failed), "usage")
+    calls = CallReporter(store, runtime.calls, lambda: _tried(runtime))
+    running.spawn(calls.run(runtime.failed), "calls")
     running.spawn(runtime.peers.run(store), "announcements")
     running.spawn(runtime.dependencies.run(), "dependencies")
     desk = _alert_desk(runtime)
     running.spawn(desk.run(runtime.failed), "alerts")
     running.spawn(_fleet(runtime, running, desk).run(), "fleet")
+
+
+def _tried(runtime: Any) -> Mapping[str, float]:
+    """Return when stand-ins of routes answered last."""
+    return getattr(runtime.inbound.guard, "exercised", None) or {}
 
 
 def _alert_desk(runtime: Any) -> AlertDesk:

@@ -28,12 +28,14 @@ from failsoft.ops.controlrows import (
 from failsoft.ops.fleetrows import DependencyView
 from failsoft.ops.groups import GroupBook
 from failsoft.ops.guard import proposal_rows
+from failsoft.ops.matrix import call_rows, with_calls
 from failsoft.ops.nodes import NodeBook
 from failsoft.ops.notices import notices
 from failsoft.ops.rings import MINUTE_S, WINDOW_S, Counts, FleetRings, Ring
 from failsoft.ops.sources.source import Batch
 from failsoft.ops.ticks import FEW_CALLS, shown_percentiles
 from failsoft.ops.views import ControlRow, FleetView, Late, Link, RouteRow, Totals
+from failsoft.store.callmap import Seen
 from failsoft.store.fleet import FleetRead
 from failsoft.store.protocols import Entry, Observed
 from failsoft.telemetry import Definitions, decode_definitions, read_tick
@@ -88,6 +90,7 @@ class FleetMerge:
         self.entries: deque[Entry] = deque(maxlen=_LOG_KEPT)
         self.observed: Observed | None = None
         self._fleet: FleetRead | None = None
+        self._calls: Mapping[Seen, int] = {}
         self.bad_ticks = 0
         self.has_controls = False
         self._blobs: dict[str, Definitions] = {}
@@ -115,6 +118,8 @@ class FleetMerge:
             self._learn(digest, blob)
         if batch.ledgers is not None:
             self.contract.take(batch.ledgers)
+            if batch.ledgers.calls is not None:
+                self._calls = batch.ledgers.calls
         if batch.fleet is not None:
             self._fleet = batch.fleet
         if batch.observed is not None:
@@ -211,7 +216,8 @@ class FleetMerge:
         if self._fleet is None:
             return None
         declared = self.definitions.dependencies
-        return dependency_view(self._fleet, controls, declared, self.nodes.short)
+        view = dependency_view(self._fleet, controls, declared, self.nodes.short)
+        return with_calls(view, call_rows(self._calls, self.definitions, view.read_ms))
 
     def _controls_changed(self, now_ms: int) -> bool:
         ended = 0 < self._next_end_ms <= now_ms
@@ -414,5 +420,6 @@ def _joined(parts: list[Definitions]) -> Definitions:
         kill_most_s=min(part.kill_most_s for part in parts),
         evaluators=tuple(shared.values()),
         dependencies=tuple(sorted({name for p in parts for name in p.dependencies})),
+        guards=tuple({one.route: one for p in parts for one in p.guards}.values()),
         **joined_contract(parts),
     )

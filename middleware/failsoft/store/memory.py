@@ -17,6 +17,7 @@ from failsoft import clock
 from failsoft.errors import StoreConflict, StoreRefused, StoreRewound
 from failsoft.store.audit import emit
 from failsoft.store.limits import KIND_CAPS, check_call, check_env, max_ttl_ms
+from failsoft.store.memorycallmap import MemoryCallMap
 from failsoft.store.memorydrift import MemoryDrift
 from failsoft.store.memoryflags import MemoryFlagCounts
 from failsoft.store.memoryfleet import MemoryFleet
@@ -358,6 +359,7 @@ class MemoryStore(
     MemoryUsage,
     MemoryResync,
     MemoryFleet,
+    MemoryCallMap,
 ):
     """Every store protocol within one process.
 
@@ -373,6 +375,7 @@ class MemoryStore(
         MemoryUsage.__init__(self, self._now_ms)
         MemoryResync.__init__(self)
         MemoryFleet.__init__(self, self._now_ms)
+        MemoryCallMap.__init__(self, self._now_ms)
 
     async def read(self, *, ticks_after: str, flights_after: str) -> Observed:
         """Read what a view needs; marks the ticks as watched for 10 s."""

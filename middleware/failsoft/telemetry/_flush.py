@@ -10,15 +10,18 @@ import logging
 import os
 from collections import deque
 from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 from failsoft import clock
 from failsoft.errors import StoreError
+from failsoft.store.callmap import CallMapStore
 from failsoft.store.protocols import ObservationStore, TickBatch
+from failsoft.telemetry._callmap import CallMap
 from failsoft.telemetry._groups import FlightDeck, with_sources
 from failsoft.telemetry._window import Window
 from failsoft.telemetry._wire import Flight, encode
 
-__all__ = ["Flusher", "Vitals"]
+__all__ = ["CallReporter", "Flusher", "Vitals"]
 
 _log = logging.getLogger("failsoft")
 _WAITING = 100  # failures kept while the store is away
@@ -134,3 +137,42 @@ class Flusher:
 
 def _encoded(kept: list[Flight]) -> list[bytes]:
     return [encode(with_sources(flight)) for flight in kept]
+
+
+class CallReporter:
+    """Tells which routes call what; `run` is one background task.
+
+    tried: when stand-ins answered last, by route or name.
+    """
+
+    tick_s: ClassVar[float] = 5.0
+
+    def __init__(
+        self,
+        store: CallMapStore,
+        calls: CallMap,
+        tried: Callable[[], Mapping[str, float]],
+    ) -> None:
+        self._store = store
+        self._calls = calls
+        self._tried = tried
+
+    async def run(self, failed: Callable[[str, BaseException], None]) -> None:
+        """Report until cancelled; what a store does not take is told later."""
+        while True:
+            await asyncio.sleep(self.tick_s)
+            try:
+                await self.flush()
+            except StoreError as error:
+                _log.debug("calls are noted later: %s", error)
+            except Exception as error:  # noqa: BLE001 - border: the next comes
+                failed("calls of routes", error)
+
+    async def flush(self) -> None:
+        """Tell what is new; raises StoreError."""
+        found = self._calls.take(self._tried(), clock.monotonic())
+        try:
+            await self._store.calls_saw(found)
+        except BaseException:
+            self._calls.give_back(found)
+            raise

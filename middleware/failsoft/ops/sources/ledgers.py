@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from failsoft.store.callmap import CallMapStore, Seen
 from failsoft.store.drift import DriftRead, DriftStore
 from failsoft.store.peernotes import PeerNoteStore
 from failsoft.store.usage import Called, UsageStore
@@ -16,10 +17,10 @@ DAYS = 30
 _ROWS = 2_000
 _FRESH_DAYS = 2  # a day that is over still gets what nodes counted before midnight
 
-Section = Literal["versions", "drift", "dependencies"]
+Section = Literal["versions", "drift", "dependencies", "slo"]
 
 
-class LedgerStore(UsageStore, DriftStore, PeerNoteStore, Protocol):
+class LedgerStore(UsageStore, DriftStore, PeerNoteStore, CallMapStore, Protocol):
     """A store that keeps all of them, as all of ours do."""
 
 
@@ -27,13 +28,15 @@ class LedgerStore(UsageStore, DriftStore, PeerNoteStore, Protocol):
 class Ledgers:
     """One read; None = not wanted.  now_ms: the store's time, of the newest view.
 
-    usage: ISO date -> counts, of 30 days.  notes: id -> encoded announcement.
+    usage: ISO date -> counts, of 30 days.  notes: id -> encoded announcement.  calls:
+    when routes last called whom.
     """
 
     now_ms: int
     usage: Mapping[str, Mapping[Called, int]] | None = None
     drift: DriftRead | None = None
     notes: Mapping[str, bytes] | None = None
+    calls: Mapping[Seen, int] | None = None
 
 
 class LedgerReader:
@@ -58,10 +61,12 @@ class LedgerReader:
         if not self._wanted:
             return None
         usage = await self._usage() if "versions" in self._wanted else None
+        calls = await self._store.calls_seen() if self.wants_fleet else None
         if "drift" not in self._wanted:
-            return Ledgers(now_ms, usage)
+            return Ledgers(now_ms, usage, calls=calls)
         drift = await self._store.drift(days=DAYS, limit=_ROWS)
-        return Ledgers(now_ms, usage, drift, await self._store.peer_notes())
+        notes = await self._store.peer_notes()
+        return Ledgers(now_ms, usage, drift, notes, calls)
 
     async def _usage(self) -> Mapping[str, Mapping[Called, int]]:
         fresh = await self._store.usage(_FRESH_DAYS if self._days else DAYS)

@@ -46,6 +46,7 @@ class Keys:
         self.drift_entries = f"{self.observations}:drift:d"
         self.drift_seen = f"{self.observations}:drift:t"
         self.limits = f"{self.observations}:lim"
+        self.calls = f"{self.observations}:calls"
 
     def op(self, op_id: str) -> str:
         """Return the key of an applied write's stored answer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from failsoft.store.redis.callmap import RedisCallMap
 from failsoft.store.redis.connect import Server, Timeouts
 from failsoft.store.redis.control import RedisControls
 from failsoft.store.redis.drift import RedisDrift
@@ -29,6 +30,7 @@ class RedisStore(
     RedisSlos,
     RedisUsage,
     RedisFleet,
+    RedisCallMap,
 ):
     """Every store protocol on one Redis 7.0 or newer, or Valkey.
 
