@@ -170,8 +170,9 @@ class Dependency:
 
 
 async def _tried(gate: Gate, work: _Work, *, may_repeat: bool) -> Ended:
+    attempt = Attempt(gate, work.timeout_s).begin()
     tries = Tries(gate, may_repeat=may_repeat)
-    ended = await _once(Attempt(gate, work.timeout_s).begin(), work)
+    ended = await _once(attempt, work)
     while (wait_s := tries.again_in(ended)) is not None:
         await asyncio.sleep(wait_s)
         try:
@@ -212,8 +213,9 @@ def _out_of_time(attempt: Attempt, cause: Exception) -> Ended:
 
 
 def _tried_sync(gate: Gate, work: _Work, *, may_repeat: bool) -> Ended:
+    attempt = Attempt(gate, work.timeout_s).begin()
     tries = Tries(gate, may_repeat=may_repeat and not is_on_loop())
-    ended = _once_sync(Attempt(gate, work.timeout_s).begin(), work)
+    ended = _once_sync(attempt, work)
     while (wait_s := tries.again_in(ended)) is not None:
         time.sleep(wait_s)
         try:

@@ -119,8 +119,9 @@ class DependencyTransport:
         held = held_attempt(gate)
         if held is not None:
             return self._once(held, request, is_held=True).value()
+        attempt = _begun(gate, request)
         tries = Tries(gate, may_repeat=_may_repeat(request) and not is_on_loop())
-        ended = self._once(_begun(gate, request), request)
+        ended = self._once(attempt, request)
         while (wait_s := tries.again_in(ended)) is not None:
             time.sleep(wait_s)
             try:
@@ -155,8 +156,9 @@ class DependencyTransport:
         held = held_attempt(gate)
         if held is not None:
             return (await self._once_async(held, request, is_held=True)).value()
+        attempt = _begun(gate, request)
         tries = Tries(gate, may_repeat=_may_repeat(request))
-        ended = await self._once_async(_begun(gate, request), request)
+        ended = await self._once_async(attempt, request)
         while (wait_s := tries.again_in(ended)) is not None:
             await _paused(gate, ended, wait_s)
             try:
