@@ -153,7 +153,14 @@ class SharedLimit(RuleBasedStateMachine):
 
     @rule(node=st.integers(0, 2), count=st.integers(1, 400), lost=st.booleans())
     def load(self, node: int, count: int, lost: bool) -> None:
-        lease = self.leases[node]
+        self._load(self.leases[node], count, lost=lost)
+
+    @rule(count=st.integers(1, 500))
+    def load_all(self, count: int) -> None:
+        for lease in self.leases:
+            self._load(lease, count)
+
+    def _load(self, lease: Lease, count: int, *, lost: bool = False) -> None:
         for _ in range(count):
             verdict = lease.take(self.now, 1, QUOTA)
             if verdict in (ASK, LOW):
@@ -172,7 +179,7 @@ class SharedLimit(RuleBasedStateMachine):
         if lease.is_idle(self.now) and (back := lease.unused(self.now)) and not lost:
             self.store.lease(self.now, 0, back)
 
-    @rule(seconds=st.sampled_from([0.01, 0.1, 0.3, 1.1, 2.5, 6.0]))
+    @rule(seconds=st.sampled_from([0.05, 0.3, 1.0, 1.9, 6.0]))
     def wait(self, seconds: float) -> None:
         self.now += seconds
 
