@@ -30,6 +30,7 @@ from failsoft.controls.lead import (
 from failsoft.controls.records import BreakerDoc, Record, encode_doc
 from failsoft.controls.watcher import ControlState
 from failsoft.errors import StoreConflict, StoreError, StoreRefused, StoreUnavailable
+from failsoft.outbound._breaker import CLOSED
 from failsoft.outbound._fleet import FleetProbe, merged_quotas, row_of
 from failsoft.outbound._gate import Gate
 from failsoft.store.fleet import (
@@ -64,6 +65,8 @@ AUTOMATION = "(automation)"  # who, of what nobody wrote by hand
 LEADS_S = 4.0  # since the last confirmed renewal; the lease itself lasts for 6
 _TOO_SLOW_MS = 500.0  # a loop that lags so much leads nobody
 _PERIOD_S = 1.0
+_LEADING_S = 0.5  # the leader looks twice a second: it is on the way of each quorum
+_LOOK_S = 0.1
 _LEAVE_S = 0.5
 _PROPOSED_AGAIN_MS = 600_000
 _PROPOSALS_KEPT = 100
@@ -116,6 +119,8 @@ class Fleet:
 
     def __post_init__(self) -> None:
         self._probes: dict[str, FleetProbe] = {}
+        self._said: dict[str, str] = {}  # dependency -> breaker of the last row
+        self._did_all = 0.0
         self._duties: Sequence[Duty] = ()
         self._acting: asyncio.Task[None] | None = None
         self._gone: tuple[str, ...] = ()
@@ -140,10 +145,18 @@ class Fleet:
                     self._be_alone(True)
                 except Exception as error:  # noqa: BLE001 - border: the next second comes
                     self.me.failed("fleet", error)
-                await asyncio.sleep(max(0.05, began + _PERIOD_S - clock.monotonic()))
+                await self._rest(began)
         finally:
             self.leads_until = 0.0
             await self._leave()
+
+    async def _rest(self, began: float) -> None:
+        """Sleep until the next row is due, or a breaker moves."""
+        due = began + (_LEADING_S if self.term else _PERIOD_S)
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            if clock.monotonic() >= due or self._has_news():
+                return
 
     def _be_alone(self, is_alone: bool) -> None:
         # Held records cannot be lifted then; own probes find out what is back.
@@ -174,7 +187,18 @@ class Fleet:
 
     def _rows(self, now: float, now_ms: float) -> tuple[DependencyRow, ...]:
         gates = [gate for gate in self.me.book.gates() if gate.is_active(now)]
-        return tuple(row_of(g.state(now), now_ms) for g in gates[:DEPENDENCIES_KEPT])
+        self._said = {gate.name: gate.breaker.state for gate in gates}
+        return tuple(
+            row_of(gate.state(now), gate.breaker.failures_in_row, now_ms)
+            for gate in gates[:DEPENDENCIES_KEPT]
+        )
+
+    def _has_news(self) -> bool:
+        """Whether a breaker moved since the last row: the fleet waits for that."""
+        return any(
+            gate.breaker.state != self._said.get(gate.name, CLOSED)
+            for gate in self.me.book.gates()
+        )
 
     def _learn_lease(self, beat: FleetBeat, began: float) -> None:
         if beat.leader != self.me.node:
@@ -240,7 +264,13 @@ class Fleet:
 
     async def _do(self, facts: FleetFacts) -> None:
         lead = _Lead(self, facts, self.term)
+        now = clock.monotonic()
+        is_due = now - self._did_all >= _PERIOD_S - _LOOK_S
+        if is_due:
+            self._did_all = now
         for duty in self._duties:
+            if not is_due and not getattr(duty, "is_urgent", False):
+                continue
             try:
                 await duty.each_second(facts, lead)
             except Exception as error:  # noqa: BLE001 - border: the other duties go on

@@ -110,7 +110,7 @@ def _duties(runtime: Any, fleet: Fleet, desk: AlertDesk) -> list[Duty]:
 
     def rule_of(name: str) -> FleetRule:
         rules = declared.get(name, _UNDECLARED).breaker
-        return FleetRule(rules.fail_ratio, rules.slow_ratio)
+        return FleetRule(rules.fail_ratio, rules.slow_ratio, in_row=rules.in_row)
 
     # Alerts first: modes read what burns.
     return [QuorumDuty(rule_of, fleet.has_passed), desk.duty()]

@@ -113,7 +113,10 @@ class Lead(Protocol):
 
 
 class Duty(Protocol):
-    """Something one node does for all."""
+    """Something one node does for all.
+
+    With an attribute `is_urgent` that is true it is called twice a second.
+    """
 
     async def each_second(self, facts: FleetFacts, lead: Lead) -> None:
         """Look at the fleet and act; called on the leader only, never twice at once."""

@@ -37,11 +37,15 @@ _NEW_RESET_MS = 1_000
 
 @dataclass(frozen=True, slots=True)
 class FleetRule:
-    """When calls are bad enough.  Ratios 0..1; least: summed calls for a verdict."""
+    """When calls are bad enough.  Ratios 0..1; least: summed calls for a verdict.
+
+    in_row: failures in a row that say more than what went well before them.
+    """
 
     fail_ratio: float = 0.5
     slow_ratio: float = 0.8
     least: int = 20
+    in_row: int = 10
 
 
 def _is_bad(calls: int, fail: int, slow: int, rule: FleetRule) -> bool:
@@ -57,16 +61,25 @@ def why_open(rows: Sequence[DependencyRow], rule: FleetRule) -> str:
     reporting = [row for row in rows if row.calls or row.vote]
     votes = sum(row.vote for row in reporting)
     least = 1 if len(reporting) == 1 else max(2, -(-len(reporting) // 2))
-    calls = sum(row.calls for row in reporting)
-    fail, slow = sum(row.fail for row in reporting), sum(row.slow for row in reporting)
-    if not reporting or votes < least or calls < rule.least:
-        return ""
-    if not _is_bad(calls, fail, slow, rule):
+    said = [_evidence(row, rule) for row in reporting]
+    calls, fail, slow = (sum(counts[i] for counts in said) for i in range(3))
+    if votes < least or calls < rule.least or not _is_bad(calls, fail, slow, rule):
         return ""
     return (
         f"{votes} of {len(reporting)} nodes hold it for broken: of {calls} calls "
         f"{fail / calls:.0%} failed, {slow / calls:.0%} were slow"
     )
+
+
+def _evidence(row: DependencyRow, rule: FleetRule) -> tuple[int, int, int]:
+    """Return the calls, failed and slow ones of a node that count.
+
+    The ring of a peer that died just now is full of calls that went well, and once
+    breakers are open nothing is added to it.
+    """
+    if row.vote and row.in_row >= rule.in_row:
+        return row.in_row, row.in_row, 0
+    return row.calls, row.fail, row.slow
 
 
 def probe_instant_ms(name: str, since_ms: int, number: int) -> int:
@@ -142,8 +155,11 @@ class FleetProbe:
         return stand.granted
 
 
-def row_of(state: DependencyState, now_ms: float) -> DependencyRow:
-    """Return what a node says of a dependency; instants in store time."""
+def row_of(state: DependencyState, in_row: int, now_ms: float) -> DependencyRow:
+    """Return what a node says of a dependency; instants in store time.
+
+    in_row: failures since the last good call.
+    """
 
     def ago(seconds: float) -> int:
         return int(now_ms - seconds * 1000) if seconds >= 0 else 0
@@ -172,6 +188,7 @@ def row_of(state: DependencyState, now_ms: float) -> DependencyRow:
         quota_reset_ms=ahead(state.quota_reset_s),
         hold_ms=ahead(state.hold_s),
         retries_left=state.retries_left,
+        in_row=in_row,
     )
 
 

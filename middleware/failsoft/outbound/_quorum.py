@@ -20,6 +20,8 @@ class QuorumDuty:
     probes of one that is open found it back.
     """
 
+    is_urgent = True  # it stands between a dead peer and all that call it
+
     def __init__(
         self,
         rule_of: Callable[[str], FleetRule],

@@ -79,6 +79,7 @@ class DependencyRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     quota_reset_ms: int = 0
     hold_ms: int = 0  # nobody calls before (Retry-After), 0 = free
     retries_left: float = -1.0  # of the budget, -1 = unknown
+    in_row: int = 0  # failures since the last good call
 
 
 class LimitRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
