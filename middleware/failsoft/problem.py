@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Awaitable, Callable, MutableMapping
+from time import perf_counter_ns
 from typing import Any
 
 import msgspec
@@ -13,11 +14,13 @@ from failsoft.errors import CallError, DeadlineExceeded, FlagUnavailable
 from failsoft.pipeline import Exchange, Rejection, Scope
 
 __all__ = [
+    "LATE",
     "REFUSED",
     "answer_http",
     "answer_websocket",
     "hold",
     "is_refused",
+    "late_answer",
     "problem",
     "release",
     "retry_after",
@@ -84,19 +87,24 @@ _UNAVAILABLE = problem(
 )
 
 
-_LATE = problem(
+LATE = problem(
     "deadline",
     504,
     title="It took longer than this request may take",
     type_uri="urn:failsoft:problem:deadline-exceeded",
 )
-_LATE.is_refusal = False
+LATE.is_refusal = False  # a missed deadline is an error, not a choice
+
+
+def late_answer(exchange: Exchange, now_ns: int) -> Rejection:
+    """Return what a client gets whose request ran out of time."""
+    elapsed_ms = (now_ns - exchange.started_ns) // 1_000_000
+    body = LATE.body + b',"elapsed_ms":%d' % elapsed_ms
+    return Rejection(LATE.reason, LATE.status, LATE.headers, body, is_refusal=False)
 
 
 def _without(error: CallError, *, may_name: bool) -> Rejection:
     """Return the answer to a call that could not be made, and that nobody caught."""
-    if isinstance(error, DeadlineExceeded):
-        return _LATE
     wait_s = error.retry_after_s
     headers = (retry_after(wait_s, random.random),) if wait_s > 0 else ()
     return problem(
@@ -177,6 +185,8 @@ def unavailable(exchange: Exchange, error: BaseException) -> Rejection | None:
         return None
     if isinstance(error, FlagUnavailable):
         return _UNAVAILABLE
+    if isinstance(error, DeadlineExceeded):
+        return late_answer(exchange, perf_counter_ns())
     endpoints = exchange.runtime.settings.endpoints
     return _without(error, may_name=endpoints.expose_dependencies)
 

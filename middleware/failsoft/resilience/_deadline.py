@@ -9,24 +9,16 @@ import re
 from collections.abc import Callable, Mapping
 
 from failsoft.pipeline import Exchange, Rejection, Scalars
-from failsoft.problem import problem
+from failsoft.problem import LATE
 from failsoft.settings import RouteRules
 
-__all__ = ["heed", "late_answer", "timeout_ns_of"]
+__all__ = ["heed", "timeout_ns_of"]
 
 _NS = 1_000_000_000
 _MS_NS = 1_000_000
 # Less is over before a handler could do anything.
 _LEAST_NS = 5 * _MS_NS
 _MOST_MS = 3_600_000
-
-_LATE = problem(
-    "deadline",
-    504,
-    title="It took longer than this request may take",
-    type_uri="urn:failsoft:problem:deadline-exceeded",
-)
-_LATE.is_refusal = False  # a missed deadline is an error, not a choice
 
 
 def _milliseconds(raw: bytes) -> int:
@@ -87,12 +79,5 @@ def heed(exchange: Exchange, said: Mapping[bytes, bytes]) -> Rejection | None:
         if not exchange.deadline_ns or at_ns < exchange.deadline_ns:
             exchange.deadline_ns = at_ns
         if span_ns < _LEAST_NS:
-            return _LATE
+            return LATE
     return None
-
-
-def late_answer(exchange: Exchange, now_ns: int) -> Rejection:
-    """Return what a client gets whose request ran out of time."""
-    elapsed_ms = (now_ns - exchange.started_ns) // _MS_NS
-    body = _LATE.body + b',"elapsed_ms":%d' % elapsed_ms
-    return Rejection(_LATE.reason, 504, _LATE.headers, body, is_refusal=False)

@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 from failsoft.errors import DeadlineMissed
 from failsoft.pipeline import Exchange, Headers, InPlace, Scope
-from failsoft.problem import answer_http
+from failsoft.problem import answer_http, late_answer
 from failsoft.resilience._concurrency import IS_LATE
-from failsoft.resilience._deadline import late_answer
 from failsoft.resilience._stale import Key, is_keepable, key_of, replay
 from failsoft.resilience._standin import Heard, Spoken, ask
 from failsoft.routes.standins import HANDLERS
