@@ -26,7 +26,7 @@ from failsoft.routes.bypass import bypassing
 from failsoft.routes.models import Models, models_from_document, models_of
 from failsoft.routes.table import RouteDef, RouteTable
 from failsoft.settings import EndpointSettings, Settings, declared_slos
-from failsoft.slo._scope import aims_of
+from failsoft.slo._scope import aims_of, faults_of
 from failsoft.telemetry import Window
 from failsoft.tolerance._ledger import Ledger
 from failsoft.tolerance._stage import ToleranceStage
@@ -191,6 +191,15 @@ class Planner:
             for r in table.routes
         ]
         self._aim()
+
+    def check(self) -> None:
+        """Judge what is declared by the routes, once all of them are there.
+
+        Raises DefinitionError with every fault.
+        """
+        own = [r for r in self._routes if r.key not in self.answers]
+        if faults := faults_of(self._settings.slos, own):
+            raise DefinitionError(faults)
 
     def _aim(self) -> None:
         """Have the cells judge answers by the SLOs of their routes."""
