@@ -6,6 +6,7 @@ SHOP_PAYMENTS_URL: the payments provider, `uvicorn shop.payments:app --port 8900
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +19,7 @@ from failsoft import Failsoft
 from shop import cart, catalogue, checkout, orders, reviews
 from shop.contract import contract
 from shop.database import open_database
+from shop.later import charge_late
 from shop.pay import payments_client
 from shop.wiring import know_shopper
 
@@ -27,7 +29,9 @@ async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     path = Path(os.environ.get("SHOP_DB", "shop.db"))
     url = os.environ.get("SHOP_PAYMENTS_URL", "http://127.0.0.1:8900")
     async with open_database(path) as database, payments_client(url) as payments:
+        late = asyncio.create_task(charge_late(database, payments))
         yield {"database": database, "payments": payments}
+        late.cancel()
 
 
 v1 = APIRouter(prefix="/v1", dependencies=[Depends(know_shopper)])

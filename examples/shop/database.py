@@ -21,6 +21,8 @@ CREATE TABLE IF NOT EXISTS orders (
   charge_id TEXT NOT NULL, status TEXT NOT NULL, first_name TEXT NOT NULL,
   last_name TEXT NOT NULL, country TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS orders_by_consumer ON orders (consumer);
+CREATE TABLE IF NOT EXISTS charges_due (
+  order_id TEXT PRIMARY KEY, card TEXT NOT NULL, claimed_at REAL NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS reviews (
   sku TEXT NOT NULL, stars INTEGER NOT NULL, text TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS reviews_by_sku ON reviews (sku);

@@ -42,7 +42,7 @@ class Checkout(BaseModel):
 
 class OrderStatus(BaseModel):
     order_id: str
-    status: Literal["paid", "confirmed"]
+    status: Literal["queued", "paid", "confirmed"]
 
 
 class Order(OrderStatus):

@@ -8,8 +8,9 @@ import httpx
 from pydantic import BaseModel, ValidationError
 
 import failsoft
+from failsoft.errors import BreakerOpen, CallThrottled
 
-TIMEOUT_S = 1.5
+TIMEOUT_S = 1.0
 # What payments promises to answer; what it answers otherwise is drift, on record.
 CONTRACT = Path(__file__).parent / "payments.openapi.json"
 
@@ -26,6 +27,10 @@ class PaymentFailed(PaymentError):
     """The provider answered with a failure, or with something unreadable."""
 
 
+class PaymentsAway(PaymentError):
+    """The provider is known to be in trouble, so it was not asked: charge later."""
+
+
 class CardDeclined(PaymentError):
     """The customer's card was refused: not the provider's fault."""
 
@@ -36,7 +41,7 @@ class Receipt(BaseModel):
 
 
 def payments_client(url: str) -> httpx.AsyncClient:
-    """Return the client of payments, whose answers failsoft watches."""
+    """Return the client of payments, whose calls and answers failsoft watches."""
     # Below the provider's own 5 s, so that no charge meets a closing connection.
     limits = httpx.Limits(keepalive_expiry=2.0)
     watched = failsoft.http_transport(
@@ -53,6 +58,8 @@ async def charge(
     """Charge once per order (the id is the idempotency key); return the charge id."""
     try:
         receipt = await _post_charge(payments, order_id, amount_cents, card)
+    except (BreakerOpen, CallThrottled) as refused:
+        raise PaymentsAway(str(refused)) from refused
     except httpx.TimeoutException as late:
         raise PaymentTimeout(f"no answer within {TIMEOUT_S} s") from late
     except (httpx.HTTPError, ValidationError) as bad:
