@@ -126,10 +126,18 @@ class Attempt:
                 bound_s, self.is_shortened = left_s, True
         self.timeout_s = bound_s
 
-    def end(self, outcome: str, why: str = "", *, slow_s: float | None = None) -> str:
+    def end(
+        self,
+        outcome: str,
+        why: str = "",
+        *,
+        slow_s: float | None = None,
+        is_final: bool = False,
+    ) -> str:
         """Give the permit back, the first time; returns the outcome that counts.
 
         slow_s: from when on it is slow where neither the call nor settings say so.
+        is_final: whoever calls said so, whatever calls within it came to.
         """
         permit, self._permit = self._permit, None
         if permit is None:
@@ -139,7 +147,8 @@ class Attempt:
         took_s = now - self._began
         if outcome == OK:
             after_s = slow_after(self._own_s, self.gate.settings.slow_s)
-            outcome = paced(self.inner or OK, took_s, after_s or slow_s)
+            heard = OK if is_final else self.inner or OK
+            outcome = paced(heard, took_s, after_s or slow_s)
         self.gate.settle(permit, outcome, took_s, now)
         self._note(outcome, took_s, why)
         return outcome
@@ -164,7 +173,7 @@ class Attempt:
 
     def ok(self) -> None:
         """It ended well; slow, if it took too long."""
-        self.end(OK)
+        self.end(OK, is_final=True)
 
     def fail(self, why: str = "") -> None:
         """It failed."""

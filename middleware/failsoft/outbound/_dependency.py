@@ -53,7 +53,7 @@ class _Work:
         told = self.classify(answer) if self.classify is not None else None
         if told is not None and told not in OUTCOMES:
             raise ValueError(f"classify gave {told!r}; give one of {OUTCOMES} or None")
-        outcome = attempt.end(told or judge(answer))
+        outcome = attempt.end(told or judge(answer), is_final=told is not None)
         said = _announced(answer, is_error=is_error)
         attempt.learn(said, outcome)
         if is_error:
