@@ -17,6 +17,7 @@ from failsoft import clock
 from failsoft.errors import StoreError
 from failsoft.flags._definitions import IN_CODE, NO_FILES
 from failsoft.modes import BUILT_IN, outlined, summary_of
+from failsoft.modes._words import enter_lines, leave_lines, timing_text
 from failsoft.routes.table import RouteTable
 from failsoft.settings import ModeDefinition, Settings, ToleranceSettings
 from failsoft.telemetry import (
@@ -93,6 +94,12 @@ class Publisher:
                     _disabled(mode),
                     mode.severity,
                     outlined(mode),
+                    enter_lines(mode),
+                    leave_lines(mode),
+                    timing_text(mode),
+                    mode.recover,
+                    mode.public,
+                    mode.drill_every_s,
                 )
                 for name, mode in sorted(modes.items())
             ),

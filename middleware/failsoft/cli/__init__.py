@@ -29,6 +29,7 @@ _OWN = {
     "top": "the terminal UI",
     "acl": "print the Redis rules of each role",
     "dependencies": "third parties: how calls fare, what they announce of their ends",
+    "matrix": "which routes depend on whom, and what protects them; gaps first",
     "doctor": "check the store, its rights and the nodes",
     "log export": "the whole kept log as JSON lines, oldest first",
     "store status": "revision, digest and records of the store, and of each node",
@@ -44,7 +45,7 @@ _OWN = {
     "contract test": "run the contract tests of an app",
 }
 _HOMES = {"run": "_run", "demo": "_demo", "top": "_top", "acl": "_acl"}
-_HOMES |= {"doctor": "_doctor", "log export": "_log"}
+_HOMES |= {"doctor": "_doctor", "log export": "_log", "matrix": "_matrix"}
 _HOMES["dependencies"] = "_dependencies"
 _HOMES |= {name: "_store" for name in _OWN if name.startswith("store ")}
 _HOMES |= {name: "_contract" for name in _OWN if name.startswith("contract ")}

@@ -19,6 +19,7 @@ from failsoft.cli._session import (
     with_figures,
 )
 from failsoft.clock import elapsed
+from failsoft.ops.fleetrows import DependencyRow
 from failsoft.ops.session import Session
 from failsoft.ops.stale import link_word, span
 from failsoft.ops.text import safe
@@ -51,6 +52,8 @@ def main(verb: Verb, values: argparse.Namespace) -> int:
 
 async def _read(verb: Verb, values: argparse.Namespace) -> int:
     async with opened(values) as session:
+        if verb.name == "status":
+            session.want(("dependencies", "slo"))
         if verb.name in _WITH_TRAFFIC:
             await with_figures(session)
         if verb.name == "log" and values.follow:
@@ -109,6 +112,7 @@ def _status(view: FleetView, _: argparse.Namespace) -> _Picture:
         f"{totals.rps:,.1f} rps  err {err}  p95 {p95}  "
         f"refused {totals.refused_per_s:.1f}/s  shed {totals.shed_per_s:.1f}/s",
         f"{totals.controls_active} controls{_next_end(view)}",
+        *_protecting(view),
         *_noted(view),
         *(f"! {safe(notice.text)}" for notice in view.notices),
     ]
@@ -116,8 +120,33 @@ def _status(view: FleetView, _: argparse.Namespace) -> _Picture:
         "totals": plain(totals),
         "controls_state": view.controls_state,
         "notices": plain(view.notices),
+        "modes": plain([row for row in view.modes if row.state != "off"]),
+        "dependencies": plain(_troubled(view)),
+        "slos": plain(view.slo.rows if view.slo else ()),
     }
     return fields, "\n".join(lines)
+
+
+def _protecting(view: FleetView) -> list[str]:
+    """Return modes that are not off, dependencies that are not well, budgets."""
+    lines = []
+    for mode in view.modes:
+        if mode.state != "off":
+            who, why = safe(mode.by or mode.via), safe(mode.trigger or mode.why)
+            lines.append(f"mode {safe(mode.name)} {mode.now} by {who}: {why or '-'}")
+    for row in _troubled(view):
+        err = "" if row.err is None else f", {row.err:.1%} of its calls fail"
+        lines.append(f"dependency {safe(row.name)} {safe(row.state)}{err}")
+    for slo in view.slo.rows if view.slo else ():
+        left = "no data" if slo.budget_left is None else f"{slo.budget_left:.1%} left"
+        burn = "" if slo.burn is None else f", burns {slo.burn:.1f}x"
+        lines.append(f"budget {safe(slo.name)} {left}{burn}")
+    return lines
+
+
+def _troubled(view: FleetView) -> list[DependencyRow]:
+    rows = view.dependencies.rows if view.dependencies else ()
+    return [row for row in rows if row.letter not in ".?"]
 
 
 def _next_end(view: FleetView) -> str:

@@ -11,6 +11,7 @@ from failsoft.controls.targets import covers, routes_of
 from failsoft.ops.breakerrows import breaker_text
 from failsoft.ops.contracttext import brownout_scope, contract_text, is_stop
 from failsoft.ops.flagdocs import default_text, flag_now
+from failsoft.ops.moderows import mode_doc, mode_text
 from failsoft.ops.views import ControlRow, LogRow
 from failsoft.store.protocols import Entry
 from failsoft.telemetry import Definitions
@@ -106,7 +107,9 @@ def state_text(kind: str, record: Record | None) -> tuple[str, float | None]:
         return contract_text(record), None
     if kind == "breaker":
         return breaker_text(record.json), None
-    return {"kill": "KILLED", "mode": "ON"}.get(kind, "set"), None
+    if kind == "mode":
+        return mode_text(mode_doc(record.json))[1], None
+    return {"kill": "KILLED"}.get(kind, "set"), None
 
 
 def covered_routes(

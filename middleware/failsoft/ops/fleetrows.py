@@ -101,11 +101,15 @@ class DependencyRow(msgspec.Struct, frozen=True):
 
 
 class DependencyView(msgspec.Struct, frozen=True):
-    """The section `dependencies`.  leader: node that leads, "" for none now."""
+    """The section `dependencies`.  leader: node that leads, "" for none now.
+
+    calls_ms: when the routes of the rows were read, 0 = not yet.
+    """
 
     read_ms: int
     rows: tuple[DependencyRow, ...] = ()
     leader: str = ""
+    calls_ms: int = 0
 
 
 class ModeRow(msgspec.Struct, frozen=True):

@@ -62,9 +62,12 @@ def _call_rank(row: CallRow) -> tuple[int, str]:
 
 
 def with_calls(
-    view: DependencyView, calls: Mapping[str, tuple[CallRow, ...]]
+    view: DependencyView, calls: Mapping[str, tuple[CallRow, ...]], calls_ms: int
 ) -> DependencyView:
-    """Return the view with the routes of each dependency."""
+    """Return the view with the routes of each dependency.
+
+    calls_ms: when they were read, 0 = not yet.
+    """
     rows = tuple(
         msgspec.structs.replace(row, routes=calls.get(row.name, ()))
         for row in view.rows
@@ -75,7 +78,7 @@ def with_calls(
         for name, found in sorted(calls.items())
         if name not in known
     )
-    return msgspec.structs.replace(view, rows=rows)
+    return msgspec.structs.replace(view, rows=rows, calls_ms=calls_ms)
 
 
 def gaps_of(call: CallRow) -> tuple[str, ...]:

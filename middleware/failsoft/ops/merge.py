@@ -29,6 +29,7 @@ from failsoft.ops.fleetrows import DependencyView
 from failsoft.ops.groups import GroupBook
 from failsoft.ops.guard import proposal_rows
 from failsoft.ops.matrix import call_rows, with_calls
+from failsoft.ops.moderows import mode_rows
 from failsoft.ops.nodes import NodeBook
 from failsoft.ops.notices import notices
 from failsoft.ops.rings import MINUTE_S, WINDOW_S, Counts, FleetRings, Ring
@@ -91,6 +92,7 @@ class FleetMerge:
         self.observed: Observed | None = None
         self._fleet: FleetRead | None = None
         self._calls: Mapping[Seen, int] = {}
+        self._calls_ms = 0  # when they were read
         self.bad_ticks = 0
         self.has_controls = False
         self._blobs: dict[str, Definitions] = {}
@@ -120,6 +122,7 @@ class FleetMerge:
             self.contract.take(batch.ledgers)
             if batch.ledgers.calls is not None:
                 self._calls = batch.ledgers.calls
+                self._calls_ms = batch.ledgers.now_ms or 1
         if batch.fleet is not None:
             self._fleet = batch.fleet
         if batch.observed is not None:
@@ -210,6 +213,7 @@ class FleetMerge:
             versions=versions,
             drift=drift,
             dependencies=self._dependencies(controls),
+            modes=mode_rows(self.definitions.modes, controls, self._calls, now_ms),
         )
 
     def _dependencies(self, controls: Iterable[ControlRow]) -> DependencyView | None:
@@ -217,7 +221,8 @@ class FleetMerge:
             return None
         declared = self.definitions.dependencies
         view = dependency_view(self._fleet, controls, declared, self.nodes.short)
-        return with_calls(view, call_rows(self._calls, self.definitions, view.read_ms))
+        calls = call_rows(self._calls, self.definitions, view.read_ms)
+        return with_calls(view, calls, self._calls_ms)
 
     def _controls_changed(self, now_ms: int) -> bool:
         ended = 0 < self._next_end_ms <= now_ms

@@ -74,7 +74,10 @@ class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ModeDef(msgspec.Struct, frozen=True, array_like=True):
-    """A defined or built-in mode.  scope: globs of `METHOD template` or `tag:name`."""
+    """A defined or built-in mode.  scope: globs of `METHOD template` or `tag:name`.
+
+    enter, leave, timing: of its trigger, in words.  recover: percent, step by step.
+    """
 
     name: str
     title: str
@@ -83,6 +86,12 @@ class ModeDef(msgspec.Struct, frozen=True, array_like=True):
     disables: tuple[str, ...] = ()  # flags it switches off
     severity: str = ""  # minor major critical
     actions: tuple[tuple[str, Any], ...] = ()  # see `modes.outlined`
+    enter: tuple[str, ...] = ()
+    leave: tuple[str, ...] = ()
+    timing: str = ""
+    recover: tuple[int, ...] = (10, 25, 50, 100)
+    public: bool = True
+    drill_every_s: float = 30 * 86_400.0
 
 
 class FlagDef(msgspec.Struct, frozen=True, array_like=True):

@@ -15,6 +15,7 @@ __all__ = ["DAYS", "LedgerReader", "LedgerStore", "Ledgers", "Section"]
 
 DAYS = 30
 _ROWS = 2_000
+_CALLED = frozenset({"dependencies", "slo"})  # sections that show who called whom
 _FRESH_DAYS = 2  # a day that is over still gets what nodes counted before midnight
 
 Section = Literal["versions", "drift", "dependencies", "slo"]
@@ -61,7 +62,7 @@ class LedgerReader:
         if not self._wanted:
             return None
         usage = await self._usage() if "versions" in self._wanted else None
-        calls = await self._store.calls_seen() if self.wants_fleet else None
+        calls = await self._store.calls_seen() if self._wanted & _CALLED else None
         if "drift" not in self._wanted:
             return Ledgers(now_ms, usage, calls=calls)
         drift = await self._store.drift(days=DAYS, limit=_ROWS)
