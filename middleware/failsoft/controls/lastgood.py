@@ -49,6 +49,7 @@ _SEAL = b',"sha256":"'
 _LOCK_TRIES, _LOCK_PAUSE_S = 50, 0.02
 _KEPT_FILES = 8  # of processes that are gone, where each has its own
 _EVERY_S = 5.0
+_URGENT = ("kill", "mode", "breaker")  # written at once: a node may die at any moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -427,7 +428,7 @@ class Keeper:
         self._watcher = watcher
         self._failed = failed
         self._seen: Mapping[Key, Record] | None = None
-        self._kills: list[Record] = []
+        self._acts: list[Record] = []
         self._is_due = False
         self._urgent = asyncio.Event()
         self._busy: asyncio.Task[object] | None = None
@@ -438,10 +439,10 @@ class Keeper:
         is_proven = watcher.is_synced and not watcher.store.local
         if not is_proven or state.records is self._seen:
             return
-        kills = [record for key, record in state.records.items() if key[0] == "kill"]
-        if kills != self._kills or self._seen is None:
+        acts = [record for key, record in state.records.items() if key[0] in _URGENT]
+        if acts != self._acts or self._seen is None:
             self._urgent.set()
-        self._seen, self._kills, self._is_due = state.records, kills, True
+        self._seen, self._acts, self._is_due = state.records, acts, True
 
     async def run(self) -> None:
         """Write what changed, or say that the file is current, until cancelled."""

@@ -13,9 +13,10 @@ from redis.asyncio.client import Pipeline
 
 from failsoft.store.redis.connect import Server
 from failsoft.store.redis.keys import Keys
-from failsoft.store.redis.replies import number_of
+from failsoft.store.redis.replies import number_of, text_of
 from failsoft.store.slo import (
     BUCKETS,
+    NAMES_READ,
     SLO_TTL_S,
     Buckets,
     Counts,
@@ -40,6 +41,9 @@ def add_slos(
                 if count or letter == "t":
                     pipe.hincrby(key, f"{start}:{letter}", count)
             pipe.expire(key, SLO_TTL_S)
+    if counts:
+        pipe.sadd(keys.slos, *counts)
+        pipe.expire(keys.slos, SLO_TTL_S)
 
 
 class RedisSlos:
@@ -76,6 +80,11 @@ class RedisSlos:
             found[name][width_s] = _buckets(known, width_s, read_ms // 1000)
         slos: dict[str, Buckets] = dict(found)
         return SloRead(read_ms, slos)
+
+    async def slo_names(self) -> tuple[str, ...]:
+        """Return the SLOs that any node reported within 31 days."""
+        held = await self.server.ask("reading SLOs", "SMEMBERS", self.keys.slos)
+        return tuple(sorted(text_of(name) for name in held))[:NAMES_READ]
 
     async def slo_prune(self, names: Iterable[str]) -> None:
         """Drop buckets that are no longer kept, in two round trips."""
@@ -119,8 +128,10 @@ class RedisSlos:
 
     async def beats(self) -> Mapping[str, int]:
         """Return node -> last heartbeat in ms."""
-        args = (self.keys.nodes, 0, -1, "WITHSCORES")
-        said = await self.server.ask("reading heartbeats", "ZRANGE", *args)
+        what = "reading heartbeats"
+        pipe = self.server.commands.pipeline(transaction=False)
+        pipe.zrange(self.keys.nodes, 0, -1, withscores=True)
+        said = self.server.checked(await self.server.run(pipe, what), what)[0]
         return {node.decode(errors="replace"): int(at_ms) for node, at_ms in said}
 
     async def alert_first(self, mark: str, ttl_s: int) -> bool:
