@@ -38,10 +38,12 @@ async def hot(request: Request) -> PlainTextResponse:
 def make(**limit: Any) -> Failsoft:
     """Return the application; its store is that of the environment."""
     said: Mapping[str, Any] = {"rate_limit": "hot"}
-    routes = {"GET /hot": said, "GET /exact": {"rate_limit": "60/minute"}}
+    routes = {"GET /hot": said, "GET /exact": {"rate_limit": "20000/hour"}}
+    mode = {"title": "Busy", "actions": [{"banner": "We are busy"}]}
     inner = Starlette(routes=[Route("/hot", hot), Route("/free", hot)])
     inner.router.routes.append(Route("/exact", hot))
-    return Failsoft(inner, rate_limit={"hot": SHARED | limit}, routes=routes)
+    limits = {"hot": SHARED | limit}
+    return Failsoft(inner, rate_limit=limits, routes=routes, mode={"busy": mode})
 
 
 def report(app: Failsoft) -> dict[str, Any]:
