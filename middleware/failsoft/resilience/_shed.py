@@ -20,6 +20,7 @@ RANGES = {
 }
 _FLOOR = 4.0
 _LATE_TO_ARM = 3  # one blocking call makes one late beat, and never arms
+_MOST_STEPS = 4
 _QUIET_S = 30.0
 
 
@@ -94,12 +95,16 @@ class Shedder:
         wanted = _LATE_TO_ARM if self.limit is None else 1
         if now_s - self._above_s < self._interval_s or self._late < wanted:
             return
+        # A loop that takes longer than an interval to come round owes the steps in
+        # between; else it would take seconds to find its limit.
+        steps = int((now_s - self._above_s) / self._interval_s)
+        steps = min(_MOST_STEPS, max(1, steps))
         if self.limit is None:
-            self.limit, self.armed_at_s = max(_FLOOR, 0.7 * self._peak), now_s
+            self.limit, self.armed_at_s = max(_FLOOR, 0.7**steps * self._peak), now_s
         else:
             factor = 0.7 if self._least_s > 2 * self._target_s else 0.9
             in_use = min(self.limit, max(self._peak, _FLOOR))
-            self.limit = max(_FLOOR, in_use * factor)
+            self.limit = max(_FLOOR, in_use * factor**steps)
         self._reached_s = now_s
         self._above_s, self._late, self._least_s = now_s, 0, math.inf
         self._renew(now_s, inflight)

@@ -5,7 +5,7 @@ import pytest
 from failsoft.resilience._shed import RANGES, Shedder
 
 TARGET_S, INTERVAL_S, MOST = 0.03, 0.1, 1000
-LATE_S, VERY_LATE_S, CALM_S = 0.05, 0.2, 0.001
+LATE_S, CALM_S = 0.05, 0.001
 
 
 class Loop:
@@ -48,16 +48,27 @@ def test_a_late_interval_arms_at_seven_tenths_of_the_peak() -> None:
     assert Loop().armed(inflight=100).limit == pytest.approx(70)
 
 
+def test_a_loop_that_comes_round_too_seldom_takes_the_steps_it_owes_at_once() -> None:
+    loop = Loop()
+    loop.beat(CALM_S, 100, 11)
+
+    loop.beat(0.3, 100, 3)
+
+    assert loop.shedder.limit == pytest.approx(0.7**4 * 100)
+
+
 def test_the_limit_never_falls_below_four() -> None:
     loop = Loop()
     loop.armed(inflight=1)
 
-    loop.beat(VERY_LATE_S, 1, 50)
+    loop.beat(0.2, 1, 50)
 
     assert loop.shedder.limit == 4
 
 
-@pytest.mark.parametrize(("lag_s", "factor"), [(LATE_S, 0.9), (VERY_LATE_S, 0.7)])
+@pytest.mark.parametrize(
+    ("lag_s", "factor"), [(LATE_S, 0.9), (0.1, 0.7), (0.2, 0.7**2), (2.0, 0.7**4)]
+)
 def test_further_lag_lowers_it_by_how_late_the_whole_interval_was(
     lag_s: float, factor: float
 ) -> None:
