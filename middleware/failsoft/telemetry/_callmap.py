@@ -21,7 +21,7 @@ class CallMap:
         self._pairs: set[tuple[str, str]] = set()
         self._new: list[Seen] = []
         self._tried: dict[str, float] = {}
-        self._since = 0.0
+        self._since: float | None = None
 
     def saw(self, route: str, calls: Iterable[Any]) -> None:
         """Take the notes of a request's calls."""
@@ -37,9 +37,10 @@ class CallMap:
         tried: when stand-ins answered last, by route or name.  now: seconds of one
         clock; after an hour all is told again.
         """
-        if now - self._since >= _AGAIN_S:
+        if self._since is None or now - self._since >= _AGAIN_S:
+            if self._since is not None:
+                self._pairs.clear()
             self._since = now
-            self._pairs.clear()
         found, self._new = self._new, []
         for name, at in list(tried.items()):
             if self._tried.get(name, 0.0) < at:
