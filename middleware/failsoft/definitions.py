@@ -20,12 +20,14 @@ from failsoft.modes import BUILT_IN, outlined, summary_of
 from failsoft.modes._words import enter_lines, leave_lines, timing_text
 from failsoft.routes.table import RouteTable
 from failsoft.settings import ModeDefinition, Settings, ToleranceSettings
+from failsoft.slo._scope import watched_slos
 from failsoft.telemetry import (
     BrownoutDef,
     Definitions,
     FlagDef,
     GuardDef,
     ModeDef,
+    SloDef,
     ToleranceDef,
     VersionDef,
     encode,
@@ -111,6 +113,7 @@ class Publisher:
                 for name, json in sorted(self.files.evaluators.items())
             ),
             dependencies=tuple(sorted(self.settings.dependencies)),
+            slos=_slos(self.settings, table),
             guards=_guards(table),
             **_contract_of(self.versions),
             **_tolerance_of(self.settings.tolerance, table),
@@ -268,6 +271,13 @@ def _any_as_none(consumer: str) -> str:
 def _plain(value: Any) -> Any:
     """Return a value of TOML as the wire can hold it: dates become text."""
     return msgspec.json.decode(msgspec.json.encode(value))
+
+
+def _slos(settings: Settings, table: RouteTable) -> tuple[SloDef, ...]:
+    return tuple(
+        SloDef(name, slo.objective, slo.latency_s, slo.routes, slo.runbook)
+        for name, slo in watched_slos(settings.slos, table.routes).items()
+    )
 
 
 def _disabled(mode: ModeDefinition) -> tuple[str, ...]:

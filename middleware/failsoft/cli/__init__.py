@@ -30,6 +30,10 @@ _OWN = {
     "acl": "print the Redis rules of each role",
     "dependencies": "third parties: how calls fare, what they announce of their ends",
     "matrix": "which routes depend on whom, and what protects them; gaps first",
+    "slo list": "objectives: what is left of their budgets, how fast they burn",
+    "slo show": "one objective with every rule and its windows",
+    "alerts list": "what fires, what may soon, and since when",
+    "alerts test": "send a test alert to each webhook of failsoft.toml from here",
     "doctor": "check the store, its rights and the nodes",
     "log export": "the whole kept log as JSON lines, oldest first",
     "store status": "revision, digest and records of the store, and of each node",
@@ -49,6 +53,7 @@ _HOMES |= {"doctor": "_doctor", "log export": "_log", "matrix": "_matrix"}
 _HOMES["dependencies"] = "_dependencies"
 _HOMES |= {name: "_store" for name in _OWN if name.startswith("store ")}
 _HOMES |= {name: "_contract" for name in _OWN if name.startswith("contract ")}
+_HOMES |= {name: "_slo" for name in _OWN if name.startswith(("slo ", "alerts "))}
 _CONTRACT_HOMES = {
     group: f"_{group}"
     for group in ("versions", "brownout", "drift", "tolerance", "breaker")

@@ -7,11 +7,12 @@ not known, printed as `-`, never as 0.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 __all__ = [
+    "AlertRow",
     "BurnRow",
     "CallRow",
     "DependencyRow",
@@ -154,6 +155,26 @@ class ModeRow(msgspec.Struct, frozen=True):
         return self.state in ("on", "recovering", "latched")
 
 
+class AlertRow(msgspec.Struct, frozen=True):
+    """One alert.  state: firing, pending or frozen (no data since `frozen_ms`).
+
+    told_ms: when it was told last, 0 = never.  facts: figures as they were at_ms.
+    """
+
+    id: str
+    kind: str
+    severity: str
+    state: str
+    title: str
+    since_ms: int
+    told_ms: int = 0
+    frozen_ms: int = 0
+    at_ms: int = 0
+    facts: dict[str, Any] = {}
+    routes: tuple[str, ...] = ()
+    runbook: str = ""
+
+
 class BurnRow(msgspec.Struct, frozen=True):
     """One alert rule of an objective.
 
@@ -174,7 +195,8 @@ class SloRow(msgspec.Struct, frozen=True):
 
     budget_left: ratio of the 30 days' budget, below 0 when overspent; None = no data.
     burn: of the last hour; auto: what the rule for modes sees now, `bad ratio` of
-    60 s and its limit.  good, total: of 30 days.
+    60 s and its limit.  total, bad, refused: of 30 days.  ends_s: until the budget is
+    spent at this burn, None = it is not.  silent_ms: no node reports since, 0 = some do.
     """
 
     name: str
@@ -189,6 +211,8 @@ class SloRow(msgspec.Struct, frozen=True):
     auto: float | None = None
     auto_limit: float = 0.0
     rules: tuple[BurnRow, ...] = ()
+    ends_s: float | None = None
+    silent_ms: int = 0
 
 
 class SloView(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from operator import attrgetter
 import msgspec
 
 from failsoft.controls.targets import covers
+from failsoft.ops.alertrows import alert_notices, alert_rows
 from failsoft.ops.breakerrows import dependency_view
 from failsoft.ops.contractbook import ContractBook, joined_contract
 from failsoft.ops.contractnotices import contract_notices
@@ -32,6 +33,7 @@ from failsoft.ops.matrix import call_rows, with_calls
 from failsoft.ops.moderows import mode_rows
 from failsoft.ops.nodes import NodeBook
 from failsoft.ops.notices import notices
+from failsoft.ops.sloviews import SloBook
 from failsoft.ops.rings import MINUTE_S, WINDOW_S, Counts, FleetRings, Ring
 from failsoft.ops.sources.source import Batch
 from failsoft.ops.ticks import FEW_CALLS, shown_percentiles
@@ -84,6 +86,7 @@ class FleetMerge:
         self.nodes = NodeBook()
         self.groups = GroupBook()
         self.contract = ContractBook()
+        self.slos = SloBook()
         self.definitions = Definitions()
         self._stored = _Controls()
         self._good = _Controls()  # what the nodes enforce
@@ -123,6 +126,8 @@ class FleetMerge:
             if batch.ledgers.calls is not None:
                 self._calls = batch.ledgers.calls
                 self._calls_ms = batch.ledgers.now_ms or 1
+        if batch.ledgers is not None and batch.ledgers.slos is not None:
+            self.slos.take(batch.ledgers.slos)
         if batch.fleet is not None:
             self._fleet = batch.fleet
         if batch.observed is not None:
@@ -188,7 +193,9 @@ class FleetMerge:
         controls = self._with_rates()
         totals = self._totals(controls, now_ms)
         versions, drift = self.join_contract()
-        more = contract_notices(self.definitions, controls, drift, now_ms)
+        more = [*contract_notices(self.definitions, controls, drift, now_ms)]
+        alerts = alert_rows(observed.alerts)
+        more += alert_notices(alerts)
         return FleetView(
             seq=seq,
             env=observed.env,
@@ -213,6 +220,8 @@ class FleetMerge:
             versions=versions,
             drift=drift,
             dependencies=self._dependencies(controls),
+            slo=self.slos.view(self.definitions.slos, observed.alerts),
+            alerts=alerts,
             modes=mode_rows(self.definitions.modes, controls, self._calls, now_ms),
         )
 
@@ -425,6 +434,7 @@ def _joined(parts: list[Definitions]) -> Definitions:
         kill_most_s=min(part.kill_most_s for part in parts),
         evaluators=tuple(shared.values()),
         dependencies=tuple(sorted({name for p in parts for name in p.dependencies})),
+        slos=tuple({slo.name: slo for p in parts for slo in p.slos}.values()),
         guards=tuple({one.route: one for p in parts for one in p.guards}.values()),
         **joined_contract(parts),
     )

@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from failsoft.ops.contractrows import DriftView, VersionsView
-from failsoft.ops.fleetrows import DependencyView, ModeRow, SloView
+from failsoft.ops.fleetrows import AlertRow, DependencyView, ModeRow, SloView
 from failsoft.telemetry import Flight
 
 __all__ = [
@@ -310,6 +310,7 @@ class FleetView(msgspec.Struct, frozen=True):
     modes: tuple[ModeRow, ...] = ()
     dependencies: DependencyView | None = None  # None: not read, as those above
     slo: SloView | None = None
+    alerts: tuple[AlertRow, ...] = ()
 
 
 class AckState(msgspec.Struct, frozen=True):

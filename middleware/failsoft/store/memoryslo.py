@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from failsoft.store.slo import (
     BUCKETS,
+    NAMES_READ,
     Counts,
     SloRead,
     is_bucket_kept,
@@ -52,6 +53,10 @@ class MemorySlos:
                 for width_s in BUCKETS
             }
         return SloRead(now_ms, found)
+
+    async def slo_names(self) -> tuple[str, ...]:
+        """Return the SLOs that were reported."""
+        return tuple(sorted(self._counted))[:NAMES_READ]
 
     async def slo_prune(self, names: Iterable[str]) -> None:
         """Drop buckets that are no longer kept."""

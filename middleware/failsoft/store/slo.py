@@ -13,6 +13,7 @@ from typing import Protocol
 __all__ = [
     "ALERTS_KEPT",
     "BUCKETS",
+    "NAMES_READ",
     "SLO_TTL_S",
     "Buckets",
     "Counts",
@@ -26,6 +27,7 @@ __all__ = [
 BUCKETS: Mapping[int, int] = {10: 30, 60: 360, 900: 288, 21_600: 124}
 SLO_TTL_S = 31 * 86_400
 ALERTS_KEPT = 500
+NAMES_READ = 100
 
 # (requests, bad ones, refused by us); refused ones are among the requests
 Counts = tuple[int, int, int]
@@ -49,6 +51,10 @@ class SloStore(Protocol):
 
         A bucket that lies around `since_ms` is among them.
         """
+        ...
+
+    async def slo_names(self) -> tuple[str, ...]:
+        """Return the SLOs that any node reported within 31 days, at most 100."""
         ...
 
     async def slo_prune(self, names: Iterable[str]) -> None:

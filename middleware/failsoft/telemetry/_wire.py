@@ -22,6 +22,7 @@ __all__ = [
     "ReadRoute",
     "ReadTick",
     "RouteTick",
+    "SloDef",
     "Tick",
     "ToleranceDef",
     "VersionDef",
@@ -147,6 +148,16 @@ class BrownoutDef(msgspec.Struct, frozen=True, array_like=True):
     exempt: tuple[str, ...] = ()
 
 
+class SloDef(msgspec.Struct, frozen=True, array_like=True):
+    """An objective in force.  objective: ratio of good answers; latency_s: None = any."""
+
+    name: str
+    objective: float
+    latency_s: float | None = None
+    routes: tuple[str, ...] = ()
+    runbook: str = ""
+
+
 class ToleranceDef(msgspec.Struct, frozen=True, array_like=True):
     """A declared tolerance.  route, consumer: globs, "" for all.
 
@@ -194,6 +205,7 @@ class Definitions(msgspec.Struct, frozen=True):
     handlings: tuple[tuple[str, str, str], ...] = ()  # handling, route, consumer
     version_default: str = ""  # oldest, newest, required or an id
     dependencies: tuple[str, ...] = ()  # names of those that are declared
+    slos: tuple[SloDef, ...] = ()
     guards: tuple[GuardDef, ...] = ()
 
 

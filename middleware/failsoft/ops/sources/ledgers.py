@@ -9,6 +9,7 @@ from typing import Literal, Protocol
 from failsoft.store.callmap import CallMapStore, Seen
 from failsoft.store.drift import DriftRead, DriftStore
 from failsoft.store.peernotes import PeerNoteStore
+from failsoft.store.slo import SloRead, SloStore
 from failsoft.store.usage import Called, UsageStore
 
 __all__ = ["DAYS", "LedgerReader", "LedgerStore", "Ledgers", "Section"]
@@ -21,7 +22,9 @@ _FRESH_DAYS = 2  # a day that is over still gets what nodes counted before midni
 Section = Literal["versions", "drift", "dependencies", "slo"]
 
 
-class LedgerStore(UsageStore, DriftStore, PeerNoteStore, CallMapStore, Protocol):
+class LedgerStore(
+    UsageStore, DriftStore, PeerNoteStore, CallMapStore, SloStore, Protocol
+):
     """A store that keeps all of them, as all of ours do."""
 
 
@@ -38,6 +41,7 @@ class Ledgers:
     drift: DriftRead | None = None
     notes: Mapping[str, bytes] | None = None
     calls: Mapping[Seen, int] | None = None
+    slos: SloRead | None = None
 
 
 class LedgerReader:
@@ -63,11 +67,14 @@ class LedgerReader:
             return None
         usage = await self._usage() if "versions" in self._wanted else None
         calls = await self._store.calls_seen() if self._wanted & _CALLED else None
+        slos = None
+        if "slo" in self._wanted:
+            slos = await self._store.slo_read(await self._store.slo_names())
         if "drift" not in self._wanted:
-            return Ledgers(now_ms, usage, calls=calls)
+            return Ledgers(now_ms, usage, calls=calls, slos=slos)
         drift = await self._store.drift(days=DAYS, limit=_ROWS)
         notes = await self._store.peer_notes()
-        return Ledgers(now_ms, usage, drift, notes, calls)
+        return Ledgers(now_ms, usage, drift, notes, calls, slos)
 
     async def _usage(self) -> Mapping[str, Mapping[Called, int]]:
         fresh = await self._store.usage(_FRESH_DAYS if self._days else DAYS)

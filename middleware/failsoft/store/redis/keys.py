@@ -28,6 +28,7 @@ class Keys:
         self.nodes = f"{self.observations}:nodes"
         self.watch = f"{self.observations}:watch"
         self.alert = f"{self.observations}:alert"
+        self.slos = f"{self.observations}:slo"
         self.ticks = f"{self.observations}:ticks"
         self.flights = f"{self.observations}:flights"
         self.offers = f"{self.observations}:offers"

@@ -117,9 +117,8 @@ class RedisSlos:
         what, ended = "writing alerts", list(gone)
         pipe = self.server.commands.pipeline(transaction=True)
         if states:
-            pipe.hset(
-                self.keys.alert, mapping={id_: state for id_, state in states.items()}
-            )
+            held: dict[Any, Any] = dict(states)
+            pipe.hset(self.keys.alert, mapping=held)
             pipe.expire(self.keys.alert, SLO_TTL_S)
         if ended:
             pipe.hdel(self.keys.alert, *ended)
