@@ -29,12 +29,13 @@ from failsoft.ops.controlrows import (
 from failsoft.ops.fleetrows import DependencyView
 from failsoft.ops.groups import GroupBook
 from failsoft.ops.guard import proposal_rows
+from failsoft.ops.limitrows import limit_sums
 from failsoft.ops.matrix import call_rows, with_calls
 from failsoft.ops.moderows import mode_rows
 from failsoft.ops.nodes import NodeBook
 from failsoft.ops.notices import notices
-from failsoft.ops.sloviews import SloBook
 from failsoft.ops.rings import MINUTE_S, WINDOW_S, Counts, FleetRings, Ring
+from failsoft.ops.sloviews import SloBook
 from failsoft.ops.sources.source import Batch
 from failsoft.ops.ticks import FEW_CALLS, shown_percentiles
 from failsoft.ops.views import ControlRow, FleetView, Late, Link, RouteRow, Totals
@@ -220,6 +221,7 @@ class FleetMerge:
             versions=versions,
             drift=drift,
             dependencies=self._dependencies(controls),
+            limits=limit_sums(self._fleet, self.nodes.short) if self._fleet else (),
             slo=self.slos.view(self.definitions.slos, observed.alerts),
             alerts=alerts,
             modes=mode_rows(self.definitions.modes, controls, self._calls, now_ms),

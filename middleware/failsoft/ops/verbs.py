@@ -31,6 +31,7 @@ from failsoft.ops.command import (
     Unkill,
 )
 from failsoft.ops.contractverbs import CONTRACT_VERBS
+from failsoft.ops.limitverbs import LIMIT_VERBS
 from failsoft.ops.words import Verb, Word, as_target
 from failsoft.settings import parse_span_s
 
@@ -277,6 +278,7 @@ VERBS: tuple[Verb, ...] = (
         "operator",
     ),
     *BREAKER_VERBS,
+    *LIMIT_VERBS,
     *CONTRACT_VERBS,
 )
 

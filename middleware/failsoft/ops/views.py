@@ -14,6 +14,7 @@ import msgspec
 
 from failsoft.ops.contractrows import DriftView, VersionsView
 from failsoft.ops.fleetrows import AlertRow, DependencyView, ModeRow, SloView
+from failsoft.ops.limitrows import LimitSum
 from failsoft.telemetry import Flight
 
 __all__ = [
@@ -309,6 +310,7 @@ class FleetView(msgspec.Struct, frozen=True):
     drift: DriftView | None = None
     modes: tuple[ModeRow, ...] = ()
     dependencies: DependencyView | None = None  # None: not read, as those above
+    limits: tuple[LimitSum, ...] = ()  # read with the dependencies
     slo: SloView | None = None
     alerts: tuple[AlertRow, ...] = ()
 

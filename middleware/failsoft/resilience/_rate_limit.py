@@ -194,6 +194,8 @@ class Limiter:
             self.trips - trips,
             left,
             fault if any(quota.how != "local" for quota in self.quotas) else "",
+            "; ".join(f"{part.amount}/{part.unit}" for part in self.said.rate),
+            len(self.keys),
         )
 
 

@@ -87,6 +87,7 @@ class LimitRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     how: leased, exact or local.  allowed, refused, trips: of the last 30 s.  left:
     tokens in the bucket when last told, -1 = unknown.  fault: of the store, "" none.
+    policy: its rates as declared.  keys: remembered now.
     """
 
     name: str
@@ -96,6 +97,8 @@ class LimitRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     trips: int = 0
     left: int = -1
     fault: str = ""
+    policy: str = ""
+    keys: int = 0
 
 
 class ModeRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
