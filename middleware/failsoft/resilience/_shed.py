@@ -7,6 +7,7 @@ requests in flight.  Without proof of overload there is no limit.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 __all__ = ["RANGES", "Shedder"]
 
@@ -57,13 +58,22 @@ class Shedder:
         self._began_s, self._worst_s = -math.inf, 0.0
         self._peak, self.is_reached = 0, False
 
-    def admits(self, criticality: str, rank: float, inflight: int) -> bool:
-        """Whether one more request may come in; rank: of its consumer, in [0, 1)."""
+    def admits(
+        self, criticality: str, inflight: int, rank: Callable[[], float]
+    ) -> bool:
+        """Whether one more request may come in.
+
+        rank: of its consumer, in [0, 1); asked for only where it decides.
+        """
         limit = self.limit
-        if limit is None:
+        if limit is None or inflight < 1:
             return True
         low, width = RANGES[criticality]
-        if inflight < max(1.0, limit * (low + width * rank)):
+        if inflight < limit * low:
+            return True
+        if inflight < limit * (low + width) and (
+            inflight < limit * (low + width * rank())
+        ):
             return True
         self.is_reached = True
         return False

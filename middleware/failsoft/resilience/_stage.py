@@ -234,17 +234,20 @@ class InboundStage:
     # --- requests -----------------------------------------------------------
 
     def _judge(self, exchange: Exchange) -> Rejection | None:
-        rank = rank_of(exchange, exchange.runtime.now_ms(), self._dice)
         # What is done already made this turn of the loop as long as it is: handlers
         # that never wait are done before the next request is looked at.
         inflight = len(self.inside) + self._done
-        if self.shedder.admits(exchange.criticality, rank, inflight):
+        rank = partial(self._rank, exchange)
+        if self.shedder.admits(exchange.criticality, inflight, rank):
             return None
         if self._shed.handling == "observe":
             self._observed += 1
             return None
         self._refused += 1
         return self._lower.answer(is_long=self.is_long)
+
+    def _rank(self, exchange: Exchange) -> float:
+        return rank_of(exchange, exchange.runtime.now_ms(), self._dice)
 
     def _refuse_full(self, exchange: Exchange) -> Rejection:
         self.shedder.is_reached = True

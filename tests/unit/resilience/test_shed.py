@@ -117,7 +117,7 @@ def test_a_refusal_alone_means_that_it_was_reached() -> None:
     assert limit is not None
     loop.beat(CALM_S, 0, 1)
 
-    assert not loop.shedder.admits("sheddable", 0.0, 60)
+    assert not loop.shedder.admits("sheddable", 60, lambda: 0.0)
     loop.beat(CALM_S, 0, 12)
 
     assert loop.shedder.limit is not None
@@ -159,7 +159,7 @@ def test_reaching_it_once_starts_the_thirty_seconds_anew() -> None:
 def test_without_a_limit_everybody_is_admitted() -> None:
     shedder = Loop().shedder
 
-    assert all(shedder.admits(name, 0.0, MOST * 10) for name in RANGES)
+    assert all(shedder.admits(name, MOST * 10, lambda: 0.0) for name in RANGES)
 
 
 @pytest.mark.parametrize(
@@ -176,13 +176,13 @@ def test_each_class_has_its_range_of_the_limit(
 ) -> None:
     shedder = Loop().armed(inflight=100)
 
-    assert shedder.admits(criticality, 0.0, from_ - 1)
-    assert not shedder.admits(criticality, 0.0, from_ + 1)
-    assert shedder.admits(criticality, 0.999_999, to - 1)
-    assert not shedder.admits(criticality, 0.999_999, to)
+    assert shedder.admits(criticality, from_ - 1, lambda: 0.0)
+    assert not shedder.admits(criticality, from_ + 1, lambda: 0.0)
+    assert shedder.admits(criticality, to - 1, lambda: 0.999_999)
+    assert not shedder.admits(criticality, to, lambda: 0.999_999)
 
 
 def test_an_idle_node_admits_one_of_any_class() -> None:
     shedder = Loop().armed(inflight=1)
 
-    assert shedder.admits("sheddable", 0.0, 0)
+    assert shedder.admits("sheddable", 0, lambda: 0.0)

@@ -47,7 +47,9 @@ class ShedderMachine(RuleBasedStateMachine):
 
     @rule(rank=st.floats(0, 1, exclude_max=True))
     def asks(self, rank: float) -> None:
-        said = [self.shedder.admits(n, rank, self.inflight) for n in CRITICALITIES]
+        said = [
+            self.shedder.admits(n, self.inflight, lambda: rank) for n in CRITICALITIES
+        ]
 
         assert said == sorted(said, reverse=True), "a higher class was refused first"
         assert all(said) or self.shedder.limit is not None
