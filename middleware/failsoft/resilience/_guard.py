@@ -7,7 +7,9 @@ it at once would break the connection pools that it uses, and never stop a threa
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from anyio import get_running_tasks
@@ -28,7 +30,8 @@ if TYPE_CHECKING:
 __all__ = ["Guard"]
 
 # How long a handler in a thread is left alone before it is looked at again.
-_AGAIN_NS = 50_000_000
+_AGAIN_NS = 20_000_000
+_TURNS = 20
 _NOTHING = RouteGuard()
 
 
@@ -46,6 +49,10 @@ class Guard:
         self.exercised: dict[str, float] = {}
         self.timed: set[Served] = set()
         self.tasks: set[asyncio.Task[None]] = set()
+        self._overdue: deque[Served] = deque()
+        self._is_cancelling = False
+        self._busy: set[int] = set()
+        self._looked_ns = 0
         self._threads: CapacityLimiter | None = None
         self._named: dict[str, str] = {}  # handler -> where it is asked for
         self._may_be_stale = tuple(
@@ -139,29 +146,54 @@ class Guard:
         """Let go of the loop; also in a forked child, whose tasks never run."""
         self.timed.clear()
         self.tasks.clear()
-        self._threads = None
+        self._overdue.clear()
+        self._is_cancelling, self._looked_ns, self._threads = False, 0, None
 
     def sweep(self, now_ns: int) -> bool:
         """End what is late, every 10 ms; whether requests wait for their deadline."""
         due = [served for served in self.timed if served.due_ns <= now_ns]
         if due:
             overdue = [served for served in due if not served.expire(now_ns)]
-            if overdue:
-                self.spawn(self._cancel(overdue, now_ns))
+            self._overdue += sorted(overdue, key=lambda served: served.since_ns)
+            if self._overdue and not self._is_cancelling:
+                self._is_cancelling = True
+                self.spawn(self._cancel())
         return bool(self.timed)
 
-    async def _cancel(self, overdue: list[Served], now_ns: int) -> None:
+    async def _cancel(self) -> None:
         """Cancel handlers whose grace is over, but none that waits for a thread.
 
         Its token would be free while the thread runs on: in the end there are more
         threads than the limiter allows.
+
+        One after the other: httpx 0.28.1 hands the connection of a call that ends to
+        one that waits, and loses it for good if that one is cancelled before it runs.
+        Cancelled together, 200 calls left no connection of 5; in turn, 3,000 all.
         """
-        busy = self._in_threads()
-        for served in overdue:
-            if id(served.task) in busy:
-                served.due_ns = now_ns + _AGAIN_NS
-            else:
-                served.cancel()
+        try:
+            while self._overdue:
+                served = self._overdue.pop()
+                now_ns = perf_counter_ns()
+                if now_ns - self._looked_ns > _AGAIN_NS:
+                    self._busy, self._looked_ns = self._in_threads(), now_ns
+                if id(served.task) in self._busy or self._is_in_thread(served):
+                    served.due_ns = now_ns + _AGAIN_NS
+                elif served.cancel():
+                    await self._ended(served)
+        finally:
+            self._is_cancelling = False
+
+    async def _ended(self, served: Served) -> None:
+        """Wait for what a cancelled handler tidies up, some turns of the loop."""
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
+            if served not in self.timed:
+                break
+        await asyncio.sleep(0)  # for whoever got what it gave back
+
+    def _is_in_thread(self, served: Served) -> bool:
+        threads = self._threads
+        return threads is not None and served.task in threads.statistics().borrowers
 
     def _in_threads(self) -> set[int]:
         """Return the ids of tasks that wait for a thread, with all their parents."""

@@ -41,6 +41,7 @@ _FAILED = frozenset((500, 502, 503, 504))
 _FILES = ("http.response.pathsend", "http.response.zerocopysend")
 _NEVER_NS = sys.maxsize
 _NS = 1_000_000_000
+_TOGETHER_NS = 100_000_000
 # Whose the answer is: nobody's yet, the application's, ours.
 _OPEN, _BEGUN, _TAKEN = 0, 1, 2
 
@@ -149,6 +150,11 @@ class Served:
         if self._last is not None:
             await self._last
 
+    @property
+    def since_ns(self) -> int:
+        """When the request began, by `perf_counter_ns`."""
+        return self._exchange.started_ns
+
     # --- the deadline -------------------------------------------------------
 
     def _time(self) -> None:
@@ -168,16 +174,18 @@ class Served:
         if grace_s is None:
             timeout_s = (exchange.deadline_ns - exchange.started_ns) / _NS
             grace_s = min(timeout_s, self._guard.settings.grace_s)
-        self.due_ns = now_ns + int(grace_s * _NS)
+        # Those of one incident come together, so that the newest can go first.
+        self.due_ns = -(-(now_ns + int(grace_s * _NS)) // _TOGETHER_NS) * _TOGETHER_NS
         self._last = self._guard.spawn(self._answer_late(), self._context)
         return True
 
-    def cancel(self) -> None:
-        """Cancel the handler, once, if it still runs."""
+    def cancel(self) -> bool:
+        """Cancel the handler, once; False if it is over, or was cancelled before."""
         task = self.task
-        if task is not None and self in self._guard.timed and self._cancelling < 0:
-            self._cancelling = task.cancelling()
-            task.cancel()
+        if task is None or self not in self._guard.timed or self._cancelling >= 0:
+            return False
+        self._cancelling = task.cancelling()
+        return task.cancel()
 
     def _took_back(self) -> bool:
         """Take our cancellation back; whether it was the only one."""
