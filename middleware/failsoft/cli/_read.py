@@ -30,6 +30,7 @@ __all__ = ["add_arguments", "main"]
 
 _ROUTES_SHOWN = 40
 _CONTROL_HEADS = ("TARGET", "NOW", "DEFAULT", "REQ/S", "ENDS", "BY", "WHY")
+_SECTIONS_WITHIN_S = 1.5
 _WITH_TRAFFIC = ("status", "routes", "incidents")
 
 
@@ -52,10 +53,10 @@ def main(verb: Verb, values: argparse.Namespace) -> int:
 
 async def _read(verb: Verb, values: argparse.Namespace) -> int:
     async with opened(values) as session:
-        if verb.name == "status":
-            session.want(("dependencies", "slo"))
         if verb.name in _WITH_TRAFFIC:
             await with_figures(session)
+        if verb.name == "status":
+            await _with_protection(session)
         if verb.name == "log" and values.follow:
             return await follow(session, _count(values))
         if verb.name != "status":  # which has all notices
@@ -65,6 +66,17 @@ async def _read(verb: Verb, values: argparse.Namespace) -> int:
             await _next_second(session)
             await _show(verb, values, session)
     return OK
+
+
+async def _with_protection(session: Session) -> None:
+    """Have dependencies and budgets read, too; the rest is told without them."""
+    session.want(("dependencies", "slo"))
+    until = elapsed() + _SECTIONS_WITHIN_S
+    while elapsed() < until:
+        view = session.view()
+        if view.dependencies is not None and view.slo is not None:
+            return
+        await asyncio.sleep(0.02)
 
 
 async def _next_second(session: Session) -> None:
