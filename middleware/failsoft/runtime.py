@@ -32,7 +32,7 @@ from failsoft.flags import FlagState, aged
 from failsoft.flags._arms import GuardArms
 from failsoft.flags._flush import FlagReporter
 from failsoft.flags._stage import FlagStage
-from failsoft.lifetime import Lifetime
+from failsoft.lifetime import Good, Lifetime
 from failsoft.modes import Acting, read_acting
 from failsoft.outbound._flush import PeerReporter
 from failsoft.outbound._stage import Dependencies
@@ -281,20 +281,7 @@ class Runtime:
         if self.store is None or settings.url:
             self.store = open_store(settings.url or None, settings.env)
         good = self.lifetime.begin()
-        watcher = Watcher(
-            self.store,
-            node_id=self.node,
-            heartbeat=self._heartbeat,
-            on_change=self._on_change,
-            block_s=settings.block_s,
-            beat_s=settings.beat_s,
-            stale_after_s=settings.stale_after_s,
-            rewind=settings.rewind,
-            good=good.held if good else None,
-            good_from=good.source if good else "",
-        )
-        if good is not None:
-            good.restore(watcher.clock)
+        watcher = self._watcher(good)
         vitals = Vitals(loop)
         reporter = FlagReporter(
             self.store,
@@ -340,6 +327,24 @@ class Runtime:
         follow = self._flag_stage.follow(self._redefine, self.failed)
         running.spawn(follow, "files")
         return running
+
+    def _watcher(self, good: Good | None) -> Watcher:
+        settings = self.settings.store
+        watcher = Watcher(
+            self.store,
+            node_id=self.node,
+            heartbeat=self._heartbeat,
+            on_change=self._on_change,
+            block_s=settings.block_s,
+            beat_s=settings.beat_s,
+            stale_after_s=settings.stale_after_s,
+            rewind=settings.rewind,
+            good=good.held if good else None,
+            good_from=good.source if good else "",
+        )
+        if good is not None:
+            good.restore(watcher.clock)
+        return watcher
 
     def _abandon(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let go of what belongs to another loop; it ends there, if it still can."""
@@ -389,7 +394,6 @@ class Runtime:
         running, alone, self._alone = self._leave(), self._alone, None
         self._name()
         self.window.forget()
-        self.dependencies.forget()
         self.inbound.forget()
         self.guard = GuardArms()
         self._watch_contracts()

@@ -147,7 +147,7 @@ def _state(
 def _probe_ms(
     name: str, doc: BreakerDoc, seen: list[DependencySeen], now_ms: int
 ) -> int | None:
-    if (doc.state, doc.via) == ("open", "auto"):
+    if (doc.state, doc.via, doc.since_ms > 0) == ("open", "auto", True):
         number = probe_number(name, doc.since_ms, now_ms)
         return probe_instant_ms(name, doc.since_ms, 0 if number is None else number + 1)
     if doc.state in ("", "probe"):

@@ -32,6 +32,7 @@ __all__ = [
 ]
 
 _FIRST_MS, _MOST_MS, _SPREAD = 5_000, 60_000, 0.2
+_GROWING = 4  # pauses that are shorter than the longest
 _NEW_RESET_MS = 1_000
 
 
@@ -83,29 +84,36 @@ def _evidence(row: DependencyRow, rule: FleetRule) -> tuple[int, int, int]:
 
 
 def probe_instant_ms(name: str, since_ms: int, number: int) -> int:
-    """Return when probe `number` (0, 1, ..) begins, in store time.
+    """Return when probe `number` (0, 1, ..) begins, in store time; O(1).
 
-    The pauses before it are 5, 10, 20, 40, 60, 60 .. s, each spread by 20 %.
+    The pauses before it are 5, 10, 20, 40, 60, 60 .. s, the last one spread by 20 %.
     """
-    at_ms = float(since_ms)
-    for step in range(number + 1):
-        # A hash instead of dice, so that every node finds the same instant.
-        drawn = mmh3.hash(f"{name}\0{since_ms}\0{step}".encode(), signed=False) / 2**32
-        pause_ms = min(_MOST_MS, _FIRST_MS * 2 ** min(step, 16))
-        at_ms += pause_ms * (1 - _SPREAD + 2 * _SPREAD * drawn)
-    return int(at_ms)
+    # A hash instead of dice, so that every node finds the same instant.
+    drawn = mmh3.hash(f"{name}\0{since_ms}\0{number}".encode(), signed=False) / 2**32
+    spread = 1 - _SPREAD + 2 * _SPREAD * drawn
+    return int(since_ms + _paused_ms(number) + _pause_ms(number) * spread)
 
 
-def probe_number(
-    name: str, since_ms: int, now_ms: float, after: int = -1
-) -> int | None:
-    """Return which probe runs now, None before the first one.
+def _pause_ms(number: int) -> int:
+    return min(_MOST_MS, _FIRST_MS << min(number, _GROWING))
 
-    after: one that is known to have begun; saves the way to it.
-    """
-    number = max(after, -1)
-    while probe_instant_ms(name, since_ms, number + 1) <= now_ms:
+
+def _paused_ms(number: int) -> int:
+    """Return the sum of the pauses before that of probe `number`."""
+    grown = _FIRST_MS * ((1 << min(number, _GROWING)) - 1)
+    return grown + _MOST_MS * max(0, number - _GROWING)
+
+
+def probe_number(name: str, since_ms: int, now_ms: float) -> int | None:
+    """Return which probe runs now, None before the first one; O(1)."""
+    number = 0
+    past_ms = now_ms - since_ms - _paused_ms(_GROWING)
+    if past_ms > 0:
+        number = _GROWING + int(past_ms // _MOST_MS)
+    while number < _GROWING and _paused_ms(number + 1) <= now_ms - since_ms:
         number += 1
+    while number >= 0 and probe_instant_ms(name, since_ms, number) > now_ms:
+        number -= 1
     return number if number >= 0 else None
 
 
@@ -133,7 +141,7 @@ class FleetProbe:
 
         ended: what became of permits lent to calls.  wants: calls wait for some.
         """
-        number = probe_number(self.name, self.since_ms, now_ms, self._number)
+        number = probe_number(self.name, self.since_ms, now_ms)
         if number is None:
             return None
         if number != self._number:
