@@ -91,6 +91,26 @@ async def test_only_the_first_to_say_a_mark_is_told_so(store: AnyStore) -> None:
     assert firsts == [True, False, True]
 
 
+async def test_nodes_are_known_by_their_last_heartbeat_until_they_leave(
+    store: AnyStore,
+) -> None:
+    now_ms = (await store.beat("n1", b"one")).now_ms
+    await store.beat("n2", b"two")
+    await store.leave("n2")
+
+    beats = await store.beats()
+
+    assert list(beats) == ["n1"]
+    assert abs(beats["n1"] - now_ms) < 1_000
+
+
+async def test_the_names_of_what_was_reported_are_known(store: AnyStore) -> None:
+    await store.write(TickBatch("n1", None, {"pay": (0, 0, 0), "all": (1, 0, 0)}))
+    await store.write(TickBatch("n1", b"tick"))
+
+    assert await store.slo_names() == ("all", "pay")
+
+
 def test_buckets_reach_as_far_as_they_are_kept() -> None:
     now_s = 1_790_000_005
     starts = starts_since(10, 0, now_s * 1000)

@@ -16,8 +16,7 @@ from failsoft.slo._burn import (
     read_rule,
 )
 from failsoft.store.slo import SloRead
-
-from .history import Reports
+from unit.slo.history import Reports
 
 pytestmark = pytest.mark.anyio
 FAST, SLOW, DAY, TREND = RULES
