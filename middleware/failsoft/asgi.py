@@ -455,6 +455,10 @@ class Failsoft:
                 exchange.plan.cell.leave(status, duration_us, exchange.sent_bytes)
             else:
                 self._fail(exchange, status or 500, duration_us)
+            if exchange.plan.scalars.drill:
+                self._excuse(exchange, status or 500, duration_us)
+            if exchange.degraded:
+                exchange.plan.cell.degraded += 1
             if exchange.calls:
                 self.runtime.calls.saw(exchange.plan.key, exchange.calls)
             if exchange.flags is not None and rejection is None:
@@ -469,6 +473,14 @@ class Failsoft:
             self.runtime.failed("closing the span", error)
         exchange.scope.pop(_MARK, None)
         exchange.settle()
+
+    @staticmethod
+    def _excuse(exchange: Exchange, status: int, duration_us: int) -> None:
+        rejection = exchange.rejection
+        is_refusal = rejection is not None and rejection.is_refusal
+        if rejection is not None and is_refusal:
+            status = rejection.status
+        exchange.plan.cell.excuse(status, duration_us, is_refusal=is_refusal)
 
     def _fail(self, exchange: Exchange, status: int, duration_us: int) -> None:
         """Count a failure, and keep it if it is of a kind not seen before."""

@@ -76,7 +76,8 @@ def _alert_desk(runtime: Any) -> AlertDesk:
 
     notifier = Notifier(settings.alerts, settings.store.env, os.environ, is_muted)
     watch = AlertWatch(store, notifier, controls, told, runtime.now_ms)
-    return AlertDesk(store, slos, notifier, watch)
+    drills = {name: mode.drill_every_s for name, mode in settings.modes.items()}
+    return AlertDesk(store, slos, notifier, watch, drills)
 
 
 def _fleet(runtime: Any, running: Running, desk: AlertDesk) -> Fleet:

@@ -21,6 +21,7 @@ from failsoft.slo._burn import RULES, Reading, Rule, read_rule
 __all__ = [
     "Seen",
     "fleet_conditions",
+    "overdue_drills",
     "redis_conditions",
     "slo_conditions",
     "starts_of",
@@ -44,12 +45,11 @@ class Seen:
     """What the store says besides the facts of a second.
 
     beats: node -> last heartbeat in ms, of nodes that did not leave by themselves.
-    proposals: target -> since ms.  overdue: mode -> since ms its drill is overdue.
+    proposals: target -> since ms.
     """
 
     beats: Mapping[str, int] = field(default_factory=dict)
     proposals: Mapping[str, int] = field(default_factory=dict)
-    overdue: Mapping[str, int] = field(default_factory=dict)
 
 
 def slo_conditions(
@@ -101,8 +101,10 @@ def _span(seconds: int) -> str:
     return f"{seconds // unit} {_UNITS[unit]}"
 
 
-def fleet_conditions(facts: FleetFacts, seen: Seen) -> Iterator[Condition]:
-    """Yield what is the case in the fleet now."""
+def fleet_conditions(
+    facts: FleetFacts, seen: Seen, drill_every_s: Mapping[str, float]
+) -> Iterator[Condition]:
+    """Yield what is the case in the fleet now.  drill_every_s: by mode."""
     for (kind, name), record in facts.records.items():
         doc = _read(record)
         if kind == "mode":
@@ -110,7 +112,7 @@ def fleet_conditions(facts: FleetFacts, seen: Seen) -> Iterator[Condition]:
         elif _is_ending(record, doc, facts.now_ms, _ENDING_MS):
             title = f"{kind} {name} ends soon"
             yield Condition(f"record:{kind}:{name}", "record", "info", title)
-    for name, since_ms in seen.overdue.items():
+    for name, since_ms in overdue_drills(facts, drill_every_s).items():
         title = f"mode {name}: its drill is overdue"
         yield Condition(
             f"mode:{name}:drill", "mode", "ticket", title, since_ms=since_ms
@@ -241,6 +243,23 @@ def starts_of(node: str) -> int:
         return int(start, 36)
     except ValueError:
         return 0
+
+
+def overdue_drills(
+    facts: FleetFacts, drill_every_s: Mapping[str, float]
+) -> dict[str, int]:
+    """Return since when drills of modes are overdue, of those ever drilled.
+
+    drill_every_s: by mode.
+    """
+    found = {}
+    for (kind, name), record in facts.records.items():
+        doc = _read(record) if kind == "mode" and name in drill_every_s else None
+        if doc is not None and doc.exercised_ms:
+            due_ms = doc.exercised_ms + int(drill_every_s[name] * 1000)
+            if due_ms < facts.now_ms:
+                found[name] = due_ms
+    return found
 
 
 def redis_conditions(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from failsoft.controls.alarms import Alarm, Alarms
@@ -61,11 +62,19 @@ class Clocked(Protocol):
 class AlertDuty:
     """Judges the rules of the fleet; made anew with each gain of the lease.
 
-    slos: those in force.  burns: by SLO, for triggers of modes; of the newest second.
+    slos: those in force.  drill_every_s: by mode.  burns: by SLO, for triggers of
+    modes; of the newest second.
     """
 
-    def __init__(self, store: Any, slos: _Slos, notifier: Notifier) -> None:
+    def __init__(
+        self,
+        store: Any,
+        slos: _Slos,
+        notifier: Notifier,
+        drill_every_s: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
         self.burns: Burns = {}
+        self._drill_every_s = drill_every_s
         self._store = store
         self._slos = slos
         self._notifier = notifier
@@ -98,7 +107,7 @@ class AlertDuty:
         conditions = (
             *self._judged,
             *self._auto(slos),
-            *fleet_conditions(facts, self._seen),
+            *fleet_conditions(facts, self._seen, self._drill_every_s),
             *self._webhooks(),
         )
         await self._step(conditions, now_ms)
@@ -213,13 +222,19 @@ class AlertWatch:
 class AlertDesk:
     """All that one node does for alerts, from its start to its end.
 
-    slos: those in force.  is_muted: whether an alert goes to the log alone.
+    slos: those in force.  drill_every_s: by mode.
     """
 
     def __init__(
-        self, store: Any, slos: _Slos, notifier: Notifier, watch: AlertWatch
+        self,
+        store: Any,
+        slos: _Slos,
+        notifier: Notifier,
+        watch: AlertWatch,
+        drill_every_s: Mapping[str, float],
     ) -> None:
         self._store = store
+        self._drill_every_s = drill_every_s
         self._slos = slos
         self._notifier = notifier
         self._watch = watch
@@ -227,7 +242,9 @@ class AlertDesk:
 
     def duty(self) -> AlertDuty:
         """Return what judges for the fleet; made anew with each gain of the lease."""
-        self._duty = AlertDuty(self._store, self._slos, self._notifier)
+        self._duty = AlertDuty(
+            self._store, self._slos, self._notifier, self._drill_every_s
+        )
         return self._duty
 
     def burns(self) -> Burns:

@@ -92,6 +92,20 @@ class RouteCell:
         if duration_us > self.slow_us and status < 499:
             self._count_late(duration_us)
 
+    def excuse(self, status: int, duration_us: int, *, is_refusal: bool) -> None:
+        """Take an answer that was just counted out of all SLOs, as one of a drill."""
+        if status == 499:  # out of count as it is
+            return
+        self.unjudged += 1
+        if is_refusal and status == 503:
+            self.turned_away -= 1
+        elif status >= 500:
+            self.failed -= 1  # which is added to what was counted as an error
+        elif not is_refusal:
+            for name, limit_us in self.slos:
+                if duration_us > limit_us:
+                    self.late[name] -= 1
+
     def refuse(self, reason: str, status: int = 503) -> None:
         """Count a request that we refused, with the status of the answer."""
         self.is_active = True

@@ -171,7 +171,7 @@ def record(kind: str, name: str, doc: Any, until_s: float = 0) -> Record:
 
 
 def ids(facts: FleetFacts, seen: Seen | None = None) -> dict[str, str]:
-    found = fleet_conditions(facts, seen or Seen())
+    found = fleet_conditions(facts, seen or Seen(), {"calm": 86_400.0, "new": 1.0})
     return {one.id: one.severity for one in found if one.is_true}
 
 
@@ -249,9 +249,13 @@ def test_nodes_are_told_when_they_differ_fall_silent_or_keep_dying() -> None:
 
 
 def test_proposals_and_drills_that_wait_are_told() -> None:
-    seen = Seen(proposals={"mode:calm": NOW_MS}, overdue={"calm": NOW_MS})
+    seen = Seen(proposals={"mode:calm": NOW_MS})
+    rested = ModeDoc("", "", want="auto", via="auto", exercised_ms=NOW_MS - 86_500_000)
+    facts = with_records(
+        record("mode", "calm", rested), record("mode", "other", rested)
+    )
 
-    assert ids(FleetFacts(NOW_MS), seen) == {
+    assert ids(facts, seen) == {
         "mode:calm:drill": "ticket",
         "proposal:mode:calm": "ticket",
     }

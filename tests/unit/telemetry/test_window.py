@@ -84,6 +84,23 @@ def test_a_late_answer_is_bad_once_and_only_where_time_counts() -> None:
     assert flushed(window)[1] == {}
 
 
+def test_answers_of_drills_are_in_no_slo() -> None:
+    window = Window()
+    cell = window.cell("POST /pay", "critical")
+    cell.aim((("quick", 1_000.0), ("any", float("inf"))))
+    answered(cell, 200)
+    for status in (200, 500, 499):
+        answered(cell, status)
+        cell.excuse(status, 1_500, is_refusal=False)
+    cell.refuse("shed", 503)
+    cell.excuse(503, 0, is_refusal=True)
+
+    routes, slo = flushed(window)
+
+    assert slo == {"quick": (1, 1, 0), "any": (1, 0, 0)}
+    assert (routes["POST /pay"].n, routes["POST /pay"].errors) == (4, 1)
+
+
 def test_a_declared_slo_is_told_of_each_second_and_silence_means_no_node() -> None:
     window = Window()
     window.slos = ("pay",)
