@@ -122,7 +122,7 @@ class Fleet:
         self._said: dict[str, str] = {}  # dependency -> breaker of the last row
         self._did_all = 0.0
         self._duties: Sequence[Duty] = ()
-        self._acting: asyncio.Task[None] | None = None
+        self.acting: asyncio.Task[None] | None = None  # what duties do now
         self._gone: tuple[str, ...] = ()
         self._quotas = b""
         self.proposed: dict[str, tuple[bytes, int]] = {}
@@ -164,8 +164,8 @@ class Fleet:
             gate.is_alone = is_alone
 
     async def _leave(self) -> None:
-        if self._acting is not None:
-            self._acting.cancel()
+        if self.acting is not None:
+            self.acting.cancel()
         with suppress(StoreError, TimeoutError):
             async with asyncio.timeout(_LEAVE_S):
                 await self.store.fleet_leave(self.me.node)
@@ -255,12 +255,12 @@ class Fleet:
             for node in rows
             if node not in read or beat.now_ms - read[node].at_ms > ROWS_TTL_MS
         )[:100]
-        if state is None or (self._acting is not None and not self._acting.done()):
+        if state is None or (self.acting is not None and not self.acting.done()):
             return  # one that still waits for the store
         facts = facts_of(beat.now_ms, read, state.rev, state.records)
         merged = merged_quotas(row.dependencies for row in facts.nodes.values())
         self._quotas = msgspec.msgpack.encode(merged) if merged else b""
-        self._acting = asyncio.create_task(self._do(facts), name="failsoft-duties")
+        self.acting = asyncio.create_task(self._do(facts), name="failsoft-duties")
 
     async def _do(self, facts: FleetFacts) -> None:
         lead = _Lead(self, facts, self.term)
