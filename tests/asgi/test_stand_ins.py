@@ -83,7 +83,7 @@ async def test_a_kept_answer_stands_in_for_every_kind_of_failure(
     assert answer.raised is None
 
 
-async def test_it_counts_as_good(guard: Guard) -> None:
+async def test_it_counts_as_good_and_as_degraded(guard: Guard) -> None:
     shop = Shop()
     guarded = await guard(shop.app, **STALE)
     await get(guarded, "/x/1")
@@ -92,7 +92,8 @@ async def test_it_counts_as_good(guard: Guard) -> None:
     await get(guarded, "/x/1")
 
     tick, _ = guarded.runtime.window.flush("n", 1000, 0.0)
-    assert (tick.routes[0].n, tick.routes[0].errors) == (2, 0)
+    (route,) = tick.routes
+    assert (route.n, route.errors, route.degraded) == (2, 0, 1)
 
 
 async def test_what_was_never_kept_cannot_stand_in(guard: Guard) -> None:

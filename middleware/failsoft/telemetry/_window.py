@@ -28,6 +28,7 @@ class RouteCell:
     __slots__ = (
         "client_errors",
         "criticality",
+        "degraded",
         "errors",
         "exceptions",
         "failed",
@@ -64,7 +65,7 @@ class RouteCell:
     def clear(self) -> None:
         """Start a new second."""
         self.n = self.errors = self.exceptions = 0
-        self.client_errors = self.gone = self.sent_bytes = 0
+        self.client_errors = self.gone = self.sent_bytes = self.degraded = 0
         self.inflight_max = self.inflight
         self.hist: dict[int, int] = {}
         self.refused: dict[str, int] = {}
@@ -150,6 +151,7 @@ class RouteCell:
             self.hist,
             self.refused,
             self.groups,
+            self.degraded,
         )
 
 

@@ -149,7 +149,7 @@ class BrownoutDef(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SloDef(msgspec.Struct, frozen=True, array_like=True):
-    """An objective in force.  objective: ratio of good answers; latency_s: None = any."""
+    """An objective in force.  objective: ratio of good answers.  latency_s: of them."""
 
     name: str
     objective: float
@@ -229,6 +229,7 @@ class RouteTick(msgspec.Struct, frozen=True, array_like=True):
     hist: dict[int, int] = {}
     refused: dict[str, int] = {}  # reason -> count: kill maintenance read_only shed ...
     groups: dict[str, int] = {}  # error group id -> count
+    degraded: int = 0  # of n: answered by what stood in for the application
 
 
 class Tick(msgspec.Struct, frozen=True):
@@ -264,6 +265,7 @@ class ReadRoute(msgspec.Struct, frozen=True, array_like=True, gc=False):
     hist: msgspec.Raw = msgspec.Raw(b"\x80")  # an empty map
     refused: dict[str, int] = {}
     groups: dict[str, int] = {}
+    degraded: int = 0
 
 
 class ReadTick(msgspec.Struct, frozen=True):
