@@ -105,7 +105,8 @@ class Dependency:
         idempotent: it may be repeated, as often as setting `retries` says.  fallback:
         its value, also awaited, for 250 ms, stands in after a refusal or the last
         failure; it gets the error.  classify: gets the result or the exception, and
-        returns ok, slow, fail, limited, ignored, or None for the usual judgement.
+        returns ok, slow, fail, limited, ignored, or None for the usual judgement: an
+        exception is a failure, an answer of HTTP what its status says.
         Raises CallError where nothing was sent, else what `fn` raises.
         """
         gate = self._gate

@@ -26,6 +26,7 @@ _LATENCY_S = 30.0
 _POSTED = 10_000
 _CHANGES = 64
 _LENT_S = 2.0
+_PROBE_S = 5.0  # until the first probe of a fleet
 _ACTIVE_S = 60.0
 
 
@@ -125,6 +126,7 @@ class Gate:
         self._born = now
         self.retries = RetryBudget()
         self.force: Force | None = None
+        self._forced_until = now
         self.is_alone = False
         self.fallbacks = 0
         self.used_at: float | None = None
@@ -198,7 +200,8 @@ class Gate:
                 permit.lent = key
                 return permit
         self._post("refuse", now)
-        raise BreakerOpen(self.name, force.why or "forced open", retry_after_s=1.0)
+        wait_s = _PROBE_S if force.is_fleet else max(self._forced_until - now, 1.0)
+        raise BreakerOpen(self.name, force.why or "forced open", retry_after_s=wait_s)
 
     def settle(self, permit: Permit, outcome: str, took_s: float, now: float) -> None:
         """Take a permit back.  took_s: to the answer, or to what ended the call."""
@@ -243,6 +246,8 @@ class Gate:
         if force == before:
             return
         self.force = force
+        if force is not None and force.until_ms:
+            self._forced_until = now + (force.until_ms - now_ms) / 1000
         if force is not None and force.state == "probe":
             if before is None or before.rev != force.rev:
                 self._post("probe", now)

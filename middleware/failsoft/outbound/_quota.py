@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from email.utils import mktime_tz, parsedate_tz
 from itertools import islice
 from typing import NamedTuple
@@ -196,6 +197,9 @@ class Quotas:
             quota = held.setdefault(credential, Quota())
             while len(held) > _KEPT:
                 held.popitem(last=False)
+        elif len(held) > 1:
+            with suppress(KeyError):  # another thread let it go just now
+                held.move_to_end(credential)
         return quota
 
     def refusal(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import random
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
+from weakref import WeakSet
 
 import msgspec
 
@@ -53,16 +55,22 @@ class Dependencies:
             host: name for name, one in declared.items() for host in one.hosts
         }
         self.forget()
+        _ALL.add(self)
 
     def forget(self) -> None:
         """Begin anew: in a forked child, where calls and locks are the parent's."""
-        self._gates: dict[str, Gate] = {}
         self._making = threading.Lock()
+        self._is_full = False
+        self._gates: dict[str, Gate] = {}
+        for name in self._declared:
+            self._make(name)
 
     def of(self, name: str) -> Gate:
         """Return the gate of a dependency, the same one for each name."""
         gate = self._gates.get(name)
-        return gate if gate is not None else self._make(name)
+        if gate is None:
+            gate = self._gates[OTHER] if self._is_full else self._make(name)
+        return gate
 
     def at_host(self, host: str, port: int | None = None) -> Gate:
         """Return the gate of whom a host belongs to; else the host is the name."""
@@ -74,13 +82,15 @@ class Dependencies:
         with self._making:
             if name not in self._gates and name not in self._declared:
                 undeclared = sum(key not in self._declared for key in self._gates)
-                name = OTHER if undeclared >= _UNDECLARED_KEPT else name
+                if undeclared >= _UNDECLARED_KEPT:
+                    name = OTHER
             gate = self._gates.get(name)
             if gate is None:
                 settings, now = self._declared.get(name, _NONE), clock.monotonic()
                 gate = Gate(name, settings, threading.Lock(), random.random, now)
                 gate.enforce(self._forces.get(name), now, self._now_ms())
                 self._gates[name] = gate
+                self._is_full = OTHER in self._gates
         return gate
 
     # --- what comes from elsewhere ------------------------------------------
@@ -108,7 +118,7 @@ class Dependencies:
     # --- what others read ---------------------------------------------------
 
     def gates(self) -> tuple[Gate, ...]:
-        """Return all that were called since the start, by name."""
+        """Return all that are declared or were called since the start, by name."""
         return tuple(gate for _, gate in sorted(self._gates.items()))
 
     def state(self, name: str) -> DependencyState:
@@ -134,6 +144,18 @@ class Dependencies:
             gate.tick(now)
             while gate.changes:
                 _tell(gate.name, *gate.changes.popleft())
+
+
+_ALL: WeakSet[Dependencies] = WeakSet()
+
+
+def _after_fork() -> None:
+    for dependencies in list(_ALL):
+        dependencies.forget()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _force_of(record: Record) -> Force | None:

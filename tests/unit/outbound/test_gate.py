@@ -105,8 +105,10 @@ def test_an_operator_who_closes_it_stops_breaker_throttle_and_quota(state: str) 
 
 def test_an_operator_who_opens_it_is_obeyed_until_the_record_ends() -> None:
     made = gate()
-    made.enforce(Force("open", why="drill"), 0.0, 0.0)
-    assert refused(made, 1.0) is BreakerOpen
+    made.enforce(Force("open", why="drill", until_ms=60_000), 0.0, 0.0)
+    with pytest.raises(BreakerOpen) as caught:
+        made.admit(1.0)
+    assert caught.value.retry_after_s == 59.0
     assert made.state(1.0).in_force == "forced_open"
 
     made.enforce(None, 2.0, 0.0)
