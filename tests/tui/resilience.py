@@ -94,7 +94,7 @@ def dependencies(now_ms: int) -> DependencyView:
     nodes = [
         DependencySeen(
             f"n{i}", f"w{i}", "open", "open", "41 of 60 failed", now_ms - 102_000, 60,
-            41, 2, 310, 4_000, 0.0, 2_100.0, now_ms - 103_000,
+            41, 2, 310, now_ms + 4_000, 0.0, 2_100.0, now_ms - 103_000,
         )
         for i in (1, 2, 3)
     ]  # fmt: skip
@@ -108,7 +108,7 @@ def dependencies(now_ms: int) -> DependencyView:
         (
             DependencyRow(
                 "payments", "OPEN 3/4", "O", tuple(nodes), 3, 7.9, 31.0, 0.521, 0.025,
-                2_100.0, 0.8, 0.35, probe_ms=4_000, routes=routes,
+                2_100.0, 0.8, 0.35, probe_ms=now_ms + 4_000, routes=routes,
             ),
             DependencyRow(
                 "mail", "FORCED OPEN", "F",

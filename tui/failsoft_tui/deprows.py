@@ -86,10 +86,11 @@ def _retries(row: DependencyRow) -> Piece:
     return f"{made}{100 * row.retry_budget:.0f}%", style
 
 
-def _probe(row: DependencyRow) -> Piece:
+def _probe(row: DependencyRow, now_ms: int) -> Piece:
     if row.probe_ms is None:
         return "-", "dim"
-    return (ago(row.probe_ms / 1000) if row.probe_ms > 0 else "now"), "key"
+    left_s = (row.probe_ms - now_ms) / 1000
+    return (ago(left_s) if left_s > 0 else "now"), "key"
 
 
 def _by(row: DependencyRow) -> Piece:
@@ -129,7 +130,8 @@ def dep_order(now_ms: Callable[[], int]) -> RowOrder[DependencyRow]:
         Column("retries", "RETRIES", 8, _retries, ">", 9, lambda r: r.retry_budget),
         Column("quota", "QUOTA", 8, lambda r: quota_word(r, now_ms()), ">", 0,
                lambda r: r.quota_remaining),
-        Column("probe", "PROBE", 5, _probe, ">", 4, lambda r: r.probe_ms),
+        Column("probe", "PROBE", 5, lambda r: _probe(r, now_ms()), ">", 4,
+               lambda r: r.probe_ms),
         Column("by", "BY", 8, _by, drop=10, sort=lambda r: r.by),
         Column("ends", "ENDS", 5, lambda r: _ends(r, now_ms()), ">", 2,
                lambda r: r.until_ms or None),

@@ -45,8 +45,9 @@ def _traffic(row: DependencyRow, now_ms: int) -> list[Line]:
         text = f"{left} of {row.quota_limit:,} left ({word} to the next window)"
         lines.append(field("quota", text, style))
     if row.probe_ms is not None:
-        at = ago(row.probe_ms / 1000) if row.probe_ms > 0 else "now"
-        lines.append(field("probe", f"next in {at} (P: at once)", "key"))
+        left_s = (row.probe_ms - now_ms) / 1000
+        text = f"next in {ago(left_s)}" if left_s > 0 else "now"
+        lines.append(field("probe", f"{text} (P: at once)", "key"))
     return lines
 
 
@@ -65,7 +66,8 @@ def _with(figure: str, unit: str) -> str:
 def _node(seen: DependencySeen, now_ms: int) -> Line:
     word, style = seen_word(seen)
     since = f" {ago((now_ms - seen.since_ms) / 1000)}" if seen.since_ms else ""
-    probe = f"  probe in {ago(seen.retry_ms / 1000)}" if seen.retry_ms else ""
+    left_s = (seen.retry_ms - now_ms) / 1000
+    probe = f"  probe in {ago(left_s)}" if seen.retry_ms and left_s > 0 else ""
     ok = "never" if not seen.last_ok_ms else ago((now_ms - seen.last_ok_ms) / 1000)
     counts = f"{seen.calls:>6,} calls {seen.fail:>5,} fail {seen.slow:>5,} slow"
     more = f"  {seen.refused:,} refused" if seen.refused else ""

@@ -16,9 +16,15 @@ from failsoft.clock import utc_text
 from failsoft.controls.alarms import Alarms
 from failsoft.controls.snapshot import Snapshot
 from failsoft.controls.targets import covers
+from failsoft.modes import spares
 from failsoft.pipeline import Exchange, Rejection
 from failsoft.routes.table import NO_ROUTE, RouteDef, RouteTable
-from failsoft.settings import ComponentSettings, Settings
+from failsoft.settings import (
+    CRITICALITIES,
+    ComponentSettings,
+    ModeDefinition,
+    Settings,
+)
 
 __all__ = ["STATES", "Known", "Status", "StatusBoard", "read_status"]
 
@@ -114,7 +120,7 @@ def _modes(known: Known) -> list[Any]:
     return [
         mode
         for mode in (acting.modes if acting is not None else ())
-        if not getattr(mode, "dry_run", False) and getattr(mode, "via", "") != "drill"
+        if not mode.dry_run and not mode.is_drill
     ]
 
 
@@ -123,8 +129,19 @@ def _touched(mode: Any, known: Known) -> list[RouteDef]:
     return [
         route
         for route in known.routes
-        if _is_in(mode.routes, route) and not route.bypass and not _is_in(never, route)
+        if _is_in(mode.routes, route)
+        and not spares(route, never)
+        and _is_meant(mode.definition, route)
     ]
+
+
+def _is_meant(definition: ModeDefinition, route: RouteDef) -> bool:
+    """Whether a mode that names the route is for its method and criticality, too."""
+    method, most = route.key.partition(" ")[0], definition.criticality_at_most
+    if definition.methods and method not in ("*", *definition.methods):
+        return False
+    rank = CRITICALITIES.index
+    return not most or rank(route.criticality) >= rank(most)
 
 
 def _mode_causes(mine: list[RouteDef], known: Known) -> list[_Cause]:
@@ -150,7 +167,8 @@ def _closed_causes(mine: list[RouteDef], known: Known) -> list[_Cause]:
             if not route.bypass and _is_route_kill(record.name, scope, route):
                 shut.setdefault(route.key, doc.since_ms or record.at_ms)
     for mode in _modes(known):
-        if any(name == "maintenance" for name, _ in mode.actions):
+        is_whole = mode.share >= 1 and not mode.probe
+        if is_whole and any(name == "maintenance" for name, _ in mode.actions):
             for route in _touched(mode, known):
                 shut.setdefault(route.key, mode.since_ms)
     if all(route.key in shut for route in mine):

@@ -29,7 +29,7 @@ class DependencySeen(msgspec.Struct, frozen=True):
 
     state: what calls meet there: closed, open, half_open, forced_open, forced_closed,
     metrics_only or fleet_open.  own: of the local breaker.  calls, fail, slow,
-    refused: of 30 s.  retry_ms: until its next probe, 0 = none.  age_s: of the row.
+    refused: of 30 s.  retry_ms: when its next probe is, 0 = none.  age_s: of the row.
     """
 
     node: str
@@ -71,7 +71,7 @@ class DependencyRow(msgspec.Struct, frozen=True):
     half open, M metrics only, T throttled, `.` closed, `?` no node tells.
     calls_per_s, refused_per_s: over 30 s.  err, slow: of the calls, None below 30.
     override: the record's state, "" for none; via, by, why, until_ms: of it.
-    probe_ms: until the next probe, None = none due.  routes: that called it.
+    probe_ms: when the next probe is, None = none due.  routes: that called it.
     """
 
     name: str
@@ -196,7 +196,7 @@ class SloRow(msgspec.Struct, frozen=True):
     budget_left: ratio of the 30 days' budget, below 0 when overspent; None = no data.
     burn: of the last hour; auto: what the rule for modes sees now, `bad ratio` of
     60 s and its limit.  total, bad, refused: of 30 days.  ends_s: until the budget is
-    spent at this burn, None = it is not.  silent_ms: no node reports since, 0 = some do.
+    spent at this burn, None = it is not.  silent_ms: nobody reports since, 0 = some do.
     """
 
     name: str

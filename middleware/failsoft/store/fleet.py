@@ -53,7 +53,7 @@ class DependencyRow(msgspec.Struct, frozen=True, array_like=True, gc=False):
     closed, open or half_open.  in_force: what calls meet here, with overrides: that,
     or forced_open, forced_closed, metrics_only, fleet_open.  vote: it is open here,
     or >= 3 calls are over a threshold.  why: of the state.  since_ms: of the state.
-    retry_ms: until the next local probe, 0 = none.  throttle: share refused, 0..1.
+    retry_ms: when the next local probe is, 0 = none.  throttle: share refused, 0..1.
     last_ok_ms: 0 = never.  quota_*: as announced; limit 0 = none known, remaining -1
     = unknown.  spent_per_s: own calls over 60 s.  refused: calls of 30 s that were
     never sent.  p99_ms: of the ring, 0 = unknown.
