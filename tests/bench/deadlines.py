@@ -30,17 +30,18 @@ from load.openloop import Connection, Node, Request
 from load.servers import served
 
 HERE = Path(__file__).parent
-_over = threading.Event()
 
 
 class Dependency(BaseHTTPRequestHandler):
     """Answers at once, or never."""
 
     protocol_version = "HTTP/1.1"
+    over = threading.Event()
 
     def do_GET(self) -> None:  # http.server's name
         if self.path == "/hangs":
-            _over.wait()
+            self.over.wait()
+            self.close_connection = True
             return
         self.send_response(200)
         self.send_header("content-length", "2")
@@ -53,6 +54,7 @@ class Dependency(BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def dependency() -> Iterator[str]:
+    Dependency.over.clear()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Dependency)
     server.daemon_threads = True
     server.block_on_close = False
@@ -60,8 +62,9 @@ def dependency() -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{server.server_port}"
     finally:
-        _over.set()
+        Dependency.over.set()
         server.shutdown()
+        server.server_close()
 
 
 class Kept(Node):
