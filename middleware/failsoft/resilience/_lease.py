@@ -38,7 +38,7 @@ _MEMORY_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """One rate of a limit.  name: of the policy in headers.
+    """One rate of a limit.  name: of the policy; label: the same as headers say it.
 
     amount: requests in window_s.  burst: at once.  how: leased, exact or local.
     """
@@ -49,6 +49,7 @@ class Quota:
     burst: int
     how: str
     rate_per_s: float
+    label: bytes = b""
 
     def scaled(self, factor: float) -> Quota:
         """Return it times a factor; something always passes."""

@@ -145,9 +145,9 @@ class RateLimits:
         for quota, gate in zip(quotas, gates, strict=True):
             left = _left(gate, now, quota)
             if left >= 0:
-                missing = max(0, quota.burst - left)
-                parts.append(standing(quota, left, missing / quota.rate_per_s))
-        return b", ".join(parts)
+                full_s = max(0, quota.burst - left) / quota.rate_per_s
+                parts.append(standing(quota, left, full_s))
+        return parts[0] if len(parts) == 1 else b", ".join(parts)
 
     # --- requests -----------------------------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from hashlib import blake2b
 from ipaddress import ip_address, ip_network
 from typing import Any
@@ -56,18 +57,19 @@ def quotas_of(name: str, said: RateLimitSettings, *, shared: bool) -> tuple[Quot
     shared: whether there is a store between the nodes.  Exact ones come last, as
     what the store has counted cannot be taken back.
     """
-    several = len(said.rate) > 1
-    found = [
-        Quota(
-            f"{name}-{part.unit}" if several else name,
+    found = []
+    for part in said.rate:
+        policy = f"{name}-{part.unit}" if len(said.rate) > 1 else name
+        quota = Quota(
+            policy,
             part.amount,
             part.window_s,
             said.burst or part.amount,
             (said.how or _how(part)) if shared else "local",
             part.amount / part.window_s,
+            _label(policy),
         )
-        for part in said.rate
-    ]
+        found.append(quota)
     return tuple(sorted(found, key=lambda quota: quota.how == "exact"))
 
 
@@ -249,21 +251,22 @@ class Link:
 
 def policy_header(quotas: tuple[Quota, ...]) -> tuple[bytes, bytes]:
     """Return `RateLimit-Policy`."""
-    parts = [b"%s;q=%d;w=%d" % (_name(q), q.amount, q.window_s) for q in quotas]
+    parts = [b"%s;q=%d;w=%d" % (q.label, q.amount, q.window_s) for q in quotas]
     return b"ratelimit-policy", b", ".join(parts)
 
 
 def standing(quota: Quota, remaining: int, reset_s: float) -> bytes:
     """Return one item of `RateLimit`; reset_s: until there is more."""
-    return b"%s;r=%d;t=%d" % (_name(quota), max(0, remaining), math.ceil(reset_s))
+    return b"%s;r=%d;t=%d" % (quota.label, remaining, math.ceil(reset_s))
 
 
-def _name(quota: Quota) -> bytes:
+def _label(name: str) -> bytes:
     """Return a name as a string of RFC 9651: visible ASCII in quotes."""
-    text = quota.name.encode("ascii", errors="replace")
+    text = name.encode("ascii", errors="replace")
     return b'"%s"' % text.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
 
 
+@lru_cache(1024)
 def exceeded(quota: Quota) -> Rejection:
     """Prepare the 429 of a quota; `Retry-After` and `RateLimit` are added to it."""
     refusal = problem(

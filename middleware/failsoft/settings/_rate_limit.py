@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from failsoft.settings._readers import (
@@ -74,6 +75,7 @@ def is_rate(text: str) -> bool:
     return not _NAME.fullmatch(text.strip())
 
 
+@lru_cache(1024)  # each flip of a control compiles every route again
 def parse_rates(text: str) -> tuple[RatePart, ...]:
     """Return the rates of `100/minute;2000/hour`, the shortest window first.
 
