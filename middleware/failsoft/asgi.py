@@ -20,7 +20,7 @@ from typing import Any
 from failsoft import clock
 from failsoft.application import count_routes, opens_inside, root_path_of
 from failsoft.bodyflow import serve
-from failsoft.endings import note_end, note_handshake
+from failsoft.endings import excuse, note_end, note_handshake
 from failsoft.endpoints.health import Readiness
 from failsoft.endpoints.openapi import serve_documents
 from failsoft.endpoints.own import serve_own
@@ -456,7 +456,7 @@ class Failsoft:
             else:
                 self._fail(exchange, status or 500, duration_us)
             if exchange.plan.scalars.drill:
-                self._excuse(exchange, status or 500, duration_us)
+                excuse(exchange, status or 500, duration_us)
             if exchange.degraded:
                 exchange.plan.cell.degraded += 1
             if exchange.calls:
@@ -473,14 +473,6 @@ class Failsoft:
             self.runtime.failed("closing the span", error)
         exchange.scope.pop(_MARK, None)
         exchange.settle()
-
-    @staticmethod
-    def _excuse(exchange: Exchange, status: int, duration_us: int) -> None:
-        rejection = exchange.rejection
-        is_refusal = rejection is not None and rejection.is_refusal
-        if rejection is not None and is_refusal:
-            status = rejection.status
-        exchange.plan.cell.excuse(status, duration_us, is_refusal=is_refusal)
 
     def _fail(self, exchange: Exchange, status: int, duration_us: int) -> None:
         """Count a failure, and keep it if it is of a kind not seen before."""

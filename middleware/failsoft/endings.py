@@ -8,7 +8,7 @@ from typing import Any
 
 from failsoft.pipeline import Exchange
 
-__all__ = ["note_end", "note_handshake"]
+__all__ = ["excuse", "note_end", "note_handshake"]
 
 _GONE = (
     "ClientDisconnect",
@@ -38,6 +38,15 @@ def _is_gone(error: BaseException) -> bool:
         return all(_is_gone(member) for member in error.exceptions)
     names = (kind.__name__ for kind in type(error).__mro__)
     return any(name in _GONE for name in names)
+
+
+def excuse(exchange: Exchange, status: int, duration_us: int) -> None:
+    """Take an answer of a drill, counted a moment ago, out of all SLOs."""
+    rejection, cell = exchange.rejection, exchange.plan.cell
+    if rejection is not None and rejection.is_refusal:
+        cell.excuse(rejection.status, duration_us, is_refusal=True)
+    else:
+        cell.excuse(status, duration_us, is_refusal=False)
 
 
 def note_handshake(exchange: Exchange, message: MutableMapping[str, Any]) -> None:

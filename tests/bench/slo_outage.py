@@ -109,8 +109,8 @@ async def run(home: Path, redis_url: str, received: Received) -> None:
     env = {"FAILSOFT_REDIS_URL": redis_url, "OPS_URL": received.url, "OPS_KEY": SECRET}
     store, port = RedisStore(redis_url, "default"), free_port()
     folder = str(Path(__file__).parents[1] / "e2e")
-    words = ("-m", "uvicorn", "burning:app", "--app-dir", folder, "--port", str(port))
-    words += ("--workers", "2", "--log-level", "warning")
+    words = ["-m", "uvicorn", "burning:app", "--app-dir", folder, "--port", str(port)]
+    words += ["--workers", "2", "--log-level", "warning"]
     await seed(store)
     traffic = Traffic(f"http://127.0.0.1:{port}")
     with running(*words, home=home, env=env) as supervisor:

@@ -88,7 +88,7 @@ def test_an_outage_is_known_at_once_told_signed_and_not_forgotten(
             shown = run("slo", "show", "pay", "--redis", redis.url)
         for name, value in env.items():
             monkeypatch.setenv(name, value)
-        tested = run("alerts", "test", "--config", str(tmp_path / "failsoft.toml"))
+        tested = run("alerts", "test", "--settings", str(tmp_path / "failsoft.toml"))
 
     told = received.documents()[0]
     assert (told["id"], told["severity"], told["env"]) == (

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     verb = parser.prog.removeprefix("failsoft ")
     parser.set_defaults(verb=verb)
     if verb == "alerts test":
-        parser.add_argument("--config", metavar="FILE", help="path of failsoft.toml")
+        parser.add_argument("--settings", metavar="FILE", help="a failsoft.toml")
         parser.add_argument("--webhook", metavar="NAME", help="only this one")
         parser.add_argument("--json", action="store_true", help="one JSON object")
         return
@@ -152,7 +152,7 @@ def _alert_cells(row: AlertRow, view: FleetView) -> tuple[str, ...]:
 
 def _test(values: argparse.Namespace) -> int:
     """Post a test alert from this machine, with its own environment variables."""
-    settings = load_settings({"config": values.config}, os.environ, Path.cwd())
+    settings = load_settings({"config": values.settings}, os.environ, Path.cwd())
     webhooks = settings.alerts.webhook
     if values.webhook:
         webhooks = tuple(w for w in webhooks if w.name == values.webhook)

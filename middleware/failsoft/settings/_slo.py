@@ -49,7 +49,7 @@ class SloDefinition:
 
     routes: globs `METHOD /path*` or `tag:name`; routes may also name it themselves.
     objective: ratio in (0, 1).  latency_s: later answers are bad, None = any is in
-    time; of the whole answer, and of no WebSocket.  runbook: what to do, as a URL.
+    time; of the whole answer, of a WebSocket's handshake.  runbook: a URL.
     """
 
     routes: tuple[str, ...] = ()

@@ -66,10 +66,8 @@ def aims_of(
     for name, keys in scopes_of(slos, routes).items():
         latency_s = declared[name].latency_s
         for key in keys:
-            # A WebSocket lasts as long as its users want it to.
-            is_timed = latency_s is not None and not key.startswith("WS ")
-            limit = latency_s * 1e6 if is_timed and latency_s else float("inf")
-            found.setdefault(key, []).append((name, limit))
+            limit_us = float("inf") if latency_s is None else latency_s * 1e6
+            found.setdefault(key, []).append((name, limit_us))
     return {key: tuple(aims) for key, aims in found.items()}
 
 

@@ -6,10 +6,10 @@ import asyncio
 import json
 import logging
 import socket
-from collections.abc import Callable
 
 import pytest
 
+from asgi.eventually import eventually as until
 from failsoft.settings import AlertSettings, WebhookSettings
 from failsoft.slo import _notify
 from failsoft.slo._alert import AlertState, Tell
@@ -37,13 +37,6 @@ def notifier(*hooks: WebhookSettings, url: str, muted: str = "") -> Notifier:
     environ = {"OPS_URL": f"{url}/hook", "OPS_KEY": "k"}
     settings = AlertSettings("https://status", hooks)
     return Notifier(settings, "shop", environ, lambda id_: id_ == muted)
-
-
-async def until(check: Callable[[], object]) -> None:
-    deadline = asyncio.get_running_loop().time() + 5
-    while not check():
-        assert asyncio.get_running_loop().time() < deadline
-        await asyncio.sleep(0.002)
 
 
 def test_a_document_says_what_and_since_when_and_nothing_of_requests() -> None:
@@ -105,7 +98,7 @@ async def test_a_line_is_written_and_the_body_comes_signed(
         sender = notifier(HOOK, url=received.url)
         task = asyncio.create_task(sender.run())
         sender.tell(FIRING, AT_MS)
-        await until(lambda: received.bodies)
+        await until(lambda: received.bodies, 5)
         task.cancel()
 
     line = json.loads(caplog.records[0].getMessage())
@@ -132,7 +125,7 @@ async def test_who_did_not_ask_for_it_is_not_told(
         own.tell(broken, AT_MS)
         other = asyncio.create_task(own.run())
         sender.tell(broken, AT_MS)
-        await until(lambda: received.bodies)
+        await until(lambda: received.bodies, 5)
         task.cancel()
         other.cancel()
 
@@ -148,7 +141,7 @@ async def test_a_failed_post_is_tried_again_and_a_refused_one_is_not(
         sender = notifier(HOOK, url=received.url)
         task = asyncio.create_task(sender.run())
         sender.tell(FIRING, AT_MS)
-        await until(lambda: len(received.bodies) == 4)
+        await until(lambda: len(received.bodies) == 4, 5)
         received.statuses[:] = [404]
         sender.tell(FIRING, AT_MS)
         await until(lambda: sender.faults)
@@ -177,7 +170,7 @@ async def test_a_full_queue_drops_the_oldest_and_counts_them() -> None:
             alert = AlertState(f"quota:{number}", "quota", "page", "t", 1)
             sender.tell(Tell(alert, "firing"), AT_MS)
         task = asyncio.create_task(sender.run())
-        await until(lambda: len(received.bodies) == 100)
+        await until(lambda: len(received.bodies) == 100, 9)
         task.cancel()
 
     assert received.documents()[0]["id"] == "quota:3"

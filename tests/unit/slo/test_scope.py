@@ -41,12 +41,6 @@ def test_routes_are_named_by_glob_by_tag_or_by_themselves() -> None:
     assert watched_slos(slos, ROUTES)["checkout"].routes == ("tag:revenue", "POST /pay")
 
 
-def test_a_websocket_is_never_late() -> None:
-    aims = aims_of({"live": SloDefinition(("WS *",), latency_s=1.0)}, ROUTES)
-
-    assert aims == {"WS /live": (("live", float("inf")),)}
-
-
 def test_what_is_about_nothing_is_told_with_what_was_meant() -> None:
     slos = {
         "a": SloDefinition(("POST /pya", "tag:revenu")),
