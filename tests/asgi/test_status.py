@@ -136,6 +136,13 @@ async def test_an_end_is_told_and_a_kill_of_all_routes_is_an_outage(
     assert told.json["modes"][0]["until"] > told.json["modes"][0]["since"]
 
 
+async def test_without_components_the_whole_api_is_one(guard: Guard) -> None:
+    app = await guard(Starlette(routes=[Route("/search", hello)]))
+    await kill(app, "route:GET /search")
+
+    assert states(await ask(app)) == {"api": "major_outage"}
+
+
 async def test_maintenance_of_everything_is_an_outage(guard: Guard) -> None:
     app = await guard(shop())
     await enter(app, "fs.maintenance")

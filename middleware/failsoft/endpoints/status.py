@@ -7,7 +7,7 @@ or why, no figure, no dependency, nor the name of a mode that is not public.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Protocol
@@ -16,8 +16,8 @@ from failsoft.clock import utc_text
 from failsoft.controls.alarms import Alarms
 from failsoft.controls.snapshot import Snapshot
 from failsoft.controls.targets import covers
-from failsoft.modes import spares
 from failsoft.pipeline import Exchange, Rejection
+from failsoft.planning import Planner
 from failsoft.routes.table import NO_ROUTE, RouteDef, RouteTable
 from failsoft.settings import (
     CRITICALITIES,
@@ -26,13 +26,14 @@ from failsoft.settings import (
     Settings,
 )
 
-__all__ = ["STATES", "Known", "Status", "StatusBoard", "read_status"]
+__all__ = ["STATES", "Known", "Scopes", "Status", "StatusBoard", "read_status"]
 
 STATES = ("operational", "degraded_performance", "partial_outage", "major_outage")
 UNKNOWN = "unknown"
 _INDICATORS = ("none", "minor", "major", "critical")
 _LEVELS = {"minor": 1, "major": 2, "critical": 3}
 _FRESH_MS = 60_000
+_SCOPES_KEPT = 1_000
 _TOLD = (
     "All systems operational",
     "Some parts are slower or less complete than usual",
@@ -49,6 +50,40 @@ _HEADERS = (
 )
 
 
+class Scopes:
+    """Which routes globs name, of one table; remembered, as both seldom change.
+
+    routes: those of the application that can be refused, by key.
+    """
+
+    def __init__(self, routes: Iterable[RouteDef]) -> None:
+        self.routes = {r.key: r for r in routes if r.key != NO_ROUTE and not r.bypass}
+        self._keys: dict[tuple[str, ...], frozenset[str]] = {}
+
+    def keys(self, globs: tuple[str, ...]) -> frozenset[str]:
+        """Return the routes of a scope: `tag:x`, `route:GLOB` or globs."""
+        found = self._keys.get(globs)
+        if found is None:
+            if len(self._keys) >= _SCOPES_KEPT:
+                self._keys.clear()
+            keys = (key for key, r in self.routes.items() if _is_in(globs, r))
+            found = self._keys[globs] = frozenset(keys)
+        return found
+
+
+def _is_in(globs: Iterable[str], route: RouteDef) -> bool:
+    return any(
+        glob[4:] in route.tags
+        if glob.startswith("tag:")
+        else covers(glob.removeprefix("route:"), route.key)
+        for glob in globs
+    )
+
+
+# modes in force, with the routes they reach
+_Touching = Sequence[tuple[Any, set[str]]]
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """What one process knows at one instant.
@@ -58,7 +93,7 @@ class Known:
     """
 
     settings: Settings
-    routes: tuple[RouteDef, ...]
+    scopes: Scopes
     snapshot: Snapshot
     controls_age_s: float
     now_ms: float
@@ -80,6 +115,7 @@ class Process(Protocol):
     table: RouteTable
     snapshot: Snapshot
     alarms: Alarms | None
+    planner: Planner
 
     @property
     def control_age_s(self) -> float:
@@ -104,16 +140,6 @@ class _Cause:
 # --- what is wrong -----------------------------------------------------------
 
 
-def _is_in(globs: Iterable[str], route: RouteDef) -> bool:
-    """Whether a scope names the route: `tag:x`, `route:GLOB` or a glob."""
-    return any(
-        glob[4:] in route.tags
-        if glob.startswith("tag:")
-        else covers(glob.removeprefix("route:"), route.key)
-        for glob in globs
-    )
-
-
 def _modes(known: Known) -> list[Any]:
     """Return the modes that users meet: in force, not counted only, no drill."""
     acting = known.snapshot.acting
@@ -124,15 +150,11 @@ def _modes(known: Known) -> list[Any]:
     ]
 
 
-def _touched(mode: Any, known: Known) -> list[RouteDef]:
-    never = known.snapshot.acting.never
-    return [
-        route
-        for route in known.routes
-        if _is_in(mode.routes, route)
-        and not spares(route, never)
-        and _is_meant(mode.definition, route)
-    ]
+def _touched(mode: Any, known: Known) -> set[str]:
+    """Return the routes that a mode reaches."""
+    scopes, definition = known.scopes, mode.definition
+    found = scopes.keys(mode.routes) - scopes.keys(known.snapshot.acting.never)
+    return {key for key in found if _is_meant(definition, scopes.routes[key])}
 
 
 def _is_meant(definition: ModeDefinition, route: RouteDef) -> bool:
@@ -144,48 +166,46 @@ def _is_meant(definition: ModeDefinition, route: RouteDef) -> bool:
     return not most or rank(route.criticality) >= rank(most)
 
 
-def _mode_causes(mine: list[RouteDef], known: Known) -> list[_Cause]:
+def _mode_causes(mine: frozenset[str], modes: _Touching) -> list[_Cause]:
     found = []
-    for mode in _modes(known):
-        definition = mode.definition
-        if any(route in mine for route in _touched(mode, known)):
-            level = _LEVELS.get(definition.severity, 1)
+    for mode, touched in modes:
+        if touched & mine:
+            definition = mode.definition
             told = (mode.name, definition.title) if definition.public else ("", "")
+            level = _LEVELS.get(definition.severity, 1)
             found.append(_Cause(level, mode.since_ms, *told))
     return found
 
 
-def _closed_causes(mine: list[RouteDef], known: Known) -> list[_Cause]:
-    """Return a cause if every route is killed or in maintenance."""
+def _shut(known: Known, modes: _Touching) -> dict[str, float]:
+    """Return the routes that are killed or in maintenance, and since when."""
     acting = known.snapshot.acting
-    if acting is None or not mine:
-        return []
     shut: dict[str, float] = {}
-    for record, doc in acting.kills:
-        scope = (record.name,)
-        for route in mine:
-            if not route.bypass and _is_route_kill(record.name, scope, route):
-                shut.setdefault(route.key, doc.since_ms or record.at_ms)
-    for mode in _modes(known):
+    for record, doc in acting.kills if acting is not None else ():
+        if record.name.startswith(("route:", "tag:")):
+            since_ms = doc.since_ms or record.at_ms
+            for key in known.scopes.keys((record.name,)):
+                shut.setdefault(key, since_ms)
+    for mode, touched in modes:
         is_whole = mode.share >= 1 and not mode.probe
         if is_whole and any(name == "maintenance" for name, _ in mode.actions):
-            for route in _touched(mode, known):
-                shut.setdefault(route.key, mode.since_ms)
-    if all(route.key in shut for route in mine):
-        return [_Cause(3, max(shut[route.key] for route in mine))]
-    return []
+            for key in touched:
+                shut.setdefault(key, mode.since_ms)
+    return shut
 
 
-def _is_route_kill(name: str, scope: tuple[str], route: RouteDef) -> bool:
-    return name.startswith(("route:", "tag:")) and _is_in(scope, route)
+def _closed_causes(mine: frozenset[str], shut: Mapping[str, float]) -> list[_Cause]:
+    """Return a cause if every route is shut."""
+    if not mine or not mine <= shut.keys():
+        return []
+    return [_Cause(3, max(shut[key] for key in mine))]
 
 
-def _alarm_causes(mine: list[RouteDef], known: Known) -> list[_Cause]:
+def _alarm_causes(mine: frozenset[str], known: Known) -> list[_Cause]:
     return [
         _Cause(2 if alarm.is_failing else 1, alarm.since_ms)
         for alarm in (known.alarms.alarms if known.alarms is not None else ())
-        if (alarm.is_failing or alarm.pages)
-        and any(_is_in(alarm.routes, route) for route in mine)
+        if (alarm.is_failing or alarm.pages) and known.scopes.keys(alarm.routes) & mine
     ]
 
 
@@ -210,16 +230,16 @@ def _component(id_: str, name: str, causes: list[_Cause], known: Known) -> Any:
     return {**found, "modes": sorted(modes)} if modes else found
 
 
-def _mode_entries(components: list[Any], known: Known) -> list[Any]:
+def _mode_entries(components: list[Any], modes: _Touching) -> list[Any]:
     found = []
-    for mode in _modes(known):
-        name = mode.name
-        if not mode.definition.public or not _touched(mode, known):
+    for mode, touched in modes:
+        name, definition = mode.name, mode.definition
+        if not definition.public or not touched:
             continue
         entry = {
             "id": name,
-            "title": mode.definition.title,
-            "severity": mode.definition.severity,
+            "title": definition.title,
+            "severity": definition.severity,
             "components": [c["id"] for c in components if name in c.get("modes", ())],
             "since": utc_text(mode.since_ms / 1000),
         }
@@ -241,27 +261,25 @@ def _summary(levels: list[int], causes: list[_Cause], known: Known) -> dict[str,
 
 
 def read_status(known: Known) -> Status:
-    """Return the status of all public components.
-
-    O(components x controls x routes); 3 ms for 200 routes, 10 components, 5 modes.
-    """
+    """Return the status of all public components."""
     settings = known.settings
     declared = settings.components or {"api": ComponentSettings("API")}
-    routes = [r for r in known.routes if r.key != NO_ROUTE]
+    modes = [(mode, _touched(mode, known)) for mode in _modes(known)]
+    shut = _shut(known, modes)
     components, levels, causes = [], [], []
     for id_, said in declared.items():
         if not said.public:
             continue
-        mine = [route for route in routes if _is_in(said.routes, route)]
-        found = _mode_causes(mine, known)
-        found += _closed_causes(mine, known) + _alarm_causes(mine, known)
+        mine = known.scopes.keys(said.routes)
+        found = _mode_causes(mine, modes)
+        found += _closed_causes(mine, shut) + _alarm_causes(mine, known)
         components.append(_component(id_, said.name, found, known))
         levels.append(max((cause.level for cause in found), default=0))
         causes += found
     parts = {
         "status": _summary(levels, causes, known),
         "components": components,
-        "modes": _mode_entries(components, known),
+        "modes": _mode_entries(components, modes),
     }
     state = known.snapshot.state
     tag = blake2b(json.dumps([parts, state]).encode(), digest_size=8).hexdigest()
@@ -283,6 +301,7 @@ class StatusBoard:
         self._process = process
         self._made: tuple[object, ...] = ()
         self._status: Status | None = None
+        self._scopes: tuple[RouteTable | None, Scopes] = (None, Scopes(()))
         self._bodies: dict[Callable[[Mapping[str, Any]], bytes], bytes] = {}
 
     def status(self) -> Status:
@@ -293,7 +312,7 @@ class StatusBoard:
         if self._status is None or made != self._made:
             known = Known(
                 process.settings,
-                process.table.routes,
+                self._scoped(process.table),
                 process.snapshot,
                 process.control_age_s,
                 now_ms,
@@ -301,6 +320,13 @@ class StatusBoard:
             )
             self._made, self._status, self._bodies = made, read_status(known), {}
         return self._status
+
+    def _scoped(self, table: RouteTable) -> Scopes:
+        if self._scopes[0] is not table:
+            own = self._process.planner.answers
+            mine = (route for route in table.routes if route.key not in own)
+            self._scopes = table, Scopes(mine)
+        return self._scopes[1]
 
     def body(self, write: Callable[[Mapping[str, Any]], bytes]) -> bytes:
         """Return the status as something writes it, kept for its second."""
