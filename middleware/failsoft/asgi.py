@@ -8,7 +8,6 @@ The instance holds configuration; a request's state lives in its Exchange.
 
 from __future__ import annotations
 
-import asyncio
 import os
 from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -20,7 +19,7 @@ from typing import Any
 from failsoft import clock
 from failsoft.application import count_routes, opens_inside, root_path_of
 from failsoft.bodyflow import serve
-from failsoft.endings import excuse, note_end, note_handshake
+from failsoft.endings import ask_if_gone, excuse, note_end, note_handshake
 from failsoft.endpoints.health import Readiness
 from failsoft.endpoints.openapi import serve_documents
 from failsoft.endpoints.own import serve_own
@@ -124,7 +123,7 @@ class Failsoft:
                     bodies = self.runtime.bodies
                     await serve(app, exchange, receive, outgoing, bodies)
                 if exchange.phase != 2 and not await release(exchange, send):
-                    await self._ask_if_gone(exchange, receive)
+                    await ask_if_gone(exchange, receive)
             else:
                 await answer_http(exchange, exchange.rejection, outgoing)
         except BaseException as error:
@@ -387,18 +386,6 @@ class Failsoft:
             self.runtime.failed(f"headers of {exchange.plan.key}", error)
         else:
             exchange.status = message["status"] = status
-
-    @staticmethod
-    async def _ask_if_gone(exchange: Exchange, receive: Receive) -> None:
-        """Tell a client that left from an application that never answered."""
-        if exchange.phase == 0:
-            try:
-                message = await asyncio.wait_for(receive(), 0.05)
-            except Exception:  # noqa: BLE001 - late, or a server that refuses to say
-                return  # the server will answer 500 for the application
-            if message["type"] != "http.disconnect":
-                return
-        exchange.status = 499
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         started_ns = perf_counter_ns()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter_ns
 from typing import Any
 
 from failsoft.pipeline import Exchange
 
-__all__ = ["excuse", "note_end", "note_handshake"]
+__all__ = ["ask_if_gone", "excuse", "note_end", "note_handshake"]
 
 _GONE = (
     "ClientDisconnect",
@@ -38,6 +39,20 @@ def _is_gone(error: BaseException) -> bool:
         return all(_is_gone(member) for member in error.exceptions)
     names = (kind.__name__ for kind in type(error).__mro__)
     return any(name in _GONE for name in names)
+
+
+async def ask_if_gone(
+    exchange: Exchange, receive: Callable[[], Awaitable[MutableMapping[str, Any]]]
+) -> None:
+    """Tell a client that left from an application that never answered."""
+    if exchange.phase == 0:
+        try:
+            message = await asyncio.wait_for(receive(), 0.05)
+        except Exception:  # noqa: BLE001 - late, or a server that refuses to say
+            return  # the server will answer 500 for the application
+        if message["type"] != "http.disconnect":
+            return
+    exchange.status = 499
 
 
 def excuse(exchange: Exchange, status: int, duration_us: int) -> None:
