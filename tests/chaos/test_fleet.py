@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from chaos.calling import Caller, callers, until
-from failsoft.cli._ledgers import with_ledgers
+from failsoft.cli._session import with_ledgers
 from failsoft.controls.records import BreakerDoc, encode_doc
 from failsoft.ops import connect
 from failsoft.ops.fleetrows import DependencyRow

@@ -11,6 +11,7 @@ import pytest
 from failsoft.controls.resync import read_controls
 from failsoft.errors import DefinitionError, StoreRefused
 from failsoft.store.drift import Counted, DriftEntry, id_of
+from failsoft.store.fleet import FleetSay, ProbeAsk
 from failsoft.store.protocols import Call, Change, TickBatch
 from failsoft.store.redis.acl import ROLES, Role, acl_line, acl_rules
 from failsoft.store.redis.store import RedisStore
@@ -261,3 +262,17 @@ async def test_a_node_keeps_announcements_and_a_viewer_reads_them(login: Login) 
     assert len(await viewer.peer_notes()) == 1000
     with pytest.raises(StoreRefused):
         await viewer.peer_first(["mark"])
+
+
+async def test_nodes_tell_their_fleet_and_viewers_only_read_it(login: Login) -> None:
+    node, viewer = await login("app"), await login("viewer")
+
+    beat = await node.fleet_beat("a", FleetSay(b"row", quotas=b"q", gone=("b",)))
+    stand = await node.fleet_probe(ProbeAsk("pay", 5, 0, want=1))
+
+    assert (beat.leader, beat.quotas, stand.granted) == ("a", b"q", 1)
+    assert (await viewer.fleet_read()).rows == {"a": b"row"}
+    with pytest.raises(StoreRefused, match="lacks the right"):
+        await viewer.fleet_beat("v", FleetSay(b"row"))
+    await node.fleet_leave("a")
+    assert (await viewer.fleet_read()).rows == {}

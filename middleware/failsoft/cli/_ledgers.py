@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from failsoft.cli._answers import OK, answer
-from failsoft.cli._session import add_store, opened, tell_rewound
+from failsoft.cli._session import add_store, opened, tell_rewound, with_ledgers
 from failsoft.cli._write import add_written, wait_of, write
-from failsoft.clock import elapsed
-from failsoft.errors import Invalid, StoreUnavailable
+from failsoft.errors import Invalid
 from failsoft.ops.command import Command
 from failsoft.ops.session import Session
 from failsoft.ops.sources.ledgers import Section
@@ -33,8 +32,6 @@ __all__ = [
     "write_command",
 ]
 
-_WITHIN_S = 3.0
-
 Picture = tuple[dict[str, Any], str]
 
 
@@ -46,18 +43,6 @@ def add_verb(parser: argparse.ArgumentParser, verb: Verb) -> None:
         add_written(parser)
     elif verb.name.endswith(" list"):
         parser.add_argument("--watch", action="store_true", help="again each 5 s")
-
-
-async def with_ledgers(session: Session, sections: Iterable[Section]) -> FleetView:
-    """Return a view that holds these sections; StoreUnavailable without them."""
-    wanted = tuple(sections)
-    session.want(wanted)
-    until = elapsed() + _WITHIN_S
-    while any(getattr(session.view(), name) is None for name in wanted):
-        if elapsed() > until:
-            raise StoreUnavailable(f"no {' and no '.join(wanted)} within 3 s")
-        await asyncio.sleep(0.02)
-    return session.view()
 
 
 def write_command(

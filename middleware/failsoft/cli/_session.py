@@ -6,13 +6,14 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 from failsoft.clock import elapsed
-from failsoft.errors import Invalid
+from failsoft.errors import Invalid, StoreUnavailable
 from failsoft.ops import connect
 from failsoft.ops.session import Session
+from failsoft.ops.sources.ledgers import Section
 from failsoft.ops.text import safe
 from failsoft.ops.views import FleetView
 
@@ -23,12 +24,14 @@ __all__ = [
     "store_url",
     "tell_rewound",
     "with_figures",
+    "with_ledgers",
     "with_traffic",
 ]
 
 # Nodes send ticks only while watched: they hear of us within a beat (0.8 s), and
 # the first second they count comes a second later.
 _TRAFFIC_WITHIN_S = 2.5
+_LEDGERS_WITHIN_S = 3.0
 # What a ratio takes, and how long a read waits for it where nobody watched before.
 _ENOUGH_CALLS, _ENOUGH_S = 30, 3.0
 _ENOUGH_WITHIN_S = 4.5
@@ -113,3 +116,15 @@ def counted_note(view: FleetView) -> str:
         f"figures of {counted_s:.1f} s: nodes report only while somebody watches; "
         "--watch fills the window"
     )
+
+
+async def with_ledgers(session: Session, sections: Iterable[Section]) -> FleetView:
+    """Return a view that holds these sections; StoreUnavailable without them."""
+    wanted = tuple(sections)
+    session.want(wanted)
+    until = elapsed() + _LEDGERS_WITHIN_S
+    while any(getattr(session.view(), name) is None for name in wanted):
+        if elapsed() > until:
+            raise StoreUnavailable(f"no {' and no '.join(wanted)} within 3 s")
+        await asyncio.sleep(0.02)
+    return session.view()

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Awaitable, Callable
 
 from failsoft.cli._answers import NOT_BY_ALL, OK, ack_line, answer, plain
-from failsoft.cli._session import add_store, opened, with_traffic
+from failsoft.cli._session import add_store, opened, with_ledgers, with_traffic
 from failsoft.errors import Invalid, NeedsConfirm
 from failsoft.ops.command import Command
 from failsoft.ops.permission import check_reason
@@ -60,6 +60,8 @@ def main(verb: Verb, values: argparse.Namespace) -> int:
     command = verb.make(values) if verb.make else None
 
     async def build(session: Session) -> Command | None:
+        if getattr(command, "target", "").startswith("dependency:"):
+            await with_ledgers(session, ("dependencies",))  # who is called is there
         return command
 
     return write(build, values)
