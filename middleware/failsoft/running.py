@@ -71,8 +71,7 @@ class Running:
         """Let go of sockets that this process will never use again."""
         if not self.store.local:
             self.store.server.cut_copies()
-        if self.inbound.limits is not None:
-            self.inbound.limits.cut_copies()
+        self.inbound.limits.cut_copies()
 
     async def end(self) -> None:
         """Send the last second, end the tasks, leave the fleet, close the store."""

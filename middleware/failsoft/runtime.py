@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import random
 import socket
 import threading
 from concurrent.futures import Future
@@ -40,7 +39,6 @@ from failsoft.planning import Planner
 from failsoft.privateloop import PrivateLoop
 from failsoft.process import current_runtime, enroll, take_over
 from failsoft.reports import start_reports
-from failsoft.resilience._limits import RateLimits
 from failsoft.resilience._stage import InboundStage
 from failsoft.routes.table import RouteTable
 from failsoft.running import Running
@@ -99,7 +97,6 @@ class Runtime:
         self.usage = Usage()
         self.calls = CallMap()
         self.inbound = InboundStage(settings)
-        self.inbound.limits = RateLimits(settings, random.random)
         self.dependencies = Dependencies(settings.dependencies, self.now_ms)
         self.planner = Planner(
             settings, contract, self.window, self.now_ms, self.inbound

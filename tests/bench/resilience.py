@@ -19,6 +19,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from time import thread_time
 from typing import Any
@@ -40,18 +41,6 @@ BYPASS = {"bypass": True}
 App = Callable[..., Any]
 
 
-def calling(app: App) -> App:
-    """Have the application make one call to somebody else, who answers at once."""
-    bank = dependency("bank")
-
-    async def call(scope: Any, receive: Any, send: Any) -> None:
-        with bank.attempt():
-            pass
-        await app(scope, receive, send)
-
-    return call
-
-
 async def block(
     app: App, request: tuple[str, str, bytes], guarded: Any = None
 ) -> float:
@@ -70,52 +59,53 @@ async def block(
     return took / BLOCK * 1e6
 
 
-class Stack:
-    """One way to be protected.  is_armed: the shedder has a limit, never reached."""
+class Calling:
+    """An application that calls somebody, who answers at once, in each request."""
 
-    def __init__(
-        self, rules: dict[str, Any], *, is_armed: bool = False, mode: bool = False
-    ) -> None:
-        self.rules, self.is_armed, self.has_mode = rules, is_armed, mode
-        self.has_call = False
+    def __init__(self, app: Any, *, is_protected: bool) -> None:
+        self.routes, self.router, self._app = app.routes, app.router, app
+        self._bank = dependency("bank") if is_protected else None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if self._bank is not None:
+            with self._bank.attempt():
+                pass
+        await self._app(scope, receive, send)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One way to be protected.
+
+    is_armed: the shedder has a limit, never reached.  has_mode: one is in force for
+    a share of the callers.  calls: whether the call goes through a breaker.
+    """
+
+    rules: dict[str, Any]
+    is_armed: bool = False
+    has_mode: bool = False
+    calls: bool = False
 
     async def start(self, name: str) -> Failsoft:
-        app = build(name)
-        guarded = Failsoft(
-            Inside(app, calling(app)) if self.has_call else app,
-            env="bench",
-            routes={"* *": self.rules},
-        )
+        app = Calling(build(name), is_protected=self.calls)
+        guarded = Failsoft(app, env="bench", routes={"* *": self.rules})
         await guarded.runtime.ensure()
         if self.has_mode:
             await enter(guarded, "fs.banner", share=0.001)
         return guarded
 
 
-class Inside:
-    """An application whose routes can be found, served by another callable."""
-
-    def __init__(self, app: Any, served: App) -> None:
-        self.routes, self.router, self._served = app.routes, app.router, served
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        await self._served(scope, receive, send)
-
-
-def stacks() -> dict[str, Stack]:
-    every = DEADLINE | RATE | CROWD
-    found = {
-        "nothing declared": Stack({}),
-        "deadline": Stack(DEADLINE),
-        "armed shedder": Stack({}, is_armed=True),
-        "rate limit": Stack(RATE),
-        "concurrency limit": Stack(CROWD),
-        "mode for a share": Stack({}, mode=True),
-        "breaker": Stack({}),
-        "all": Stack(every, is_armed=True, mode=True),
-    }
-    found["breaker"].has_call = found["all"].has_call = True
-    return found
+STACKS = {
+    "nothing declared": Stack({}),
+    "deadline": Stack(DEADLINE),
+    "armed shedder": Stack({}, is_armed=True),
+    "concurrency limit": Stack(CROWD),
+    "mode for a share": Stack({}, has_mode=True),
+    "these together": Stack(DEADLINE | CROWD, is_armed=True, has_mode=True),
+    "rate limit": Stack(RATE),
+    "one call, breaker": Stack({}, calls=True),
+    "all": Stack(DEADLINE | RATE | CROWD, is_armed=True, has_mode=True, calls=True),
+}
 
 
 async def added_us(spine: App, stack: Stack, name: str, rounds: int) -> float:
@@ -150,7 +140,7 @@ async def main() -> int:
             [await block(spine, REQUESTS[given.app]) for _ in range(10)]
         )
         print(f"{given.app}: the spine with the application {base:.1f} us a request")
-        for name, stack in stacks().items():
+        for name, stack in STACKS.items():
             cost = await added_us(spine, stack, given.app, given.rounds)
             print(f"  {name:20}{cost:+7.2f} us", flush=True)
         await spine.runtime.stop()

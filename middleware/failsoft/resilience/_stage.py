@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import partial
 from time import perf_counter_ns
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from failsoft.consumer import rank_of
 from failsoft.pipeline import Exchange, Hook, Plan, Rejection
@@ -30,76 +30,18 @@ from failsoft.resilience._criticality import (
     is_trusted,
 )
 from failsoft.resilience._guard import Guard
+from failsoft.resilience._limits import RateLimits
 from failsoft.resilience._reduced import Reduced
 from failsoft.resilience._shed import Shedder
 from failsoft.resilience._ticker import Ticker
 from failsoft.routes.table import RouteDef
 from failsoft.settings import Settings
 
-__all__ = ["Guarding", "InboundStage", "Limiting", "ShedState"]
+__all__ = ["InboundStage", "ShedState"]
 
 _LONG_S = 30.0
 _STREAM_S = 5.0
 _STARVED_S = 1.0
-
-
-class Guarding(Protocol):
-    """Deadlines, and what may stand in for an answer."""
-
-    headers: frozenset[bytes]  # that may lower a deadline, lower case
-    exercised: dict[str, float]  # when what stands in last answered, Unix ms
-
-    @property
-    def abandoned_threads(self) -> int:
-        """How many threads work for requests that were answered without them."""
-
-    def timeout_ns(self, route: RouteDef, plan: Plan) -> int:
-        """Return what every request of a plan has, 0 for no deadline."""
-
-    def heed(self, exchange: Exchange, said: Mapping[bytes, bytes]) -> Rejection | None:
-        """Lower `deadline_ns` by a request's headers; refuse where it is too late."""
-
-    def of(self, route: RouteDef, plan: Plan) -> Any:
-        """Return the `Plan.guard` of a plan, None for nothing."""
-
-    def guarded(self, app: Any, exchange: Exchange) -> Any:
-        """Return the application under the deadline and with what may stand in."""
-
-    def faults(self) -> list[str]:
-        """Return what is wrong with what routes declare."""
-
-    def sweep(self, now_ns: int) -> bool:
-        """End what is late, every 10 ms; whether requests wait for their deadline."""
-
-    def begin(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Belong to a loop."""
-
-    def end(self) -> None:
-        """Let go of it; also in a forked child, where nothing of it is left."""
-
-
-class Limiting(Protocol):
-    """Client rate limits."""
-
-    def hook(self, route: RouteDef, plan: Plan) -> Hook | None:
-        """Return the hook of a plan; it may set `Exchange.pending`."""
-
-    def faults(self) -> list[str]:
-        """Return what is wrong with what routes declare."""
-
-    def begin(
-        self,
-        store: Any,
-        loop: asyncio.AbstractEventLoop,
-        failed: Callable[[str, BaseException], None],
-    ) -> None:
-        """Belong to a loop."""
-
-    async def end(self) -> None:
-        """Give back what was leased."""
-
-    def cut_copies(self) -> None:
-        """In a forked child: let go of the parent's sockets and tokens."""
 
 
 class ShedState(NamedTuple):
@@ -119,6 +61,8 @@ class InboundStage:
     """Deadlines, shedding and limits of one process.
 
     inside: requests that count, admitted and not settled.  threads: of `def` handlers.
+    guarded: returns the application as one request sees it, under its deadline and
+    with what may stand in.
     """
 
     def __init__(
@@ -127,8 +71,9 @@ class InboundStage:
         shed = self._shed = settings.shed
         self._peers = settings.criticality.trusted_peers
         self._dice = dice
-        self.guard: Guarding | None = Guard(settings)
-        self.limits: Limiting | None = None
+        self.guard = Guard(settings)
+        self.guarded = self.guard.guarded
+        self.limits = RateLimits(settings, dice)
         self.shedder = Shedder(shed.target_s, shed.interval_s, shed.max_inflight)
         self.ticker = Ticker(self.beat)
         self.inside: Inside = set()
@@ -154,13 +99,11 @@ class InboundStage:
         plan.each(partial(self._dress, route))
 
     def _dress(self, route: RouteDef, plan: Plan) -> None:
-        guard, limits = self.guard, self.limits
-        timeout_ns = guard.timeout_ns(route, plan) if guard is not None else 0
-        if guard is not None:
-            plan.guard = guard.of(route, plan)
+        plan.guard = self.guard.of(route, plan)
+        timeout_ns = self.guard.timeout_ns(route, plan)
         hooks = [self._opening(plan.criticality, timeout_ns), *plan.admit]
         hooks.append(self._entering(no_shed=plan.scalars.no_shed))
-        rate = limits.hook(route, plan) if limits is not None else None
+        rate = self.limits.hook(route, plan)
         if rate is not None:
             hooks.append(rate)
         limit = limit_of(route.rules.concurrency_limit, plan.scalars.concurrency)
@@ -171,9 +114,7 @@ class InboundStage:
 
     def _opening(self, criticality: str, timeout_ns: int) -> Hook:
         """Read deadline and criticality in one pass over the headers."""
-        wanted = CRITICALITY_HEADERS
-        if self.guard is not None:
-            wanted |= self.guard.headers
+        wanted = CRITICALITY_HEADERS | self.guard.headers
 
         def begin(exchange: Exchange) -> Rejection | None:
             exchange.criticality = criticality
@@ -192,9 +133,8 @@ class InboundStage:
         may_raise = bool(self._peers) and is_trusted(scope, self._peers)
         own = exchange.criticality
         exchange.criticality = criticality_of(own, said, may_raise=may_raise)
-        if self.guard is None or scope["type"] != "http":
-            return None
-        return self.guard.heed(exchange, said)
+        is_timed = scope["type"] == "http"
+        return self.guard.heed(exchange, said) if is_timed else None
 
     def _entering(self, *, no_shed: bool) -> Hook:
         """Take a slot of the node, or refuse."""
@@ -219,17 +159,16 @@ class InboundStage:
     @property
     def exercised(self) -> Mapping[str, float]:
         """When the fallback of a route, or a handler, last answered, in Unix ms."""
-        return self.guard.exercised if self.guard is not None else {}
+        return self.guard.exercised
 
     @property
     def abandoned_threads(self) -> int:
         """How many threads work for requests that were answered without them."""
-        return self.guard.abandoned_threads if self.guard is not None else 0
+        return self.guard.abandoned_threads
 
     def faults(self) -> list[str]:
         """Return what is wrong with what routes declare, one finding each."""
-        found = self.guard.faults() if self.guard is not None else []
-        return found + (self.limits.faults() if self.limits is not None else [])
+        return self.guard.faults() + self.limits.faults()
 
     # --- requests -----------------------------------------------------------
 
@@ -275,10 +214,6 @@ class InboundStage:
             self._routes[exchange.plan.key].discard(exchange)
         exchange.holds = 0
 
-    def guarded(self, app: Any, exchange: Exchange) -> Any:
-        """Return the application under the deadline and with what may stand in."""
-        return app if self.guard is None else self.guard.guarded(app, exchange)
-
     # --- the loop -----------------------------------------------------------
 
     def begin(
@@ -294,20 +229,16 @@ class InboundStage:
         self.threads = current_default_thread_limiter()
         self._failed = failed
         self.ticker.begin(loop)
-        if self.guard is not None:
-            self.guard.begin(loop)
-        if self.limits is not None:
-            self.limits.begin(store, loop, failed)
+        self.guard.begin(loop)
+        self.limits.begin(store, loop, failed)
 
     async def end(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let go of a loop, unless it belongs to another one already."""
         if not self.ticker.belongs_to(loop):
             return
         self.ticker.end()
-        if self.guard is not None:
-            self.guard.end()
-        if self.limits is not None:
-            await self.limits.end()
+        self.guard.end()
+        await self.limits.end()
 
     def forget(self) -> None:
         """Start anew, on another loop or in a forked child: nobody is inside."""
@@ -319,8 +250,7 @@ class InboundStage:
             inside.clear()
         self.shedder.disarm()
         self._starved_at_s = None
-        if self.guard is not None:
-            self.guard.end()
+        self.guard.end()
 
     def beat(self, now_s: float, lag_s: float) -> bool:
         """Take a beat of the loop; whether more of them are wanted."""
@@ -334,8 +264,7 @@ class InboundStage:
             if now_s - self._looked_s >= 1.0:
                 self._looked_s = now_s
                 self._let_streams_go(now_s)
-            if self.guard is not None:
-                has_deadlines = self.guard.sweep(perf_counter_ns())
+            has_deadlines = self.guard.sweep(perf_counter_ns())
         except Exception as error:  # noqa: BLE001 - border: the next beat comes
             if self._failed is not None:
                 self._failed("the beat of the loop", error)
