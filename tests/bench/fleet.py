@@ -1,15 +1,18 @@
 """How fast a fleet sees a dead peer, and how long an override holds.
 
-    python tests/bench/fleet.py [--nodes 8] [--rate 20] [--only quorum|override]
+    python tests/bench/fleet.py [--nodes 8] [--rate 20] [--only quorum|override|leader]
 
 quorum: one node loses its route, then all, then all have it back; defaults of
 `[dependency]`.  override: an operator opens a breaker for 25 s; meanwhile a node is
-killed by -9, the server is away for 6 s and the node starts during that.
+killed by -9, the server is away for 6 s and the node starts during that.  leader:
+the node that leads is killed by -9, and another one leads; then it ends cleanly.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import signal
 import sys
 import tempfile
 import time
@@ -19,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from chaos.calling import Caller, callers, until
 from chaos.test_fleet import dependency, is_in_force, log_of, set_breaker
+from failsoft.store.redis.store import RedisStore
 from failsoft.testing import redis_server
 
 TOML = "[dependency.pay]\n[dependency.mail]\n"
@@ -106,13 +110,51 @@ def override(count: int, rate: float, for_s: float = 25.0) -> None:
         print(f"  change log: {ops}")
 
 
+def lease(url: str) -> tuple[str, int]:
+    """Return who leads, and its term."""
+
+    async def read() -> tuple[str, int]:
+        store = RedisStore(url, "shop")
+        found = await store.fleet_read()
+        await store.aclose()
+        return found.leader, found.term
+
+    return asyncio.run(read())
+
+
+def leader(count: int, rate: float) -> None:
+    with (
+        redis_server(own=True) as server,
+        tempfile.TemporaryDirectory() as folder,
+        callers(server.url, count, Path(folder), rate=rate, toml=TOML) as nodes,
+    ):
+        until(lambda: is_in_force(nodes, "mail", "closed"), within_s=60)
+        until(lambda: lease(server.url)[0] != "")
+        for how in (signal.SIGKILL, signal.SIGINT):
+            led, term = lease(server.url)
+            pid = int(led.split(":")[1])
+            one = next(node for node in nodes if node.process.pid == pid)
+            began = time.time()
+            one.process.send_signal(how)
+            one.process.wait()
+            until(lambda led=led: lease(server.url)[0] not in ("", led))  # type: ignore[misc]
+            took_s = time.time() - began
+            after = lease(server.url)[1]
+            print(f"leader ended by {how.name}: another after {took_s:.2f} s, ", end="")
+            print(f"term {term} -> {after}")
+            nodes.remove(one)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--nodes", type=int, default=8)
     parser.add_argument("--rate", type=float, default=20.0)
-    parser.add_argument("--only", choices=["quorum", "override"])
+    parser.add_argument("--only", choices=["quorum", "override", "leader"])
     asked = parser.parse_args()
-    if asked.only != "override":
-        quorum(asked.nodes, asked.rate)
-    if asked.only != "quorum":
-        override(asked.nodes, asked.rate)
+    for name, measure in (
+        ("quorum", quorum),
+        ("override", override),
+        ("leader", leader),
+    ):
+        if asked.only in (None, name):
+            measure(asked.nodes, asked.rate)
