@@ -13,10 +13,11 @@ from starlette.routing import Route
 
 import failsoft
 from asgi.conftest import Guard
+from asgi.dressed import dress
 from asgi.drive import Answer, drive, get, http_scope, post
 from failsoft import Failsoft, Static
 from failsoft.errors import BreakerOpen, DeadlineExceeded, DefinitionError
-from failsoft.pipeline import InPlace, Plan
+from failsoft.pipeline import BodyPlan, InPlace, Plan
 from failsoft.routes.table import RouteDef
 
 pytestmark = pytest.mark.anyio
@@ -375,3 +376,62 @@ async def test_a_call_that_nobody_caught_is_unavailable(
     if status == 503:
         assert 10 <= int(answer.headers["retry-after"]) <= 13
         assert answer.json["detail"] == "dependency stripe"
+
+
+# --- versions ---------------------------------------------------------------------
+
+
+async def test_what_stands_in_is_changed_as_the_application_s_and_a_problem_is_not(
+    guard: Guard,
+) -> None:
+    async def handle(request: Request) -> Response:
+        if works:
+            return JSONResponse({"name": "a"})
+        await asyncio.Event().wait()
+        raise AssertionError("never set")
+
+    def shout(exchange: Any, body: bytes) -> bytes:
+        return body.upper()
+
+    works = True
+    app = Starlette(routes=[Route("/x/{n}", handle)])
+    guarded = await guard(app, **STALE)
+    dress(guarded, answer=BodyPlan(changes=(shout,)))
+    first = await get(guarded, "/x/1")
+    works = False
+
+    kept, late = await get(guarded, "/x/1"), await get(guarded, "/x/2")
+
+    assert [first.body, kept.body] == [b'{"NAME":"A"}'] * 2
+    assert late.json["type"] == "urn:failsoft:problem:deadline-exceeded"
+
+
+# --- what is declared --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("routes", "finding"),
+    [
+        ({"POST /x": {"stale": "5m"}}, "only answers to GET are kept"),
+        ({"GET /x": {"fallback": {"body": "x"}}}, "is nothing that answers"),
+        ({"GET /x": {"timeout": 0}}, "is out of range"),
+    ],
+)
+async def test_what_cannot_be_meant_is_refused(
+    routes: dict[str, Any], finding: str
+) -> None:
+    answer = await get(Failsoft(Shop().app, routes=routes), "/x/1")
+
+    assert isinstance(answer.raised, DefinitionError)
+    assert finding in str(answer.raised)
+
+
+async def test_code_declares_the_same(guard: Guard) -> None:
+    @failsoft.route(timeout=0.02, timeout_grace=0.0, fallback=Static("none"))
+    async def handle(request: Request) -> Response:
+        await asyncio.Event().wait()
+        raise AssertionError("never set")
+
+    guarded = await guard(Starlette(routes=[Route("/x", handle)]))
+
+    assert (await get(guarded, "/x")).body == b"none"

@@ -19,6 +19,9 @@ from urllib.parse import urlsplit
 
 __all__ = ["is_date", "is_flag_key", "mask_text", "mask_url", "parse_span_s"]
 
+# The source of what is declared on a handler.
+IN_CODE = "@failsoft.route"
+
 _UNREADABLE = "(not shown: quote / and # in its password as %2F and %23)"
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -270,7 +273,7 @@ def read_header_names(raw: object, at: At) -> tuple[str, ...]:
 
 def _seconds(raw: object, at: At) -> float:
     is_number = isinstance(raw, int | float) and not isinstance(raw, bool)
-    if is_number and at.source == "arguments":
+    if is_number and at.source in ("arguments", IN_CODE):
         return float(raw)  # type: ignore[arg-type]
     text = str(raw).strip()
     if is_number or re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from failsoft.settings._modes import StaticAnswer
 from failsoft.settings._rate_limit import (
     read_cost,
     read_key,
@@ -14,7 +16,9 @@ from failsoft.settings._rate_limit import (
     whole,
 )
 from failsoft.settings._readers import (
+    IN_CODE,
     At,
+    Fault,
     Reader,
     Span,
     check_glob,
@@ -91,12 +95,20 @@ class RoutePolicy:
 def read_route(raw: object, at: At) -> RoutePolicy:
     """Read the table of one glob of routes."""
     at.read(lambda _raw, _at: check_glob(at.key), raw)
-    return policy_of(read_fields(raw, at, ROUTE_FIELDS))
+    policy = policy_of(read_fields(raw, at, ROUTE_FIELDS))
+    if policy.rules.stale_s and not _reaches_get(at.key):
+        problem = "has stale, but only answers to GET are kept"
+        raise Fault(problem, "drop stale", shown=False)
+    return policy
+
+
+def _reaches_get(glob: str) -> bool:
+    return fnmatchcase("GET", glob.partition(" ")[0])
 
 
 def read_declared(values: Mapping[str, Any]) -> RoutePolicy:
     """Read what code declares; ValueError names every fault."""
-    at = At("@failsoft.route", Path.cwd(), [])
+    at = At(IN_CODE, Path.cwd(), [])
     policy = policy_of(read_fields(values, at, ROUTE_FIELDS))
     if at.findings:
         raise ValueError("; ".join(at.findings))
@@ -111,7 +123,12 @@ def policy_of(values: Mapping[str, Any]) -> RoutePolicy:
 
 
 def _read_fallback(raw: object, at: At) -> Any:
-    return read_text(raw, at) if isinstance(raw, str) else raw
+    if isinstance(raw, str):
+        return read_text(raw, at)
+    if callable(raw) or isinstance(raw, StaticAnswer):
+        return raw
+    todo = 'write the name of a failsoft.handler, as "basic-list"'
+    raise Fault("is nothing that answers", todo)
 
 
 ROUTE_FIELDS: dict[str, Reader] = {
