@@ -52,6 +52,7 @@ class Refiller:
         self._now = now
         self._failed = failed
         self._holding: set[Lease] = set()
+        self._fetching: set[asyncio.Task[None]] = set()
         self._counted_at = -_COUNT_NODES_S
         self._is_over = False
         self.loop = loop
@@ -93,6 +94,8 @@ class Refiller:
         want = lease.wants(quota, self.nodes, cost)
         task = self.loop.create_task(self._fetch(limiter, lease, quota, want))
         lease.task, lease.quota = task, quota
+        self._fetching.add(task)
+        task.add_done_callback(self._fetching.discard)
         return task
 
     async def _fetch(
@@ -162,6 +165,8 @@ class Refiller:
                 await asyncio.sleep(_TICK_S)
         finally:
             self._is_over = True
+            if self._fetching:  # they would open a connection that nobody closes
+                await asyncio.wait(self._fetching, timeout=_WAIT_S)
             with suppress(StoreError, TimeoutError):
                 async with asyncio.timeout(_LAST_S):
                     await self._give_back(list(self._holding))
