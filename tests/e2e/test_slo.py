@@ -50,6 +50,11 @@ def firing(url: str, id_: str) -> bool:
     return asyncio.run(ask())
 
 
+def status_of(url: str) -> str:
+    (component,) = httpx.get(f"{url}/_failsoft/status").json()["components"]
+    return str(component["status"])
+
+
 def enter_mode(url: str) -> None:
     async def put() -> None:
         store = RedisStore(url, "default")
@@ -82,6 +87,7 @@ def test_an_outage_is_known_at_once_told_signed_and_not_forgotten(
             enter_mode(redis.url)
             eventually(lambda: firing(redis.url, "slo:pay:auto"), within_s=15)
             eventually(lambda: received.documents(), within_s=15)
+            eventually(lambda: status_of(url) == "partial_outage", within_s=10)
             listed = run("slo", "list", "--redis", redis.url, "--json").json["slos"]
             alerts = run("alerts", "list", "--redis", redis.url)
         with served("burning:app", home=tmp_path, env=env, folder=HERE):
