@@ -19,7 +19,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from asgi.conftest import Guard
-from asgi.drive import Answer, get
+from asgi.drive import Answer, get, http_scope
 from asgi.eventually import eventually
 from failsoft import current
 from failsoft.errors import DeadlineMissed
@@ -135,6 +135,39 @@ async def test_after_its_grace_it_is_cancelled_once_and_the_server_sees_nothing(
     assert task is not None
     assert (answer.status, answer.raised) == (504, None)
     assert (ends, task.cancelling()) == (["cancelled"], 0)
+
+
+async def test_who_takes_long_to_tidy_up_is_not_cancelled_again(guard: Guard) -> None:
+    ends: list[str] = []
+
+    async def handler(request: Request) -> Response:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await a_while(0.15)
+            ends.append("tidy")
+            raise
+        raise AssertionError("never set")
+
+    guarded = await guard(app_of(handler), routes={"* *": {"timeout": "20ms"}})
+
+    answer = await get(guarded, "/x")
+
+    assert (answer.status, answer.raised, ends) == (504, None, ["tidy"])
+
+
+async def test_a_client_that_cannot_be_answered_harms_nobody(guard: Guard) -> None:
+    guarded = await guard(app_of(hang), **SOON)
+
+    async def refuse(message: Any) -> None:
+        raise OSError("gone")
+
+    async def receive() -> Any:
+        await asyncio.Event().wait()
+
+    await guarded(http_scope("GET", "/x"), receive, refuse)
+
+    assert "late answer of GET /x: OSError" in guarded.runtime.own_error
 
 
 async def test_an_error_after_the_answer_does_not_reach_the_server(
@@ -286,6 +319,16 @@ async def test_a_caller_may_lower_the_deadline_only(
     answer = await get(guarded, "/x", headers=saying(failsoft_timeout_ms=said))
 
     assert most - 0.4 < float(answer.body) <= most
+
+
+async def test_other_headers_are_heard_if_they_are_listed(guard: Guard) -> None:
+    guarded = await guard(app_of(left), deadline={"headers": ["grpc-timeout"]})
+
+    heard = await get(guarded, "/x", headers=saying(grpc_timeout="2S"))
+    ignored = await get(guarded, "/x", headers=saying(failsoft_timeout_ms="500"))
+
+    assert 1 < float(heard.body) <= 2
+    assert ignored.body == b"None"
 
 
 async def test_a_timeout_that_cannot_be_read_is_counted(guard: Guard) -> None:

@@ -7,9 +7,14 @@ from typing import Any
 
 import pytest
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import (
+    JSONResponse,
+    PlainTextResponse,
+    Response,
+    StreamingResponse,
+)
+from starlette.routing import Mount, Route
 
 import failsoft
 from asgi.conftest import Guard
@@ -17,12 +22,13 @@ from asgi.dressed import dress
 from asgi.drive import Answer, drive, get, http_scope, post
 from failsoft import Failsoft, Static
 from failsoft.errors import BreakerOpen, DeadlineExceeded, DefinitionError
-from failsoft.pipeline import BodyPlan, InPlace, Plan
+from failsoft.pipeline import BodyPlan, InPlace, Plan, Rejection
 from failsoft.routes.table import RouteDef
 
 pytestmark = pytest.mark.anyio
 
 HOST = (b"host", b"test")
+ROOM = {"body_max": "1KiB"}
 
 
 class Shop:
@@ -51,7 +57,7 @@ class Shop:
         return Starlette(routes=[route])
 
 
-def rules(**more: Any) -> dict[str, Any]:
+def rules(**more: Any) -> Any:
     short = {"timeout": "30ms", "timeout_grace": "0s"}
     return {"routes": {"GET /x*": {**short, **more}}}
 
@@ -182,6 +188,44 @@ async def test_head_and_a_known_tag_get_no_body(guard: Guard) -> None:
     assert same.headers["etag"] == 'W/"7"'
 
 
+@pytest.mark.parametrize(
+    ("parts", "status"), [((b"a", b"b"), 200), ((b"x" * 900,) * 2, 500)]
+)
+async def test_a_body_in_parts_is_kept_within_bounds(
+    guard: Guard, parts: tuple[bytes, ...], status: int
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if has_failed:
+            await PlainTextResponse("broken", 500)(scope, receive, send)
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for number, part in enumerate(parts):
+            more = number + 1 < len(parts)
+            await send({"type": "http.response.body", "body": part, "more_body": more})
+
+    has_failed = False
+    every = {"routes": {"* *": {"stale": "5m"}}, "defaults": {"stale": "5m"}}
+    guarded = await guard(Starlette(routes=[Mount("/x", app)]), **every, stale=ROOM)
+    await get(guarded, "/x/1")
+    has_failed = True
+
+    assert (await get(guarded, "/x/1")).status == status
+
+
+async def test_a_file_that_the_server_sends_is_not_kept(guard: Guard) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": answers.pop(0)})
+        await send({"type": "http.response.pathsend", "path": "/dev/null"})
+
+    answers = [200, 500]
+    guarded = await guard(
+        Starlette(routes=[Mount("/x", app)]), defaults={"stale": "5m"}
+    )
+    await get(guarded, "/x/1")
+
+    assert (await get(guarded, "/x/1")).status == 500
+
+
 # --- fallbacks -------------------------------------------------------------------
 
 
@@ -242,6 +286,60 @@ async def test_a_fallback_reads_what_the_application_read(guard: Guard) -> None:
     answer = await post(guarded, "/x", b"order")
 
     assert answer.json == {"read": "order"}
+
+
+async def test_nothing_stands_in_for_a_client_that_left() -> None:
+    shop = Shop()
+    shop.fails = ClientDisconnect()
+    app = shop.app
+    app.add_middleware(Failsoft, **rules(fallback=Static("none")))
+
+    answer = await get(app, "/x/1")
+
+    assert (answer.status, type(answer.raised)) == (500, ClientDisconnect)
+
+
+async def test_an_error_with_nothing_to_stand_in_is_the_application_s() -> None:
+    shop = Shop()
+    shop.fails = ValueError()
+    app = shop.app
+    app.add_middleware(Failsoft, **STALE)
+
+    answer = await get(app, "/x/1")
+
+    assert (answer.status, type(answer.raised)) == (500, ValueError)
+
+
+async def test_an_error_that_a_fallback_answers_for_goes_no_further(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    shop = Shop()
+    shop.fails = ValueError("why")
+    app = shop.app
+    app.add_middleware(Failsoft, **rules(fallback=Static("none")))
+
+    answer = await get(app, "/x/1")
+
+    assert (answer.body, answer.raised) == (b"none", None)
+    (record,) = [r for r in caplog.records if r.name == "failsoft"]
+    assert record.getMessage() == "GET /x/{rest} failed, answered by static"
+    assert "ValueError: why" in caplog.text
+
+
+async def test_nothing_stands_in_for_an_answer_that_has_begun(guard: Guard) -> None:
+    async def handle(request: Request) -> Response:
+        async def parts() -> Any:
+            yield b"begun"
+            raise ValueError
+
+        return StreamingResponse(parts())
+
+    app = Starlette(routes=[Route("/x", handle)])
+    guarded = await guard(app, routes={"GET /x": {"fallback": Static("none")}})
+
+    answer = await get(guarded, "/x")
+
+    assert (answer.body, type(answer.raised)) == (b"begun", ValueError)
 
 
 async def test_it_is_known_when_a_fallback_last_answered(guard: Guard) -> None:
@@ -338,6 +436,30 @@ async def test_a_probe_reaches_the_application_first(guard: Guard) -> None:
     assert [answer.body for answer in failed] == [b"/x/1? 2", b'{"by":"elsewhere"}']
 
 
+async def test_where_a_probe_fails_the_mode_refuses_as_it_does_elsewhere(
+    guard: Guard,
+) -> None:
+    fixed = Rejection("static", 200, (), b"fixed", is_problem=False, is_refusal=False)
+    shop = Shop()
+    place = InPlace(is_probe=True, refuse=lambda exchange: fixed)
+    guarded = await under(guard, shop, place)
+    shop.fails = 500
+
+    answer = await get(guarded, "/x/2")
+
+    assert (answer.status, answer.body) == (200, b"fixed")
+
+
+async def test_the_application_answers_where_a_mode_s_handler_fails(
+    guard: Guard,
+) -> None:
+    failsoft.handler("broken")(broken)
+    shop = Shop()
+    guarded = await under(guard, shop, InPlace(reroute="broken"))
+
+    assert (await get(guarded, "/x/2")).body == b"/x/2? 2"
+
+
 # --- uncaught calls ---------------------------------------------------------------
 
 
@@ -415,12 +537,15 @@ async def test_what_stands_in_is_changed_as_the_application_s_and_a_problem_is_n
         ({"POST /x": {"stale": "5m"}}, "only answers to GET are kept"),
         ({"GET /x": {"fallback": {"body": "x"}}}, "is nothing that answers"),
         ({"GET /x": {"timeout": 0}}, "is out of range"),
+        ({"* *": {"timeout": "1s"}}, "names 'grpc-timeuot', which tells no timeout"),
     ],
 )
 async def test_what_cannot_be_meant_is_refused(
     routes: dict[str, Any], finding: str
 ) -> None:
-    answer = await get(Failsoft(Shop().app, routes=routes), "/x/1")
+    deadline = {"headers": ["grpc-timeuot"]}
+    guarded = Failsoft(Shop().app, routes=routes, deadline=deadline)
+    answer = await get(guarded, "/x/1")
 
     assert isinstance(answer.raised, DefinitionError)
     assert finding in str(answer.raised)

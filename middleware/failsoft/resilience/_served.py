@@ -72,11 +72,11 @@ class RouteGuard:
 class _Noting:
     """An answer that is kept as it passes."""
 
-    __slots__ = ("body", "headers", "key")
+    __slots__ = ("headers", "key", "parts", "room_bytes")
 
-    def __init__(self, key: Key, headers: Headers) -> None:
-        self.key, self.headers = key, headers
-        self.body: list[bytes] = []
+    def __init__(self, key: Key, headers: Headers, room_bytes: int) -> None:
+        self.key, self.headers, self.room_bytes = key, headers, room_bytes
+        self.parts: list[bytes] = []
 
 
 class Served:
@@ -230,29 +230,27 @@ class Served:
             headers: Headers = list(start.get("headers", ()))
             key = self._key()
             if key is not None and is_keepable(headers, by_consumer=own.by_consumer):
-                self._noting = _Noting(key, headers)
+                self._noting = _Noting(key, headers, self._guard.shelf.most_bytes)
 
     def _pass(self, message: Message) -> None:
         """Look at a part of the body that goes on."""
         noting, is_last = self._noting, not message.get("more_body")
         if noting is not None:
-            noting.body.append(message.get("body", b""))
-            most_bytes = self._guard.shelf.most_bytes
-            if len(noting.body) > 64 or is_last:
-                noting.body = [b"".join(noting.body)]
-                if len(noting.body[0]) > most_bytes:
-                    self._noting = noting = None
-        if is_last:
-            if noting is not None:
+            part = message.get("body", b"")
+            noting.parts.append(part)
+            noting.room_bytes -= len(part)
+            if noting.room_bytes < 0:
+                self._noting = None
+            elif is_last:
                 self._keep(noting)
-            if self._own.covers_body:
-                self._end_deadline()
+        if is_last and self._own.covers_body:
+            self._end_deadline()
 
     def _keep(self, noting: _Noting) -> None:
         self._noting = None
         scope, now_ns = self._exchange.scope, perf_counter_ns()
-        kept = noting.headers, noting.body[0], now_ns
-        self._guard.shelf.keep(noting.key, scope, *kept)
+        said = noting.headers, b"".join(noting.parts), now_ns
+        self._guard.shelf.keep(noting.key, scope, *said)
 
     def _end_deadline(self) -> None:
         self._guard.timed.discard(self)

@@ -126,9 +126,10 @@ class Shelf:
     def keep(
         self, key: Key, scope: Scope, headers: Headers, body: bytes, now_ns: int
     ) -> None:
-        """Keep an answer that `is_keepable`, in place of the one before."""
-        if len(body) > self.most_bytes:
-            return
+        """Keep an answer that `is_keepable`, in place of the one before.
+
+        body: of at most `most_bytes`.
+        """
         kept = _kept(headers, body, now_ns)
         names = _varies(headers)
         entry = self._entries.get(key)

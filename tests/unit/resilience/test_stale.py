@@ -142,6 +142,13 @@ def asked(**headers: str) -> Any:
     return SimpleNamespace(scope=scope(**headers), plan=plan)
 
 
+def test_only_answers_to_get_have_a_place() -> None:
+    post = asked()
+    post.scope["method"] = "POST"
+
+    assert key_of(post, (), by_consumer=False) is None
+
+
 def test_credentials_belong_to_one_caller() -> None:
     said = [
         {},
