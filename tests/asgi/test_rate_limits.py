@@ -8,16 +8,20 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 import failsoft
 from asgi.conftest import Guard
+from asgi.controls import enter
 from asgi.drive import Answer, drive, http_scope
 from failsoft import Failsoft
 from failsoft.errors import DefinitionError
 from failsoft.resilience._limits import RateLimits
+from failsoft.versions import Contract, Version, gone
 
 pytestmark = pytest.mark.anyio
 
@@ -118,6 +122,52 @@ async def test_a_limit_that_nobody_declares_stops_the_start() -> None:
 
     assert isinstance(raised, DefinitionError)
     assert "rate_limit = 'serch' is not declared; did you mean search?" in str(raised)
+
+
+async def test_old_clients_are_counted_once_like_all_others(guard: Guard) -> None:
+    first, newest = Version("2025-01-15"), Version("2025-06-01", gone("GET /legacy"))
+    inner = FastAPI()
+    inner.get("/a")(lambda: {"id": 1})
+    inner.get("/legacy")(lambda: "old")
+    routes = {"GET /a": {"rate_limit": "2/hour", "concurrency_limit": 5}}
+    app = await guard(inner, contract=Contract([first, newest]), routes=routes)
+    await get(app, "/nothing")
+
+    old = {"x-api-version": "2025-01-15"}
+    answer = await get(app, **old)
+
+    names = [name for name, _ in answer.messages[0]["headers"]]
+    assert names.count(b"ratelimit-policy") == names.count(b"ratelimit") == 1
+    assert await statuses(app, 2, **old) == [200, 429]
+
+
+async def test_a_handshake_over_the_rate_is_denied(guard: Guard) -> None:
+    async def hello(socket: WebSocket) -> None:
+        await socket.accept()
+        await socket.close()
+
+    inner = Starlette(routes=[WebSocketRoute("/ws", hello)])
+    app = await guard(inner, routes={"WS /ws": {"rate_limit": "1/hour"}})
+    scope = http_scope("GET", "/ws") | {"type": "websocket", "subprotocols": []}
+    scope |= {"extensions": {"websocket.http.response": {}}}
+
+    answers = [
+        await drive(app, {**scope}, [{"type": "websocket.connect"}]) for _ in range(2)
+    ]
+
+    assert answers[0].messages[0]["type"] == "websocket.accept"
+    assert answers[1].status == 429
+    assert answers[1].headers["ratelimit"] == '"WS /ws";r=0;t=3600'
+
+
+async def test_a_mode_turns_rates_down_for_as_long_as_it_holds(guard: Guard) -> None:
+    app = await guard(shop(), routes={"GET /a": {"rate_limit": "10/hour"}})
+
+    await enter(app, "fs.rate-limits", scale=0.2)
+    said = await statuses(app, 3)
+    policy = (await get(app)).headers["ratelimit-policy"]
+
+    assert (said, policy) == ([200, 200, 429], '"GET /a";q=2;w=3600')
 
 
 # --- shared ---------------------------------------------------------------------
