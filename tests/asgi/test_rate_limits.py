@@ -205,6 +205,23 @@ async def test_an_exact_limit_holds_over_nodes_and_refuses_from_memory(
     assert 1 <= int(again.headers["retry-after"]) <= 78
 
 
+async def test_an_exact_limit_tells_what_remains_for_a_second_trip(
+    redis_url: str,
+) -> None:
+    limit = {"rate": "3/minute", "key": "route", "headers": "full"}
+    routes = {"GET /a": {"rate_limit": "api"}}
+    app = Failsoft(
+        shop(), redis_url=redis_url, rate_limit={"api": limit}, routes=routes
+    )
+
+    answers = [await get(app) for _ in range(2)]
+    await app.runtime.stop()
+
+    said = [answer.headers["ratelimit"].split(";t=")[0] for answer in answers]
+    assert said == ['"api";r=2', '"api";r=1']
+    assert _trips(app, "api") == 4
+
+
 async def test_a_leased_limit_holds_over_nodes_for_few_trips(
     nodes: list[Failsoft],
 ) -> None:

@@ -236,7 +236,7 @@ def _contradictions(settings: Settings) -> list[str]:
     findings += mode_findings(settings.modes, settings.never, known)
     findings += unknown_slos(settings.slos, settings.routes, settings.defaults)
     findings += too_many_slos(settings.slos)
-    said = [(f"settings: routes.{g!r}", p.rules) for g, p in settings.routes.items()]
+    said = [(f'settings: routes."{g}"', p.rules) for g, p in settings.routes.items()]
     said.append(("settings: defaults", settings.defaults.rules))
     places = [(place, rules.rate_limit) for place, rules in said]
     return findings + unknown_limits(places, settings.rate_limits)
