@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from time import thread_time
+from time import process_time, thread_time
 from typing import Any
 
 from starlette.applications import Starlette
@@ -38,9 +38,10 @@ async def work(request: Request) -> PlainTextResponse:
 
 
 async def state(request: Request) -> JSONResponse:
-    """Say what the node's shedder says."""
+    """Say what the node's shedder says, and what CPU it took."""
     inbound = guarded.runtime.inbound if guarded is not None else None
-    return JSONResponse(inbound.state()._asdict() if inbound is not None else {})
+    said = inbound.state()._asdict() if inbound is not None else {}
+    return JSONResponse(said | {"cpu_s": process_time()})
 
 
 bare = Starlette(

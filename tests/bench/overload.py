@@ -28,6 +28,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from bench.busy import CPU_S
 from load.openloop import Load, Node, Report, Request, Sample
 from load.servers import served
 
@@ -156,8 +157,10 @@ def by_class(report: Report) -> str:
 async def run(bench: Bench, given: argparse.Namespace, capacity: float) -> None:
     unloaded = await bench.offer(capacity * 0.2, 5)
     tell("unloaded", unloaded, 5, capacity)
+    before_s = sum(state["cpu_s"] for state in bench.states())
     watching = asyncio.create_task(bench.watch(given.seconds))
     over = await bench.offer(capacity * given.times, given.seconds)
+    cpu_s = sum(state["cpu_s"] for state in bench.states()) - before_s
     seen = await watching
     tell("overload", over, given.seconds, capacity)
     for part in (1, 2, 3, 4):
@@ -175,6 +178,11 @@ async def run(bench: Bench, given: argparse.Namespace, capacity: float) -> None:
     print(f"  in time by route: {by_class(over)}")
     print(
         f"  p99 accepted / unloaded {worse:.1f}; normal after {normal_after_s(after)} s"
+    )
+    useful = len(in_time(over)) * CPU_S / cpu_s
+    print(
+        f"  CPU of the nodes {cpu_s:.1f} s, {useful:.0%} of it in answers in time"
+        f" (others had the rest of {NODES * given.seconds:.0f} s)"
     )
     limits = [[s.get("limit") for s in states] for states in seen]
     print(f"  limits each 5 s: {limits}")
