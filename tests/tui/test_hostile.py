@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -21,6 +22,16 @@ from failsoft.ops.contractrows import (
     UseRow,
     VersionRow,
     VersionsView,
+)
+from failsoft.ops.fleetrows import (
+    BurnRow,
+    CallRow,
+    DependencyRow,
+    DependencySeen,
+    DependencyView,
+    ModeRow,
+    SloRow,
+    SloView,
 )
 from failsoft.ops.views import FleetView, Notice
 from tui.fleet import CONTROLS, FLIGHTS, GROUPS, LOG, ROUTES, incident
@@ -59,7 +70,26 @@ def hostile_view(now: float, text: str) -> FleetView:
         notices=(Notice(2, text, text),),
         versions=hostile_versions(text),
         drift=hostile_drift(text),
+        **hostile_fleet(text),
     )
+
+
+def hostile_fleet(text: str) -> dict[str, Any]:
+    call = CallRow(text, text, 1.0, text)
+    seen = DependencySeen(text, text, text, text, text)
+    rule = BurnRow(text, text, 1.0, ((text, 1.0),), "firing")
+    row = DependencyRow(
+        text, text, "F", (seen,), override=text, by=text, why=text, routes=(call,)
+    )
+    mode = ModeRow(
+        text, text, text, "on", text, (text,), text, text, text, text, text,
+        enter=(text,), leave=(text,), timing=text, params=((text, text),), group=text,
+    )  # fmt: skip
+    return {
+        "dependencies": DependencyView(1, (row,), text),
+        "modes": (mode,),
+        "slo": SloView(1, (SloRow(text, 0.9, 1.0, (text,), rules=(rule,)),)),
+    }
 
 
 def hostile_versions(text: str) -> VersionsView:
@@ -101,7 +131,7 @@ def check_lines(desk: Desk) -> None:
 async def test_hostile_text_is_shown_and_breaks_no_screen() -> None:
     async with open_app((120, 40)) as desk:
         seq = 1
-        for keys in ((), ("3",), ("6",), ("7",), ("9",), ("1", "K")):
+        for keys in ((), ("3",), ("4",), ("5",), ("6",), ("7",), ("9",), ("1", "K")):
             await desk.press(*keys)
             for text in HOSTILE:
                 seq += 1
@@ -130,7 +160,15 @@ async def test_hostile_text_breaks_no_stack(text: str) -> None:
         check_lines(desk)
 
 
-PAGES = (("6", "enter"), ("escape", "7", "enter"), ("escape", "d"), ("escape", "t"))
+PAGES = (
+    ("4", "enter"),
+    ("escape", "b"),
+    ("escape", "5", "enter"),
+    ("escape", "6", "enter"),
+    ("escape", "7", "enter"),
+    ("escape", "d"),
+    ("escape", "t"),
+)
 
 
 async def show(desk: Desk, text: str, seq: int) -> None:

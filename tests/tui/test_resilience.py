@@ -54,8 +54,15 @@ async def test_a_breaker_is_forced_and_handed_back(size: tuple[int, int]) -> Non
         in_force = desk.active("breaker")
         await desk.press("A")
         auto = desk.text()
+        await desk.press("escape", "3")
+        await desk.at("dependency:payments")
+        await desk.press("L")
+        lift = desk.text()
         await desk.confirm()
 
+        assert "[t 5m 15m 1h 4h]" in dialog
+        assert "GROUP-LIFT group:INC-311" in lift
+        assert "all of        dependency:payments" in lift
         assert "OPEN 1/2" in local
         assert "BREAKER-OPEN dependency:payments" in dialog
         assert in_force == ["dependency:payments"]

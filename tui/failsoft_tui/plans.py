@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from failsoft.ops.command import (
+    BreakerSet,
     BrownoutStart,
     BrownoutStop,
     Command,
@@ -35,14 +36,16 @@ _LASTING = ("pin", "drift", "tolerance")  # what is set for days
 
 
 _ENDING = (
-    *(Kill, ModeEnter, Extend, BrownoutStart, BrownoutStop),
+    *(Kill, ModeEnter, BreakerSet, Extend, BrownoutStart, BrownoutStop),
     *(PinSet, ToleranceAdd, DriftAck),
 )
 
+_GROUPED = Kill | ModeEnter | BreakerSet
+
 
 def in_group(command: Command, reason: str) -> Command:
-    """Return a kill or mode in the group of the reason's ticket, if it has one."""
-    if not isinstance(command, Kill | ModeEnter) or command.group is not None:
+    """Return a kill, mode or breaker in the group of the reason's ticket, if any."""
+    if not isinstance(command, _GROUPED) or command.group is not None:
         return command
     return msgspec.structs.replace(command, group=ticket_of(reason))
 
@@ -138,8 +141,8 @@ class CommandPlan:
         )
 
     def grouped(self, group: str) -> Plan | None:
-        """Return the kill or mode in another group."""
-        if not isinstance(self.command, Kill | ModeEnter):
+        """Return the kill, mode or breaker in another group."""
+        if not isinstance(self.command, _GROUPED):
             return None
         changed = msgspec.structs.replace(self.command, group=group or None)
         return CommandPlan(self._operator, changed)

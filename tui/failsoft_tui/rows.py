@@ -167,15 +167,22 @@ def _why(row: ControlRow) -> Piece:
     return (f"ONLY ON NODES {why}", "bad") if row.lost else (why, "")
 
 
+_LETTERS = {"kill": ("K", "kill"), "mode": ("D", "degraded"), "breaker": ("B", "bad")}
+
+
+def _kind(row: ControlRow) -> str:
+    return "brkr" if row.kind == "breaker" else safe(row.kind)
+
+
 def _now(row: ControlRow) -> Piece:
     text = safe(row.now, 40)
     if not row.active:
         return text, "dim"
     if row.lost:
         text = f"~{text}"
-    letter, style = {"kill": ("K", "kill"), "mode": ("D", "degraded")}.get(
-        row.kind, ("", "key")
-    )
+    letter, style = _LETTERS.get(row.kind, ("", "key"))
+    if row.kind == "breaker":  # its letter says that it is forced
+        text = text.replace("FORCED ", "").replace("FLEET ", "")
     return f"{letter} {text}".strip(), style
 
 
@@ -212,7 +219,7 @@ def control_order(
             "target", "TARGET", 25, _target, sort=lambda r: r.target, grow=True,
             names=True,
         ),
-        Column("kind", "KIND", 5, lambda r: (safe(r.kind), "dim"), drop=7, names=True,
+        Column("kind", "KIND", 5, lambda r: (_kind(r), "dim"), drop=7, names=True,
                sort=lambda r: r.kind),
         Column("now", "NOW", 9, _now, marks=True, sort=lambda r: r.now),
         Column("note", "NOTE", 9, lambda r: _note(r, notes()), drop=4),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from failsoft.ops.command import (
+    BreakerAuto,
     BrownoutStop,
     Command,
     Extend,
@@ -32,11 +33,12 @@ from failsoft_tui.widgets.live_table import LiveTable
 __all__ = ["ControlsScreen"]
 
 LIVES_S = 10.0
-_ENDING = ("kill", "mode", "brownout", "tolerance", "pin", "drift")
+_ENDING = ("kill", "mode", "breaker", "brownout", "tolerance", "pin", "drift")
 _LIFTED = (*_ENDING, "version")
 _LIFTS: dict[str, Callable[[str], Command]] = {
     "kill": Unkill,
     "mode": ModeLeave,
+    "breaker": BreakerAuto,
     "flag": FlagRevert,
     "brownout": BrownoutStop,
     "tolerance": ToleranceEnd,
