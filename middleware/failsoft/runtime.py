@@ -90,7 +90,7 @@ class Runtime:
         self.store: Any = None
         self._running: Running | None = None
         self._alone: PrivateLoop | None = None
-        self._state: ControlState | None = None
+        self.state: ControlState | None = None  # controls in force
         self.alarms: Alarms | None = None  # what burns, for the status of users
         self._flag_stage = FlagStage(settings)
         self.versions: Any = None
@@ -133,11 +133,11 @@ class Runtime:
         self.definitions.versions = self.planner.versions
         self.definitions.own = frozenset(self.planner.answers)
         self.definitions.describe(table)
-        self.snapshot = self._compile(self._state)
+        self.snapshot = self._compile(self.state)
 
     def _on_change(self, state: ControlState) -> None:
         """Swap the one reference that requests read."""
-        before = self._state
+        before = self.state
         try:
             if before is not None and before.records is state.records:
                 # Only the age or the link differs: what was compiled stays.
@@ -155,7 +155,7 @@ class Runtime:
             self.failed(f"controls at revision {state.rev}", error)
             return
         self.guard.look(self.flags, snapshot.flags)
-        self._state, self.snapshot = state, snapshot
+        self.state, self.snapshot = state, snapshot
         if before is None or before.records is not state.records:
             self.dependencies.take(state.records.values())
         if self._running is not None and self._running.keeper is not None:
@@ -206,20 +206,15 @@ class Runtime:
 
     def now_ms(self) -> float:
         """Return store time in milliseconds; the wall clock before the first sync."""
-        state = self._state
+        state = self.state
         return state.now_ms() if state is not None else clock.unix() * 1000
-
-    @property
-    def state(self) -> ControlState | None:
-        """The controls in force; None before any."""
-        return self._state
 
     # --- flags --------------------------------------------------------------
 
     @property
     def control_age_s(self) -> float:
         """Seconds since the controls in force were proven current."""
-        return self._flag_stage.age_s(self._state)
+        return self._flag_stage.age_s(self.state)
 
     def _redefine(self) -> None:
         """Take flags that files or code declare differently now."""
@@ -278,7 +273,7 @@ class Runtime:
         if self.store is None or settings.url:
             self.store = open_store(settings.url or None, settings.env)
         good = self.lifetime.begin()
-        watcher = self._watcher(good)
+        watcher = _watcher(self, good)
         vitals = Vitals(loop)
         reporter = FlagReporter(
             self.store,
@@ -324,24 +319,6 @@ class Runtime:
         follow = self._flag_stage.follow(self._redefine, self.failed)
         running.spawn(follow, "files")
         return running
-
-    def _watcher(self, good: Good | None) -> Watcher:
-        settings = self.settings.store
-        watcher = Watcher(
-            self.store,
-            node_id=self.node,
-            heartbeat=self._heartbeat,
-            on_change=self._on_change,
-            block_s=settings.block_s,
-            beat_s=settings.beat_s,
-            stale_after_s=settings.stale_after_s,
-            rewind=settings.rewind,
-            good=good.held if good else None,
-            good_from=good.source if good else "",
-        )
-        if good is not None:
-            good.restore(watcher.clock)
-        return watcher
 
     def _abandon(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let go of what belongs to another loop; it ends there, if it still can."""
@@ -397,9 +374,9 @@ class Runtime:
         self.deck.take()
         if running is not None:
             running.cut_copies()
-            if self._state is not None and not running.store.local:
-                state = replace(self._state, state="stale", source="inherited")
-                self._state = state
+            if self.state is not None and not running.store.local:
+                state = replace(self.state, state="stale", source="inherited")
+                self.state = state
                 self.snapshot = replace(self.snapshot, state="stale")
         if alone is not None:
             alone.cut_copies()
@@ -408,7 +385,7 @@ class Runtime:
     # --- what others see of this node ---------------------------------------
 
     def _heartbeat(self) -> bytes:
-        state, running, settings = self._state, self._running, self.settings
+        state, running, settings = self.state, self._running, self.settings
         good = state.good if state else None
         return encode(
             Heartbeat(
@@ -458,6 +435,25 @@ class Runtime:
                 self.own_errors,
                 exc_info=error if exposed else None,
             )
+
+
+def _watcher(runtime: Runtime, good: Good | None) -> Watcher:
+    settings = runtime.settings.store
+    watcher = Watcher(
+        runtime.store,
+        node_id=runtime.node,
+        heartbeat=runtime._heartbeat,
+        on_change=runtime._on_change,
+        block_s=settings.block_s,
+        beat_s=settings.beat_s,
+        stale_after_s=settings.stale_after_s,
+        rewind=settings.rewind,
+        good=good.held if good else None,
+        good_from=good.source if good else "",
+    )
+    if good is not None:
+        good.restore(watcher.clock)
+    return watcher
 
 
 @cache  # it reads files, 1.4 ms
