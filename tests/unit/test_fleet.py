@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -19,7 +21,12 @@ from failsoft.controls.records import (
     parse_record,
 )
 from failsoft.controls.watcher import ControlState
-from failsoft.errors import StoreConflict, StoreRefused, StoreUnavailable
+from failsoft.errors import (
+    BreakerOpen,
+    StoreConflict,
+    StoreRefused,
+    StoreUnavailable,
+)
 from failsoft.fleet import AUTOMATION, Fleet, Member
 from failsoft.outbound._quota import Announced
 from failsoft.outbound._stage import Dependencies
@@ -281,3 +288,71 @@ async def test_the_leader_merges_quotas_for_all(store: MemoryStore) -> None:
     assert isinstance(known, QuotaSum)
     assert (known.name, known.limit, known.remaining) == ("pay", 100, 40)
     assert told != []
+
+
+class Away(MemoryStore):
+    """A store that answers the fleet only once it is back."""
+
+    is_back = False
+
+    def __init__(self) -> None:
+        super().__init__("shop")
+        self.asked = asyncio.Event()
+
+    async def fleet_beat(self, node: str, say: FleetSay) -> FleetBeat:
+        self.asked.set()
+        if not self.is_back:
+            raise StoreUnavailable("away")
+        return await super().fleet_beat(node, say)
+
+
+@pytest.mark.parametrize("is_back", [False, True])
+async def test_a_node_without_the_store_probes_alone_until_it_is_back(
+    is_back: bool,
+) -> None:
+    store = Away()
+    store.is_back = is_back
+    node = Node(store)
+    gate = node.book.of("pay")
+    gate.is_alone = is_back
+
+    running = asyncio.create_task(node.fleet.run())
+    await store.asked.wait()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+    assert gate.is_alone is not is_back
+    assert not node.fleet.is_leading
+    assert (await store.fleet_read()).rows == {}  # it left
+
+
+async def test_permits_of_the_fleet_reach_the_calls_that_wait(
+    store: MemoryStore,
+) -> None:
+    node = Node(store)
+    since_ms = int(clock.unix() * 1000) - 6_500  # the first probe is due
+    opened = msgspec.structs.replace(BROKEN, since_ms=since_ms)
+    raw = b"4 %d 0 " % since_ms + encode_doc(opened)
+    node.records["breaker", "pay"] = raw
+    gate = node.book.of("pay")
+    node.book.take([parse_record("breaker", "pay", raw)])
+
+    steps = []
+    for calls in (1, 3, 10):
+        with pytest.raises(BreakerOpen):
+            gate.admit(clock.monotonic())
+        await node.fleet.second()
+        now = clock.monotonic()
+        permits = [gate.admit(now) for _ in range(calls)]
+        with pytest.raises(BreakerOpen):
+            gate.admit(now)
+        for permit in permits:
+            gate.settle(permit, "ok", 0.01, now)
+        steps.append(node.fleet.has_passed("pay"))
+    await node.fleet.second()
+
+    assert steps == [False, False, False]
+    assert node.fleet.has_passed("pay")
