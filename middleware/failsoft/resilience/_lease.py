@@ -72,13 +72,14 @@ class Bucket:
         self._at = now
         self.tokens = tokens
 
-    def _fill(self, now: float, quota: Quota) -> None:
+    def fill(self, now: float, quota: Quota) -> None:
+        """Add what has come since it was last looked at."""
         grown = self.tokens + max(0.0, now - self._at) * quota.rate_per_s
         self.tokens, self._at = min(quota.burst, grown), now
 
     def take(self, now: float, cost: int, quota: Quota) -> int:
         """Take the cost of a request; one above the burst takes the whole of it."""
-        self._fill(now, quota)
+        self.fill(now, quota)
         need = min(cost, quota.burst)
         if self.tokens < need:
             return DENIED
@@ -87,7 +88,7 @@ class Bucket:
 
     def drain(self, now: float, cost: int, quota: Quota) -> None:
         """Note what somebody else has let pass."""
-        self._fill(now, quota)
+        self.fill(now, quota)
         self.tokens = max(0.0, self.tokens - cost)
 
     def put_back(self, cost: int) -> None:
@@ -96,12 +97,12 @@ class Bucket:
 
     def wait_s(self, now: float, cost: int, quota: Quota) -> float:
         """Return the seconds until the cost can be afforded."""
-        self._fill(now, quota)
+        self.fill(now, quota)
         return max(0.0, min(cost, quota.burst) - self.tokens) / quota.rate_per_s
 
     def left(self, now: float, quota: Quota) -> int:
         """Return what remains."""
-        self._fill(now, quota)
+        self.fill(now, quota)
         return int(self.tokens)
 
 
@@ -117,6 +118,7 @@ class Lease:
         "_count",
         "_demand",
         "_deny_until",
+        "_is_alone",
         "_low",
         "_slot",
         "key",
@@ -135,7 +137,10 @@ class Lease:
         self.left = -1
         self.short = 0
         self.task: Any = None
-        self.spare: Bucket | None = None
+        # Also counts while the store answers, so that losing it again and again
+        # gives little away.
+        self.spare = Bucket(now)
+        self._is_alone = False
         self._at = now
         self._demand = 0.0
         self._slot = int(now * _SLOTS_PER_S)
@@ -183,13 +188,16 @@ class Lease:
         ahead = max(math.ceil(seen_per_s * _AHEAD_S), self.short)
         return max(1, min(cost, quota.burst), min(ahead, most))
 
-    def granted(self, now: float, want: int, answer: tuple[int, int, int]) -> None:
+    def granted(
+        self, now: float, want: int, answer: tuple[int, int, int], nodes: int = 1
+    ) -> None:
         """Take the store's answer: granted, ms until there is a token, left."""
         got, wait_ms, self.left = answer
         self.tokens += got
         self._low = want // 4
         self._at = now
-        self.spare = None
+        self.spare.drain(now, got, self.quota.scaled(1 / nodes))
+        self._is_alone = False
         if got < want:
             self._deny_until = now + max(_DENY_S, wait_ms / 1000)
 
@@ -207,15 +215,14 @@ class Lease:
 
         share: the quota of one node.
         """
-        if self.spare is None:
-            left = math.inf if self.left < 0 else self.left / nodes
-            self.spare = Bucket(now, left)
+        if not self._is_alone and self.left >= 0:
+            self.spare.fill(now, share)
+            self.spare.tokens = min(self.spare.tokens, self.left / nodes)
+        self._is_alone = True
         return self.spare
 
     def wait_s(self, now: float, cost: int, quota: Quota) -> float:
         """Return the seconds until asking again makes sense."""
-        if self.spare is not None:
-            return self.spare.wait_s(now, cost, quota)
         return max(0.0, self._deny_until - now)
 
     def remaining(self, now: float, quota: Quota) -> int:

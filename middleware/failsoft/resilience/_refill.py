@@ -22,6 +22,7 @@ __all__ = ["Refiller"]
 _log = logging.getLogger("failsoft")
 
 _WAIT_S = 0.05
+_STALLED_S = 0.2
 _TICK_S = 0.25
 _COUNT_NODES_S = 2.0
 _LAST_S = 0.3
@@ -102,14 +103,15 @@ class Refiller:
         self, limiter: Limiter, lease: Lease, quota: Quota, want: int
     ) -> None:
         limiter.trips += 1
+        began = self._now()
         try:
             rate = quota.rate_per_s, quota.burst
             answer = await self.store.lease(lease.key, *rate, want=want)
         except Exception as error:  # noqa: BLE001 - border: requests go on
-            self._note(error)
+            self._note(error, began)
         else:
             self.link.worked()
-            lease.granted(self._now(), want, answer)
+            lease.granted(self._now(), want, answer, self.nodes)
             self._holding.add(lease)
         finally:
             lease.task = None
@@ -122,6 +124,7 @@ class Refiller:
         where = limiter.name, f"{window.key}:{quota.window_s}"
         rate = quota.amount, quota.window_s
         is_in: bool | None = None
+        began = self._now()
         limiter.trips += 1
         try:
             is_in = await self.store.hit(*where, rate, cost)
@@ -133,14 +136,16 @@ class Refiller:
                 limiter.trips += 1
                 window.told(self._now(), *await self.store.window(*where, rate))
         except Exception as error:  # noqa: BLE001 - border: requests go on
-            self._note(error)
+            self._note(error, began)
             if is_in is None:
                 return ASK
         if not is_in:
             window.refused(self._now())
         return TAKEN if is_in else DENIED
 
-    def _note(self, error: Exception) -> None:
+    def _note(self, error: Exception, began: float) -> None:
+        if self._now() - began > _STALLED_S:
+            return  # it was this loop that was late: the store may well answer
         was_lost = self.link.is_lost
         self.link.failed(self._now(), str(error) or repr(error))
         if not isinstance(error, StoreError):
@@ -156,10 +161,11 @@ class Refiller:
         try:
             await self._ping()  # so that no request waits for the connection
             while True:
+                began = self._now()
                 try:
                     await self._tick()
                 except StoreError as error:
-                    self._note(error)
+                    self._note(error, began)
                 except Exception as error:  # noqa: BLE001 - border: the next comes
                     self._failed("limits", error)
                 await asyncio.sleep(_TICK_S)
@@ -186,10 +192,11 @@ class Refiller:
             await self._give_back(held[:_BACK_AT_ONCE])
 
     async def _ping(self) -> None:
+        began = self._now()
         try:
             await self.store.ping()
         except StoreError as error:
-            self._note(error)
+            self._note(error, began)
         else:
             if self.link.is_lost:
                 _log.warning("limits: the store answers again")
