@@ -147,8 +147,9 @@ async def run(home: Path, redis_url: str, received: Received) -> None:
             await asyncio.sleep(0.5)
         took = time.time() - restarted
         print(f"resolved {took:.0f} s after the restart (5 m window, then 5 min)")
-        twice = len(received.documents())
-        print(f"told: {twice} firing, {len(received.documents('resolved'))} resolved")
+        for state in ("firing", "resolved"):
+            ids = [one["id"] for one in received.documents(state)]
+            print(f"told as {state}: {', '.join(ids)}")
     await traffic.end()
     await store.aclose()
 

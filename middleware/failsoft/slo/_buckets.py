@@ -6,12 +6,11 @@ were spread evenly: without that an hour of minutes would be up to a minute too 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
-from failsoft.store.slo import BUCKETS, Buckets, Counts, SloRead, is_bucket_kept
+from failsoft.store.slo import BUCKETS, Counts, SloRead, is_bucket_kept
 
-__all__ = ["SloHistory", "Sums", "history_of"]
+__all__ = ["SloHistory", "Sums"]
 
 _NONE: Counts = (0, 0, 0)
 
@@ -70,13 +69,6 @@ class SloHistory:
         """Return the start of the newest bucket in ms, 0 for none."""
         widths = self._slos.get(name, {})
         return max((max(held) for held in widths.values() if held), default=0) * 1000
-
-
-def history_of(slos: Iterable[tuple[str, Buckets]], now_ms: int) -> SloHistory:
-    """Return the history that one read of everything gives."""
-    history = SloHistory()
-    history.take(SloRead(now_ms, dict(slos)))
-    return history
 
 
 def _width_for(window_s: int) -> int:

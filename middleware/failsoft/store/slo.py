@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 __all__ = [
-    "ALERTS_KEPT",
     "BUCKETS",
     "NAMES_READ",
     "SLO_TTL_S",
@@ -26,7 +25,6 @@ __all__ = [
 # Width of a bucket in seconds -> how many are kept: 5 min, 6 h, 3 d, 31 d.
 BUCKETS: Mapping[int, int] = {10: 30, 60: 360, 900: 288, 21_600: 124}
 SLO_TTL_S = 31 * 86_400
-ALERTS_KEPT = 500
 NAMES_READ = 100
 
 # (requests, bad ones, refused by us); refused ones are among the requests
@@ -62,7 +60,7 @@ class SloStore(Protocol):
         ...
 
     async def alerts(self) -> Mapping[str, bytes]:
-        """Return the states of alerts by id, opaque here; at most 500."""
+        """Return the states of alerts by id, opaque here."""
         ...
 
     async def alerts_put(
