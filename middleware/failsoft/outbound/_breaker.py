@@ -169,6 +169,8 @@ class Breaker:
             self.failures_in_row, self.last_ok = 0, now
 
     def _judge(self, now: float) -> None:
+        if self.ring.is_clean and not self.failures_in_row:
+            return
         rules, sums = self.rules, self.ring.sums(now)
         why = self.fault(sums) if sums.sent >= rules.calls else ""
         # The ring alone needs 15 s to see a sudden death.

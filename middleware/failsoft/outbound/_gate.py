@@ -229,9 +229,10 @@ class Gate:
 
     def throttled(self, now: float) -> float:
         """Return the share of calls that is refused now."""
-        if self.force is not None or self.breaker.state == HALF_OPEN:
+        ring = self.breaker.ring
+        if ring.is_clean or self.force is not None or self.breaker.state == HALF_OPEN:
             return 0.0
-        sums = self.breaker.ring.read(now)
+        sums = ring.read(now)
         return refused_share(sums.sent, sums.ok + sums.slow)
 
     # --- what comes from elsewhere ------------------------------------------

@@ -39,6 +39,12 @@ class Ring:
         self._cells = [[0] * len(_KINDS) for _ in range(self._seconds)]
         self._totals = [0] * len(_KINDS)
 
+    @property
+    def is_clean(self) -> bool:
+        """Whether all that was sent ended well and in time, which is seen at once."""
+        totals = self._totals
+        return not (totals[1] or totals[2] or totals[3])
+
     def add(self, kind: str, now: float) -> None:
         """Count one outcome."""
         self._advance(int(now))
