@@ -151,7 +151,8 @@ def _protecting(view: FleetView) -> list[str]:
         lines.append(f"dependency {safe(row.name)} {safe(row.state)}{err}")
     for slo in view.slo.rows if view.slo else ():
         left = "no data" if slo.budget_left is None else f"{slo.budget_left:.1%} left"
-        burn = "" if slo.burn is None else f", burns {slo.burn:.1f}x"
+        known = slo.burn is not None and slo.budget_left is not None
+        burn = f", burns {slo.burn:.1f}x" if known else ""
         lines.append(f"budget {safe(slo.name)} {left}{burn}")
     return lines
 
