@@ -21,7 +21,6 @@ __all__ = [
     "Rule",
     "auto_burn",
     "budget_of",
-    "burn_app",
     "burn_rate",
     "read_rule",
 ]
@@ -92,11 +91,6 @@ def burn_rate(bad: float, total: float, objective: float) -> float:
     return bad / total / (1 - objective) if total > 0 else 0.0
 
 
-def burn_app(sums: Sums, objective: float) -> float:
-    """Return the burn by the application alone: refusals of ours do not count."""
-    return burn_rate(sums.b, sums.t - sums.r, objective)
-
-
 def read_rule(
     rule: Rule, history: SloHistory, name: str, objective: float, now_s: float
 ) -> Reading:
@@ -127,6 +121,7 @@ def auto_burn(history: SloHistory, name: str, objective: float, now_s: float) ->
 
 
 def _ratio(sums: Sums) -> float:
+    """Return what the application failed at: refusals of ours are not its doing."""
     answered = sums.t - sums.r
     return sums.b / answered if answered > 0 else 0.0
 

@@ -213,7 +213,7 @@ def _nodes(facts: FleetFacts, seen: Seen) -> Iterator[Condition]:
             id=f"node:{host}:silent",
             kind="node",
             severity="ticket",
-            title=f"{len(silent)} nodes on {host} fell silent",
+            title=f"{len(silent)} of the nodes on {host} fell silent",
             facts={"host": host, "nodes": len(silent)},
         )
         restarts = [n for n in silent if facts.now_ms - starts_of(n) <= _RESTARTS_MS]

@@ -11,7 +11,6 @@ from failsoft.slo._burn import (
     RULES,
     auto_burn,
     budget_of,
-    burn_app,
     burn_rate,
     read_rule,
 )
@@ -136,7 +135,7 @@ async def test_our_refusals_alert_people_and_never_trigger_modes() -> None:
 
     assert read_rule(FAST, history, "pay", 0.999, now_s).is_over
     assert not auto_burn(history, "pay", 0.999, now_s).is_over
-    assert burn_app(history.sums("pay", 60, now_s), 0.999) == 0.0
+    assert auto_burn(history, "pay", 0.999, now_s).ratio_long == 0.0
 
 
 @pytest.mark.parametrize(
