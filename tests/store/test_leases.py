@@ -48,6 +48,15 @@ async def test_tokens_that_come_back_are_there_for_others(limits: RedisLimits) -
     assert (await limits.lease("api:k", *SLOW, back=9_999))[2] == 1000
 
 
+async def test_what_was_let_pass_without_the_store_is_paid_back(
+    limits: RedisLimits,
+) -> None:
+    granted, wait_ms, left = await limits.lease("api:k", *SLOW, want=10, back=-1_200)
+
+    assert (granted, left) == (0, -200)
+    assert 200_000_000 <= wait_ms <= 202_000_000
+
+
 async def test_a_bucket_in_use_fills_up_to_four_fifths(limits: RedisLimits) -> None:
     await limits.lease("api:k", *SLOW, want=1000)
 

@@ -110,7 +110,8 @@ class Lease:
     """Tokens of one bucket in the store that this node holds ahead of use.
 
     left: in the bucket when last told, -1 = never.  short: cost of those who wait.
-    task: the refill in flight.  spare: what holds while the store does not answer.
+    task: the refill in flight.  debt: let pass without the store, to be told to it.
+    spare: what holds while the store does not answer.
     """
 
     __slots__ = (
@@ -121,6 +122,7 @@ class Lease:
         "_is_alone",
         "_low",
         "_slot",
+        "debt",
         "key",
         "left",
         "quota",
@@ -141,6 +143,7 @@ class Lease:
         # gives little away.
         self.spare = Bucket(now)
         self._is_alone = False
+        self.debt = 0
         self._at = now
         self._demand = 0.0
         self._slot = int(now * _SLOTS_PER_S)
@@ -192,7 +195,8 @@ class Lease:
         self, now: float, want: int, answer: tuple[int, int, int], nodes: int = 1
     ) -> None:
         """Take the store's answer: granted, ms until there is a token, left."""
-        got, wait_ms, self.left = answer
+        got, wait_ms, left = answer
+        self.left = max(0, left)
         self.tokens += got
         self._low = want // 4
         self._at = now

@@ -231,6 +231,8 @@ class RateLimits:
             spare = gate.spare if isinstance(gate, Window) else gate
         if spare.take(asked.now, asked.cost, share) == TAKEN:
             asked.verdicts[index] = TAKEN
+            if isinstance(gate, Lease):
+                gate.debt = min(share.burst, gate.debt + asked.cost)
             return None
         wait_s = spare.wait_s(asked.now, asked.cost, share)
         return self._refuse(asked, index, wait_s)

@@ -23,6 +23,7 @@ _log = logging.getLogger("failsoft")
 
 _WAIT_S = 0.05
 _STALLED_S = 0.2
+_TRIES = 2
 _TICK_S = 0.25
 _COUNT_NODES_S = 2.0
 _LAST_S = 0.3
@@ -68,13 +69,16 @@ class Refiller:
         if isinstance(gate, Window):
             return await self._count(limiter, gate, quota, cost)
         end = self._now() + _WAIT_S
-        while not self.link.errors and (left_s := end - self._now()) > 0:
+        tries = 0
+        # Twice at least: a loop that was late has not asked a store that was.
+        while not self.link.errors and (tries < _TRIES or self._now() < end):
+            tries += 1
             gate.short += cost
             try:
                 task = self.refill(limiter, gate, quota, cost)
                 if task is None:
                     return ASK
-                await asyncio.wait({task}, timeout=left_s)
+                await asyncio.wait({task}, timeout=_WAIT_S)
             finally:
                 gate.short -= cost
             verdict = gate.draw(self._now(), cost, quota)
@@ -106,11 +110,13 @@ class Refiller:
         began = self._now()
         try:
             rate = quota.rate_per_s, quota.burst
-            answer = await self.store.lease(lease.key, *rate, want=want)
+            debt = lease.debt
+            answer = await self.store.lease(lease.key, *rate, want=want, back=-debt)
         except Exception as error:  # noqa: BLE001 - border: requests go on
             self._note(error, began)
         else:
             self.link.worked()
+            lease.debt -= debt
             lease.granted(self._now(), want, answer, self.nodes)
             self._holding.add(lease)
         finally:

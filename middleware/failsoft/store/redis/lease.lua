@@ -1,6 +1,6 @@
 -- Lease tokens of one limit and key to a node, or take unused ones back.
 -- KEYS[1] bucket: hash of n (tokens) and at (ms of the store's clock)
--- ARGV rate/s, burst, want, give back
+-- ARGV rate/s, burst, want, give back (below 0: what a node let pass on its own)
 -- Returns {granted, ms until there is a token when fewer than wanted, left}.
 --
 -- Nodes hold up to a fifth of the burst.  So a bucket in use fills up to four fifths
@@ -15,7 +15,7 @@ local n, at = tonumber(h[1]) or burst, tonumber(h[2]) or now
 local top = math.max(burst - math.floor(burst / 5), math.min(n, burst))
 n = math.min(top, n + math.max(0, now - at) * rate / 1000)
 n = math.min(burst, n + back)
-local got = math.min(want, math.floor(n))
+local got = math.max(0, math.min(want, math.floor(n)))
 n = n - got
 redis.call('HSET', KEYS[1], 'n', string.format('%.4f', n), 'at', string.format('%.3f', math.max(now, at)))
 redis.call('PEXPIRE', KEYS[1], math.ceil(burst / rate * 1000) + 3000)

@@ -64,7 +64,10 @@ class RedisLimits:
     async def lease(
         self, key: str, rate_per_s: float, burst: int, *, want: int = 0, back: int = 0
     ) -> tuple[int, int, int]:
-        """Take tokens, or give some back: (granted, ms until there is one, left)."""
+        """Take tokens, or give some back: (granted, ms until there is one, left).
+
+        back: below 0, what was let pass without asking.
+        """
         text, sha = _script()
         words = (1, self.keys.lease(key), repr(rate_per_s), burst, want, back)
         with self.server.translated(_LEASING):
