@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from failsoft.controls.alarms import Alarms
 from failsoft.controls.lead import Duty
 from failsoft.controls.targets import covers
 from failsoft.fleet import Fleet, Member
+from failsoft.modes._duty import ModeDuty
 from failsoft.outbound._fleet import FleetRule
 from failsoft.outbound._quorum import QuorumDuty
 from failsoft.running import Running
@@ -114,7 +116,8 @@ def _duties(runtime: Any, fleet: Fleet, desk: AlertDesk) -> list[Duty]:
         return FleetRule(rules.fail_ratio, rules.slow_ratio, in_row=rules.in_row)
 
     # Alerts first: modes read what burns.
-    return [QuorumDuty(rule_of, fleet.has_passed), desk.duty()]
+    modes = ModeDuty(runtime.settings.modes, desk.burns, random.random)
+    return [QuorumDuty(rule_of, fleet.has_passed), desk.duty(), modes]
 
 
 def _row(runtime: Any, running: Running) -> NodeRow:
@@ -126,4 +129,5 @@ def _row(runtime: Any, running: Running) -> NodeRow:
         shed_limit=shed.limit or 0.0,
         shed=shed.refused,
         limits=limits.rows() if limits is not None else (),
+        modes=runtime.planner.tallies.rows(),
     )

@@ -52,7 +52,8 @@ class ModeDoc(msgspec.Struct, frozen=True, omit_defaults=True):
     want: on, off (forced, until the record ends) or auto.  via: operator, auto,
     schedule or drill.  share: of requests, 0..1, by caller.  step: of the recovery, 0
     = on.  latched: no automation ends it.  dry_run: only counted.  trigger: what
-    entered it, in words.
+    entered it, in words.  exercised_ms: end of the last drill that went well, kept
+    with `want` auto when nothing holds.  flips: entries and ends of 15 min.
     """
 
     who: str
@@ -68,6 +69,8 @@ class ModeDoc(msgspec.Struct, frozen=True, omit_defaults=True):
     latched: bool = False
     dry_run: bool = False
     trigger: str = ""
+    exercised_ms: int = 0
+    flips: tuple[int, ...] = ()
 
 
 class BreakerDoc(msgspec.Struct, frozen=True, omit_defaults=True):
