@@ -205,6 +205,16 @@ class Lease:
         if got < want:
             self._deny_until = now + max(_DENY_S, wait_ms / 1000)
 
+    def owed(self, now: float, share: Quota) -> int:
+        """Return what the store must be told of what was let pass without it.
+
+        Nothing where this node's part would be full again by now.
+        """
+        if not self.debt:
+            return 0
+        self.spare.fill(now, share)
+        return min(self.debt, max(0, int(share.burst - self.spare.tokens)))
+
     def is_idle(self, now: float) -> bool:
         """Whether tokens have been at hand for a second."""
         return now - self._at > _IDLE_S

@@ -111,7 +111,8 @@ class Refiller:
         try:
             rate = quota.rate_per_s, quota.burst
             debt = lease.debt
-            answer = await self.store.lease(lease.key, *rate, want=want, back=-debt)
+            owed = lease.owed(began, quota.scaled(1 / self.nodes))
+            answer = await self.store.lease(lease.key, *rate, want=want, back=-owed)
         except Exception as error:  # noqa: BLE001 - border: requests go on
             self._note(error, began)
         else:

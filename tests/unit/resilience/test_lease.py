@@ -85,6 +85,17 @@ def test_without_the_store_a_node_goes_on_with_its_part_of_what_was_left() -> No
     assert (taken, later) == (125, 250)
 
 
+def test_only_what_a_node_overdrew_is_paid_back() -> None:
+    lease, share = granted(50, 50), QUOTA.scaled(1 / 4)
+    spare = lease.stand_in(10.0, share, 4)
+    lease.debt = sum(spare.take(10.0, 1, share) == TAKEN for _ in range(300))
+
+    assert (lease.debt, lease.owed(10.0, share)) == (125, 125)
+    assert lease.owed(10.5, share) == 125
+    assert lease.owed(10.75, share) == 62
+    assert lease.owed(11.1, share) == 0
+
+
 def test_a_bucket_admits_its_burst_and_then_its_rate() -> None:
     quota = Quota("q", 60, 60, 10, "local", 1.0)
     bucket = Bucket(0.0)
