@@ -183,13 +183,28 @@ def test_every_key_can_be_said_in_the_file(tmp_path: Path) -> None:
     assert settings.never == ("tag:auth", "POST /webhooks/*")
 
 
-def test_the_example_of_the_readme_can_be_used(tmp_path: Path) -> None:
-    readme = (Path(__file__).parents[2] / "README.md").read_text()
-    (example,) = re.findall(r"^```toml\n(.*?)^```", readme, re.MULTILINE | re.DOTALL)
+def examples_of(page: str) -> list[str]:
+    """Return the settings that a page shows."""
+    text = (Path(__file__).parents[2] / page).read_text()
+    return re.findall(r"^```toml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
+
+PAGES = (
+    "README.md",
+    *(f"middleware/{name}.md" for name in ("RESILIENCE", "CONTRACTS")),
+)
+SHOWN = [
+    pytest.param(example, id=f"{page} {n}")
+    for page in PAGES
+    for n, example in enumerate(examples_of(page))
+]
+
+
+@pytest.mark.parametrize("example", SHOWN)
+def test_the_examples_of_the_pages_can_be_used(example: str, tmp_path: Path) -> None:
     settings = load(example, cwd=tmp_path)
 
-    assert set(settings.modes) == {"browse-only"}
+    assert settings != load("", cwd=tmp_path)
 
 
 def test_the_actions_of_a_mode_keep_their_order_and_have_checked_values(
