@@ -79,3 +79,20 @@ def test_a_decorated_handler_keeps_its_signature() -> None:
 def test_an_unknown_criticality_is_refused() -> None:
     with pytest.raises(ValueError, match="criticality 'high' is not known"):
         failsoft.route(criticality="high")  # type: ignore[arg-type]
+
+
+async def ask(number: int) -> str:
+    return str(number)
+
+
+def test_a_call_has_the_type_of_its_function() -> None:
+    bank = failsoft.dependency("bank")
+
+    async def calls() -> None:
+        assert_type(await bank.call(ask, 7, timeout=2.0), str)
+
+    assert_type(bank, failsoft.Dependency)
+    assert_type(bank.call_sync(len, "abc", idempotent=True), int)
+    assert_type(bank(ask)(7).close(), None)
+    assert_type(bank.state().calls, int)
+    calls().close()

@@ -26,6 +26,7 @@ _LATENCY_S = 30.0
 _POSTED = 10_000
 _CHANGES = 64
 _LENT_S = 2.0
+_DETACHED_MOST = 100
 _PROBE_S = 5.0  # until the first probe of a fleet
 _ACTIVE_S = 60.0
 
@@ -157,6 +158,11 @@ class Gate:
         Raises QuotaReserved, BreakerOpen, CallThrottled: then nothing may be sent.
         """
         self.used_at = now
+        if len(self.detached) >= _DETACHED_MOST:
+            # Not cancelled instead: see `outbound._httpx.send_detachable`.
+            self._post("refuse", now)
+            why = f"{_DETACHED_MOST} calls that nobody waits for are still under way"
+            raise CallThrottled(self.name, why, retry_after_s=1.0)
         force = self.force
         is_own = force is not None and force.is_fleet and self.is_alone
         if force is None or force.state == "probe" or is_own:

@@ -177,8 +177,12 @@ class DependencyTransport:
         sending = self._sender(request, is_async=True).handle_async_request(request)
         try:
             try:
-                bound_s = attempt.timeout_s
-                response = await send_detachable(attempt.gate, sending, bound_s)
+                response = await send_detachable(
+                    attempt.gate,
+                    sending,
+                    attempt.timeout_s,
+                    is_bounded=one.is_bounded,
+                )
             except OutOfTime:
                 return one.out_of_time()
             except Exception as error:  # noqa: BLE001 - border: judged, and raised
@@ -253,6 +257,11 @@ class _One:
             if attempt.timeout_s is not None:
                 headers["Failsoft-Timeout-Ms"] = str(int(attempt.timeout_s * 1000))
             headers["Failsoft-Criticality"] = attempt.criticality
+
+    @property
+    def is_bounded(self) -> bool:
+        """Whether time-outs end it, once nobody waits for it."""
+        return self._read_s is not None
 
     def answered(self, response: Any) -> Ended:
         """Judge the head of an answer."""

@@ -145,10 +145,13 @@ def test_own_timeouts_of_a_request_are_lowered_never_raised(module: Any) -> None
     with scene.client(timeout=module.Timeout(5.0, connect=0.5)) as client:
         client.get("/")
         client.get("/", timeout=None)
+        client.get("/", timeout=module.Timeout(5.0, pool=0.1))
 
     own = [request.extensions["timeout"] for request in scene.asked]
-    assert own[0] == {"connect": 0.5, "read": 2.0, "write": 2.0, "pool": 2.0}
-    assert set(own[1].values()) == {2.0}
+    # Not the place in the queue of the pool: the attempt is bounded in whole.
+    assert own[0] == {"connect": 0.5, "read": 2.0, "write": 2.0, "pool": None}
+    assert own[1] == {"connect": 2.0, "read": 2.0, "write": 2.0, "pool": None}
+    assert own[2]["pool"] == 0.1
 
 
 @pytest.mark.parametrize(
@@ -298,16 +301,13 @@ async def test_a_caller_that_leaves_detaches_and_the_answer_is_closed(
     assert not scene.found.of("x").detached
 
 
-async def test_no_more_than_a_hundred_are_left_behind(module: Any) -> None:
+async def test_with_a_hundred_left_behind_no_more_are_sent(module: Any) -> None:
     scene = Scene(module, lambda _: None, timeout_s=0.001)
-    cancelled = []
+    asked = []
 
     async def hang(request: Any) -> Any:
-        try:
-            await asyncio.get_running_loop().create_future()
-        except asyncio.CancelledError:
-            cancelled.append(request)
-            raise
+        asked.append(request)
+        await asyncio.get_running_loop().create_future()
 
     gate = scene.found.of("x")
     gate.enforce(Force("closed"), 0.0, 0.0)
@@ -319,13 +319,42 @@ async def test_no_more_than_a_hundred_are_left_behind(module: Any) -> None:
         lambda: scene.found,
     )
     async with module.AsyncClient(transport=made) as client:
-        calls = [client.get("http://x.test") for _ in range(120)]
+        calls = [client.get("http://x.test") for _ in range(100)]
         await asyncio.gather(*calls, return_exceptions=True)
-        await asyncio.sleep(0)
+        with pytest.raises(errors.CallThrottled, match="100 calls that nobody waits"):
+            await client.get("http://x.test")
 
-    assert (len(cancelled), len(gate.detached)) == (20, 100)
+    assert (len(asked), len(gate.detached)) == (100, 100)
     for task in gate.detached:
         task.cancel()
+
+
+async def test_a_call_without_any_bound_is_cancelled_with_its_caller(
+    module: Any,
+) -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    async def hang(request: Any) -> Any:
+        begun.set()
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            ended.set()
+
+    scene = Scene(module, lambda _: None)
+    made: Any = open_transport(
+        ("x", DependencySettings()),
+        lambda: None,
+        None,
+        module.MockTransport(hang),
+        lambda: scene.found,
+    )
+    async with module.AsyncClient(transport=made, timeout=None) as client:
+        task = asyncio.create_task(client.get("http://x.test"))
+        await begun.wait()
+        task.cancel()
+        async with asyncio.timeout(2):
+            await ended.wait()
 
 
 async def test_a_client_within_a_call_of_the_same_dependency_counts_once(
