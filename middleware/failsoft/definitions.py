@@ -16,7 +16,7 @@ import msgspec
 from failsoft import clock
 from failsoft.errors import StoreError
 from failsoft.flags._definitions import IN_CODE, NO_FILES
-from failsoft.modes import BUILT_IN, outlined, summary_of
+from failsoft.modes import BUILT_IN, outlined, spares, summary_of
 from failsoft.modes._words import enter_lines, leave_lines, timing_text
 from failsoft.routes.table import RouteTable
 from failsoft.settings import ModeDefinition, Settings, ToleranceSettings
@@ -85,6 +85,11 @@ class Publisher:
                 (r.key, r.criticality, r.tags)
                 for r in table.routes
                 if r.key not in self.own
+            ),
+            spared=tuple(
+                route.key
+                for route in table.routes
+                if route.key not in self.own and spares(route, self.settings.never)
             ),
             flags=tuple((flag.key, flag.default) for flag in flags),
             modes=tuple(

@@ -56,7 +56,9 @@ _HOMES |= {name: "_contract" for name in _OWN if name.startswith("contract ")}
 _HOMES |= {name: "_slo" for name in _OWN if name.startswith(("slo ", "alerts "))}
 _CONTRACT_HOMES = {
     group: f"_{group}"
-    for group in ("versions", "brownout", "drift", "tolerance", "breaker", "limits")
+    for group in (
+        *("versions", "brownout", "drift", "tolerance", "breaker", "limits", "mode"),
+    )
 }
 _REGISTERED = {verb.name: verb for verb in (*VERBS, *FLAG_VERBS)}
 

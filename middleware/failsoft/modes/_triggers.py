@@ -10,7 +10,7 @@ from failsoft.controls.burns import Burns
 from failsoft.controls.lead import FleetFacts
 from failsoft.settings import Trigger
 
-__all__ = ["Reading", "Sight", "Watch", "enter_words", "leave_words"]
+__all__ = ["Reading", "Sight", "Watch"]
 
 _WEEK_S = 7 * 86_400
 _MONDAY_S = 4 * 86_400  # the first one of Unix time
@@ -205,32 +205,3 @@ def _said(leaf: Trigger) -> str:
         "health": f"check {leaf.name} is {leaf.word}",
         "schedule": "its window is open",
     }[leaf.kind]
-
-
-def _eased(leaf: Trigger) -> str:
-    return {
-        "burn": f"SLO {leaf.name} burns less than half of that",
-        "breaker": f"dependency {leaf.name} is closed",
-        "shedding": f"under {leaf.level / 2:.0%} of the nodes shed load",
-        "quota": f"{min(1.0, 2 * leaf.level):.0%} of the quota of {leaf.name} is left",
-        "health": f"check {leaf.name} is no longer {leaf.word}",
-        "schedule": "its window ends",
-    }[leaf.kind]
-
-
-def enter_words(trigger: Trigger | None) -> tuple[str, ...]:
-    """Return what makes a mode hold, a condition a line."""
-    if trigger is None:
-        return ()
-    glue = "and " if trigger.kind == "all" else "or "
-    words = [_said(leaf) for leaf in trigger.leaves()]
-    return tuple(f"{glue if at else ''}{word}" for at, word in enumerate(words))
-
-
-def leave_words(trigger: Trigger | None) -> tuple[str, ...]:
-    """Return what ends it, a condition a line."""
-    if trigger is None:
-        return ()
-    glue = "or " if trigger.kind == "all" else "and "
-    words = [_eased(leaf) for leaf in trigger.leaves()]
-    return tuple(f"{glue if at else ''}{word}" for at, word in enumerate(words))

@@ -26,6 +26,8 @@ __all__ = [
     "GroupLift",
     "GuardApply",
     "Kill",
+    "ModeAuto",
+    "ModeDrill",
     "ModeEnter",
     "ModeLeave",
     "PinClear",
@@ -72,16 +74,43 @@ class GroupLift(msgspec.Struct, frozen=True, tag=True):
 
 
 class ModeEnter(msgspec.Struct, frozen=True, tag=True):
-    """Activate a defined or built-in mode: target `mode:name`."""
+    """Activate a defined or built-in mode: target `mode:name`.
+
+    share: of the callers, 0..1.  dry_run: only count what it would do.
+    """
 
     target: str
     for_s: float | None = None
     params: dict[str, Any] = {}
     group: str | None = None
+    share: float = 1.0
+    dry_run: bool = False
+
+
+class ModeDrill(msgspec.Struct, frozen=True, tag=True):
+    """Try a mode on a share of the callers, in no SLO: target `mode:name`.
+
+    for_s: None takes 10 min.  share: 0..1.
+    """
+
+    target: str
+    for_s: float | None = None
+    params: dict[str, Any] = {}
+    share: float = 0.05
 
 
 class ModeLeave(msgspec.Struct, frozen=True, tag=True):
-    """End a mode's activation."""
+    """End a mode's activation; one with a trigger is kept off for a while.
+
+    for_s: how long, None takes 1 h.
+    """
+
+    target: str
+    for_s: float | None = None
+
+
+class ModeAuto(msgspec.Struct, frozen=True, tag=True):
+    """Leave a mode to its trigger again, latched or not: target `mode:name`."""
 
     target: str
 
@@ -267,6 +296,8 @@ Command = (
     | GuardApply
     | ModeEnter
     | ModeLeave
+    | ModeAuto
+    | ModeDrill
     | BreakerSet
     | BreakerAuto
     | FlagEdit

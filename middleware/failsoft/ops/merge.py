@@ -436,6 +436,7 @@ def _joined(parts: list[Definitions]) -> Definitions:
         kill_most_s=min(part.kill_most_s for part in parts),
         evaluators=tuple(shared.values()),
         dependencies=tuple(sorted({name for p in parts for name in p.dependencies})),
+        spared=tuple(sorted({key for p in parts for key in p.spared})),
         slos=tuple({slo.name: slo for p in parts for slo in p.slos}.values()),
         guards=tuple({one.route: one for p in parts for one in p.guards}.values()),
         **joined_contract(parts),

@@ -73,6 +73,8 @@ def _row(
     now_ms: int,
 ) -> ModeRow:
     drilled_ms = exercised.get(Seen(f"mode:{mode.name}"), 0)
+    if control is not None and control.active:
+        drilled_ms = max(drilled_ms, mode_doc(control.doc).exercised_ms)
     row = ModeRow(
         name=mode.name,
         title=mode.title,

@@ -36,7 +36,7 @@ from failsoft.ops.driftplans import DRIFT_PLANNERS, TOLERANCE_MOST_S, TOLERANCE_
 from failsoft.ops.flagplans import FLAG_PLANNERS
 from failsoft.ops.guard import plan_guard
 from failsoft.ops.killfields import check_kill, variant_warnings
-from failsoft.ops.modeparams import enter_mode
+from failsoft.ops.modeplans import MODE_PLANNERS
 from failsoft.ops.plan import (
     MOST_END_S,
     Plan,
@@ -227,57 +227,6 @@ def _deleted(row: ControlRow) -> Change:
     return Change(row.kind, name, "del", row.rev)
 
 
-def _mode_enter(command: ModeEnter, view: FleetView, definitions: Definitions) -> Plan:
-    name = split_kind(command.target, ("mode",))[1]
-    modes = {mode.name: mode for mode in definitions.modes}
-    if name not in modes:
-        raise TargetGone(command.target, nearest_targets("mode", name, tuple(modes)))
-    entered = enter_mode(modes[name], command.params)
-    until, until_s = ends_in(command.for_s)
-    active = row_in_force(view, "mode", command.target)
-    doc = ModeDoc(
-        who="",
-        why="",
-        params=command.params,
-        group=command.group,
-        since_ms=view.server_ms,
-    )
-    return Plan(
-        target=command.target,
-        action="mode-enter",
-        kind="mode",
-        name=name,
-        op="put",
-        before="ON" if active else "off",
-        after="ON",
-        doc=doc,
-        if_rev=stored_rev(active),
-        until=until,
-        until_s=until_s,
-        answer=entered.answer,
-        scope=entered.routes,
-        conflict=f"entered by {active.by} already" if active else "",
-    )
-
-
-def _mode_leave(command: ModeLeave, view: FleetView, _: Definitions) -> Plan:
-    name = split_kind(command.target, ("mode",))[1]
-    row = active_row(view, "mode", command.target)
-    return Plan(
-        target=command.target,
-        action="mode-leave",
-        kind="mode",
-        name=name,
-        op="del",
-        before="ON",
-        after="off",
-        if_rev=row.rev,
-        answer="the ordinary answers again",
-        lifts=row.by,
-        needs_end=False,
-    )
-
-
 def _extend(command: Extend, view: FleetView, definitions: Definitions) -> Plan:
     kind, name = split_kind(command.target, (*_KILL_KINDS, "mode", *_EXTENDED))
     record = "kill" if kind in _KILL_KINDS else kind
@@ -311,11 +260,10 @@ _PLANNERS: dict[type, Callable[[Any, FleetView, Definitions], Plan]] = {
     Kill: _kill,
     Unkill: _unkill,
     GroupLift: _group_lift,
-    ModeEnter: _mode_enter,
-    ModeLeave: _mode_leave,
     Extend: _extend,
     GuardApply: plan_guard,
     **BREAKER_PLANNERS,
+    **MODE_PLANNERS,
     **FLAG_PLANNERS,
     **VERSION_PLANNERS,
     **DRIFT_PLANNERS,

@@ -32,6 +32,7 @@ from failsoft.ops.command import (
 )
 from failsoft.ops.contractverbs import CONTRACT_VERBS
 from failsoft.ops.limitverbs import LIMIT_VERBS
+from failsoft.ops.modeverbs import MODE_VERBS
 from failsoft.ops.words import Verb, Word, as_target
 from failsoft.settings import parse_span_s
 
@@ -95,15 +96,6 @@ def _unkill(values: argparse.Namespace) -> Command:
     return GroupLift(as_target("group", values.group))
 
 
-def _mode_enter(values: argparse.Namespace) -> Command:
-    return ModeEnter(
-        as_target("mode", values.name),
-        for_s=_end(values),
-        params=values.param or {},
-        group=values.group,
-    )
-
-
 def _flag(**change: Any) -> Callable[[argparse.Namespace], Command]:
     def make(values: argparse.Namespace) -> Command:
         target = as_target("flag", values.key)
@@ -145,7 +137,6 @@ _TARGET = Word(
     "target", "route:METHOD /path, tag:name, flag:key (* and ? match), dependency:name"
 )
 _KEY = Word("key", "flag key")
-_MODE = Word("name", "name of the mode")
 _REBUCKET = Word("--rebucket", "write although it moves users", "switch", False)
 _IF_REV = Word("--if-rev", "only if the edit has this revision", "count", False)
 
@@ -183,27 +174,7 @@ VERBS: tuple[Verb, ...] = (
         _unkill,
     ),
     Verb("kills", "kills, active first"),
-    Verb("mode list", "modes and whether they are on"),
-    Verb(
-        "mode enter",
-        "degrade on purpose",
-        (
-            _MODE,
-            _FOR,
-            _OPEN,
-            Word("--param", "parameter of the mode, K=V, repeatable", "pairs", False),
-            _GROUP,
-        ),
-        "operator",
-        _mode_enter,
-    ),
-    Verb(
-        "mode leave",
-        "end a mode",
-        (_MODE,),
-        "operator",
-        lambda values: ModeLeave(as_target("mode", values.name)),
-    ),
+    *MODE_VERBS,
     Verb("flags list", "flags, edited ones first"),
     Verb("flags show", "one flag and its document", (_KEY,)),
     Verb(

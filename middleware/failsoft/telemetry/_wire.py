@@ -207,6 +207,7 @@ class Definitions(msgspec.Struct, frozen=True):
     dependencies: tuple[str, ...] = ()  # names of those that are declared
     slos: tuple[SloDef, ...] = ()
     guards: tuple[GuardDef, ...] = ()
+    spared: tuple[str, ...] = ()  # keys of routes that no mode touches
 
 
 class RouteTick(msgspec.Struct, frozen=True, array_like=True):

@@ -238,7 +238,9 @@ class Engine(RuleBasedStateMachine):
 def test_any_signals_reach_every_row_of_the_table_and_no_other() -> None:
     run_state_machine_as_test(
         Engine,
-        settings=settings(max_examples=50, stateful_step_count=30, deadline=None),
+        settings=settings(
+            max_examples=50, stateful_step_count=30, deadline=None, derandomize=True
+        ),
     )
 
     moved = {pair for pair in Engine.reached if pair[1]}

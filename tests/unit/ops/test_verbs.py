@@ -54,7 +54,7 @@ def test_a_line_becomes_its_command(line: str, command: Command | None) -> None:
     [
         ("", "'' is not known"),
         ("kil tag:x", "did you mean kill?"),
-        ("mode", "must be one of list, enter, leave"),
+        ("mode", "must be one of list, show, preview, enter, leave, auto, drill"),
         ("mode entre x", "did you mean mode enter?"),
         ("kill", "target"),
         ("kill tag:x --fro 1m", "--fro: is not known; did you mean --for?"),
