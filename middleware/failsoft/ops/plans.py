@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from failsoft.controls.records import KillDoc, ModeDoc
+from failsoft.controls.records import KillDoc
 from failsoft.controls.targets import covers, nearest
 from failsoft.errors import Invalid, TargetGone
 from failsoft.ops.breakerplans import (
@@ -26,8 +26,6 @@ from failsoft.ops.command import (
     GroupLift,
     GuardApply,
     Kill,
-    ModeEnter,
-    ModeLeave,
     Unkill,
 )
 from failsoft.ops.contracttext import brownout_scope
@@ -47,7 +45,6 @@ from failsoft.ops.plan import (
     nearest_targets,
     row_in_force,
     split_kind,
-    stored_rev,
 )
 from failsoft.ops.stale import span
 from failsoft.ops.versionplans import BROWNOUT_MOST_S, BROWNOUT_S, VERSION_PLANNERS

@@ -26,8 +26,6 @@ from failsoft.ops.command import (
     GroupLift,
     GuardApply,
     Kill,
-    ModeEnter,
-    ModeLeave,
     Unkill,
 )
 from failsoft.ops.contractverbs import CONTRACT_VERBS
