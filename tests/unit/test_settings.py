@@ -204,7 +204,7 @@ SHOWN = [
 def test_the_examples_of_the_pages_can_be_used(example: str, tmp_path: Path) -> None:
     settings = load(example, cwd=tmp_path)
 
-    assert settings != load("", cwd=tmp_path)
+    assert settings != load()
 
 
 def test_the_actions_of_a_mode_keep_their_order_and_have_checked_values(
