@@ -29,6 +29,7 @@ __all__ = [
 
 _MODULES = ("httpx", "httpx2")
 _PHASES = ("connect", "read", "write")
+Bounds = dict[str, float | None]
 
 
 def module_of(request: Any) -> ModuleType:
@@ -86,23 +87,22 @@ def outcome_of_theirs(error: Exception, attempt: Attempt, request: Any) -> str:
 # --- time -------------------------------------------------------------------
 
 
-def tell_bounds(request: Any, attempt: Attempt) -> float | None:
-    """Bound a request's own time-outs; returns what a read may take, None for ever."""
-    told = request.extensions.get("timeout") or {}
+def tell_bounds(request: Any, attempt: Attempt) -> Bounds:
+    """Bound a request's own time-outs; returns those that are in force, by phase."""
+    bounds: Bounds = dict(request.extensions.get("timeout") or {})
     bound_s = attempt.timeout_s
-    if bound_s is None:
-        return told.get("read")
-    bounds = {
-        phase: bound_s if (own_s := told.get(phase)) is None else min(own_s, bound_s)
-        for phase in _PHASES
-    }
-    # httpx 0.28.1 loses a connection for good where a call gives up its place in the
-    # queue of the pool just when one is handed to it: 1,000 late calls killed a client
-    # of 5.  The attempt as a whole is bounded here, so the place is kept.
-    waits_s = told.get("pool")
-    bounds["pool"] = waits_s if waits_s is not None and waits_s < bound_s else None
+    if bound_s is not None:
+        for phase in _PHASES:
+            own_s = bounds.get(phase)
+            bounds[phase] = bound_s if own_s is None else min(own_s, bound_s)
+        # httpx 0.28.1 loses a connection for good where a call gives up its place in
+        # the queue of the pool just when one is handed to it: 1,000 late calls killed
+        # a client of 5.  The attempt is bounded in whole here, so the place is kept.
+        waits_s = bounds.get("pool")
+        if waits_s is not None and waits_s >= bound_s:
+            bounds["pool"] = None
     request.extensions = {**request.extensions, "timeout": bounds}
-    return bounds["read"]
+    return bounds
 
 
 class OutOfTime(TimeoutError):
@@ -113,30 +113,32 @@ async def send_detachable(
     gate: Gate,
     sending: Coroutine[Any, Any, Any],
     bound_s: float | None,
-    *,
-    is_bounded: bool,
+    bounds: Bounds,
 ) -> Any:
     """Return the answer; OutOfTime after `bound_s`.
 
-    A caller that goes away only leaves the call behind: its own time-outs end it, if
-    it has any (is_bounded).  httpx 0.28.1 loses a connection of its pool for good
-    with some cancelled calls: a client of 5 was dead after 50 of them.
+    A caller that goes away only leaves the call behind: its own time-outs end it.
+    httpx 0.28.1 loses a connection of its pool for good with some cancelled calls: a
+    client of 5 was dead after 50 of them.
     """
+    is_bounded = bounds.get("read") is not None
     task = asyncio.create_task(sending)
     try:
         done, _ = await asyncio.wait((task,), timeout=bound_s)
     except BaseException:
-        _detach(gate, task)
+        _detach(gate, task, bounds)
         if not is_bounded:
             task.cancel()
         raise
     if not done:
-        _detach(gate, task)
+        _detach(gate, task, bounds)
         raise OutOfTime
     return task.result()
 
 
-def _detach(gate: Gate, task: asyncio.Task[Any]) -> None:
+def _detach(gate: Gate, task: asyncio.Task[Any], bounds: Bounds) -> None:
+    # Read at the start of each phase: what was not sent yet ends there unsent.
+    bounds.update(dict.fromkeys(_PHASES, 0.0))
     gate.detached.add(task)
     task.add_done_callback(partial(_left_behind, gate))
 

@@ -181,7 +181,7 @@ class DependencyTransport:
                     attempt.gate,
                     sending,
                     attempt.timeout_s,
-                    is_bounded=one.is_bounded,
+                    one.bounds,
                 )
             except OutOfTime:
                 return one.out_of_time()
@@ -244,24 +244,19 @@ class DependencyTransport:
 class _One:
     """One attempt at a request, from its bounds to its judgement."""
 
-    __slots__ = ("_end", "_is_held", "_read_s", "attempt", "request")
+    __slots__ = ("_end", "_is_held", "attempt", "bounds", "request")
 
     def __init__(self, attempt: Attempt, request: Any, *, is_held: bool) -> None:
         self.attempt = attempt
         self.request = request
         self._is_held = is_held
         self._end = attempt.hear if is_held else attempt.end
-        self._read_s = tell_bounds(request, attempt)
+        self.bounds = tell_bounds(request, attempt)
         if attempt.gate.settings.internal:
             headers = request.headers
             if attempt.timeout_s is not None:
                 headers["Failsoft-Timeout-Ms"] = str(int(attempt.timeout_s * 1000))
             headers["Failsoft-Criticality"] = attempt.criticality
-
-    @property
-    def is_bounded(self) -> bool:
-        """Whether time-outs end it, once nobody waits for it."""
-        return self._read_s is not None
 
     def answered(self, response: Any) -> Ended:
         """Judge the head of an answer."""
@@ -274,7 +269,7 @@ class _One:
         said = read_announced(announced, clock.unix()) if announced else NOTHING
         has_wait = any(name == "retry-after" for name, _ in pairs)
         outcome = outcome_of_status(response.status_code, has_retry_after=has_wait)
-        slow_s = slow_after(self._read_s, None)
+        slow_s = slow_after(self.bounds.get("read"), None)
         outcome = self._end(outcome, str(response.status_code), slow_s=slow_s)
         self.attempt.learn(said, outcome)
         return Ended(outcome, response, None, said.retry_after_s)
