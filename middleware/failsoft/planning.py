@@ -20,10 +20,12 @@ from failsoft.consumer import Consumers
 from failsoft.controls.records import Record
 from failsoft.errors import DefinitionError
 from failsoft.modes import Acting, Chooser, Tallies, compile_plan
+from failsoft.modes._check import faults_of as mode_faults
 from failsoft.pipeline import Hook, Plan
 from failsoft.resilience._stage import InboundStage
 from failsoft.routes.bypass import bypassing
 from failsoft.routes.models import Models, models_from_document, models_of
+from failsoft.routes.standins import HANDLERS
 from failsoft.routes.table import RouteDef, RouteTable
 from failsoft.settings import EndpointSettings, Settings, declared_slos
 from failsoft.slo._scope import aims_of, faults_of
@@ -198,7 +200,10 @@ class Planner:
         Raises DefinitionError with every fault.
         """
         own = [r for r in self._routes if r.key not in self.answers]
-        if faults := faults_of(self._settings.slos, own):
+        settings = self._settings
+        faults = faults_of(settings.slos, own)
+        faults += mode_faults(settings.modes, settings.never, own, HANDLERS)
+        if faults:
             raise DefinitionError(faults)
 
     def _aim(self) -> None:

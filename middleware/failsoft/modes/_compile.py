@@ -37,6 +37,9 @@ __all__ = [
     "spares",
 ]
 
+# Answers of ours that it takes a failing application for.
+_OF_THE_APPLICATION = ("deadline", "dependency", "flag")
+
 
 @dataclass(frozen=True, slots=True)
 class Acting:
@@ -246,20 +249,21 @@ def _counting(
         return None
 
     def settled(exchange: Exchange, status: int) -> None:
-        rejection = exchange.rejection
         if status == 499 or not status:
             return
-        if rejection is None:
+        rejection = exchange.rejection
+        done = rejection.reason if rejection is not None else ""
+        if rejection is None or exchange.degraded or done in _OF_THE_APPLICATION:
             # A probe that got the mode's answer after all had failed before.
             is_bad = status >= 500 or bool(exchange.degraded)
             for cover in probing:
                 cover.tally.probes += 1
                 cover.tally.bad += is_bad
-        done = rejection.reason if rejection is not None else exchange.degraded
+        done = done or exchange.degraded
         for cover in drilled:
             names = [name for name, _ in cover.mode.actions]
             acts = [n for n in names if n == done or n not in ANSWERING]
-            is_ours = rejection is not None and done in names
+            is_ours = done in names
             cover.tally.act(acts, failed=status >= 500 and not is_ours)
 
     return settled

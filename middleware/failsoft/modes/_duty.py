@@ -13,7 +13,7 @@ import msgspec
 from failsoft.controls.burns import Burns
 from failsoft.controls.lead import FleetFacts, Lead
 from failsoft.controls.records import ModeDoc, Record
-from failsoft.modes._engine import Move, Rule, Signal, State, advance
+from failsoft.modes._engine import STEP_S, Move, Rule, Signal, State, advance
 from failsoft.modes._triggers import Sight, Watch
 from failsoft.settings import ANSWERING, ModeDefinition
 from failsoft.store.fleet import ModeRow
@@ -194,7 +194,8 @@ def _reconciled(held: _Held, doc: ModeDoc | None, now: float) -> State:
     if doc.latched:
         return replace(adopted, phase="latched")
     if doc.step:
-        return replace(adopted, phase="recovering", step=doc.step - 1)
+        step, until = doc.step - 1, now + STEP_S
+        return replace(adopted, phase="recovering", step=step, step_until=until)
     return replace(adopted, is_timed=doc.via == "schedule")
 
 

@@ -19,14 +19,23 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-__all__ = ["LEAST_PROBES", "Move", "Phase", "Rule", "Signal", "State", "advance"]
+__all__ = [
+    "LEAST_PROBES",
+    "STEP_S",
+    "Move",
+    "Phase",
+    "Rule",
+    "Signal",
+    "State",
+    "advance",
+]
 
 Phase = Literal["off", "on", "recovering", "latched", "kept"]
 Move = Literal["", "enter", "recover", "back", "again", "end", "latch"]
 
 LEAST_PROBES = 20
 _MOST_BAD = 0.25
-_STEP_S = 30.0
+STEP_S = 30.0
 _FLIPS_S = 900.0
 _MOST_FLIPS = 3
 
@@ -151,7 +160,7 @@ def _recovering(
 
 def _step_s(rand: Callable[[], float]) -> float:
     # Many modes end together after an incident: not all in the same second.
-    return _STEP_S * (0.8 + 0.4 * rand())
+    return STEP_S * (0.8 + 0.4 * rand())
 
 
 def _flip(state: State, phase: Phase, move: Move, now: float) -> tuple[State, Move]:

@@ -1,0 +1,52 @@
+"""What is wrong with modes once the routes of the application are known."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from failsoft.controls.targets import nearest
+from failsoft.modes._compile import matches_scope, spares
+from failsoft.routes.table import RouteDef
+from failsoft.settings import ModeDefinition
+
+__all__ = ["faults_of"]
+
+
+def faults_of(
+    modes: Mapping[str, ModeDefinition],
+    never: tuple[str, ...],
+    routes: Sequence[RouteDef],
+    handlers: Collection[str],
+) -> list[str]:
+    """Return a finding for each route or handler that a mode names in vain.
+
+    routes: of the application, none where they cannot be known.
+    """
+    found: list[str] = []
+    for name, mode in modes.items():
+        for action, value in mode.actions:
+            if action == "reroute" and value not in handlers:
+                what = f"reroute = {value!r}: no failsoft.handler is called so"
+                found.append(f"mode.{name}.actions: {what}{_near(value, handlers)}")
+        if len(routes) > 1:  # one is `(no route)`
+            found += _lost(name, mode, never, routes)
+    return found
+
+
+def _lost(
+    name: str, mode: ModeDefinition, never: tuple[str, ...], routes: Sequence[RouteDef]
+) -> Iterator[str]:
+    for glob in mode.routes:
+        covered = [route for route in routes if matches_scope(glob, route)]
+        if not covered:
+            near = _near(glob, [route.key for route in routes])
+            yield f"mode.{name}.routes: {glob!r} matches no route{near}"
+        is_named = not {"*", "?"} & set(glob)
+        if is_named and covered and all(spares(route, never) for route in covered):
+            why = "is bypass, or modes.never protects it"
+            yield f"mode.{name}.routes names {glob!r}, which {why}; drop one of them"
+
+
+def _near(name: str, known: Collection[str]) -> str:
+    close = nearest(name, known, 1)
+    return f"; did you mean {close[0]}?" if close else ""
