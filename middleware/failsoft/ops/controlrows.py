@@ -11,7 +11,7 @@ from failsoft.controls.targets import covers, routes_of
 from failsoft.ops.breakerrows import breaker_text
 from failsoft.ops.contracttext import brownout_scope, contract_text, is_stop
 from failsoft.ops.flagdocs import default_text, flag_now
-from failsoft.ops.moderows import mode_doc, mode_text
+from failsoft.ops.moderows import mode_action, mode_doc, mode_text
 from failsoft.ops.views import ControlRow, LogRow
 from failsoft.store.protocols import Entry
 from failsoft.telemetry import Definitions
@@ -323,6 +323,8 @@ def log_row(entry: Entry) -> LogRow:
     action = _ACTIONS.get((entry.kind, entry.op), entry.op)
     if entry.op == "put" and after and is_stop(after):
         action = _STOPS[entry.kind]
+    if entry.kind == "mode" and entry.op == "put" and after:
+        action = mode_action(mode_doc(after.json))
     if before and after and entry.kind != "flag" and before.json == after.json:
         action = "extend"
     return LogRow(

@@ -15,7 +15,7 @@ from failsoft.settings import RANGES
 from failsoft.store.callmap import Seen
 from failsoft.telemetry import ModeDef
 
-__all__ = ["mode_doc", "mode_rows", "mode_text"]
+__all__ = ["mode_action", "mode_doc", "mode_rows", "mode_text"]
 
 _NOTHING = ModeDoc("", "")
 _RECOVER = (10, 25, 50, 100)
@@ -40,10 +40,21 @@ def mode_text(doc: ModeDoc, recover: tuple[int, ...] = _RECOVER) -> tuple[_State
         return "latched", "LATCHED ON"
     if doc.step:
         back = recover[min(doc.step, len(recover)) - 1] if recover else 100
+        if doc.share < 1:  # what the record itself says
+            back = round(100 * (1 - doc.share))
         return "recovering", f"RECOVERING {back}%"
     share = f" {100 * doc.share:g}%" if doc.share < 1 else ""
     word = "DRILL" if doc.via == "drill" else "DRY RUN" if doc.dry_run else "ON"
     return "on", f"{word}{share}"
+
+
+def mode_action(doc: ModeDoc) -> str:
+    """Return the word of the log for a record that was written."""
+    if doc.want != "on":
+        return "mode-leave" if doc.want == "off" else "mode-auto"
+    if doc.via == "drill":
+        return "mode-drill"
+    return "mode-recover" if doc.step else "mode-enter"
 
 
 def mode_rows(
