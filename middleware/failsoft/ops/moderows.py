@@ -8,10 +8,9 @@ from typing import Any, Literal
 import msgspec
 
 from failsoft.controls.records import ModeDoc
-from failsoft.modes._model import USED_BY
 from failsoft.ops.fleetrows import ModeRow
+from failsoft.ops.modeparams import told_params
 from failsoft.ops.views import ControlRow
-from failsoft.settings import RANGES
 from failsoft.store.callmap import Seen
 from failsoft.telemetry import ModeDef
 
@@ -98,26 +97,13 @@ def _row(
         enter=mode.enter,
         leave=mode.leave,
         timing=mode.timing,
-        params=_params(mode),
+        params=told_params(mode),
         drilled_ms=drilled_ms,
         drill_due=0 < drilled_ms < now_ms - 1000 * mode.drill_every_s,
     )
     if control is None or not control.active:
         return row
     return msgspec.structs.replace(row, **_held(mode, control))
-
-
-def _params(mode: ModeDef) -> tuple[tuple[str, str], ...]:
-    """Return what an operator may give it on entering, and in which range."""
-    actions = [name for name, _ in mode.actions]
-    found = []
-    for param, users in USED_BY.items():
-        used = [name for name in actions if name in users]
-        if used:
-            low, high = RANGES.get(used[0], (0.0, 0.0))
-            text = f"{low:g} to {high:g}" if high else f"of {used[0]}"
-            found.append((param, text))
-    return tuple(found)
 
 
 def _held(mode: ModeDef, control: ControlRow) -> dict[str, Any]:

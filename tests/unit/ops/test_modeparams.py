@@ -11,6 +11,7 @@ from failsoft.errors import Invalid
 from failsoft.modes import outlined, summary_of
 from failsoft.ops.command import ModeEnter
 from failsoft.ops.controlrows import control_rows
+from failsoft.ops.modeparams import told_params
 from failsoft.ops.preview import preview
 from failsoft.ops.views import Preview
 from failsoft.settings import ModeDefinition, Shed, StaticAnswer
@@ -63,6 +64,8 @@ def test_a_preview_covers_the_routes_that_the_parameters_name() -> None:
     [
         ({"share": 0.5}, "mode calm makes no use of share: it has no action shed"),
         ({"text": "soon"}, "it has no action maintenance or banner, but static"),
+        ({"scale": 0.5}, "it has no action timeout_scale or rate_limit_scale"),
+        ({"stale": "5m"}, "mode calm makes no use of stale"),
         ({"shaer": 0.5}, "parameter shaer is not known; use routes, share"),
     ],
 )
@@ -73,6 +76,35 @@ def test_a_parameter_that_changes_nothing_is_refused(
         shown("calm", STATIC, params)
 
     assert text in str(caught.value)
+
+
+def test_what_may_be_given_on_entering_is_told_with_its_range() -> None:
+    actions = (
+        ("rate_limit_scale", 0.5),
+        ("timeout_scale", 0.5),
+        ("timeout", 0.3),
+        ("mute", ("slo:*", "redis-lost")),
+        ("concurrency", None),
+    )
+    mode = ModeDefinition("All", actions=(*actions, ("shed", Shed(0.5))))
+
+    told = dict(told_params(described("all", mode)))
+
+    assert told == {
+        "share": "0 to 1; 0.5 unless given",
+        "class": "critical_plus | critical | sheddable_plus | sheddable; "
+        "all unless given",
+        "scale": "0.25 to 2; 0.5 unless given",
+        "max": "1 to 100000; must be given",
+        "timeout": "5ms to 1h; 0.3s unless given",
+        "alerts": "names or globs, a comma between; slo:*,redis-lost unless given",
+    }
+
+
+def test_parameters_are_told_whatever_another_release_says_of_them() -> None:
+    odd = ModeDef("odd", "Odd", ("*",), actions=(("shed", 7), ("mute", {"a": [None]})))
+
+    assert [name for name, _ in told_params(odd)] == ["share", "class", "alerts"]
 
 
 def test_a_mode_of_an_older_release_is_judged_as_far_as_it_says() -> None:

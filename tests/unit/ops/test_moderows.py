@@ -58,16 +58,6 @@ def test_a_mode_in_force_says_by_whom_why_and_until_when() -> None:
     assert row.is_on
 
 
-def test_what_may_be_given_on_entering_is_told_with_its_range() -> None:
-    mode = msgspec.structs.replace(
-        QUEUE, actions=(("timeout_scale", 0.5), ("banner", "x"))
-    )
-
-    (row,) = mode_rows((mode,), (), {}, NOW_MS)
-
-    assert row.params == (("text", "of banner"), ("scale", "0.25 to 2"))
-
-
 def test_an_ended_record_leaves_the_mode_off() -> None:
     (row,) = mode_rows((QUEUE,), (control(doc(), active=False),), {}, NOW_MS)
 
