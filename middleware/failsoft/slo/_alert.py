@@ -144,6 +144,8 @@ def advance(
 ) -> tuple[AlertState | None, Tell | None]:
     """Return an alert one step later, None where there is none, and what to tell."""
     is_true = condition.is_true if condition is not None else False
+    if state is not None:
+        state = _not_ahead(state, now_ms)
     if is_true is None:
         if state is None or state.frozen_ms:
             return state, None
@@ -153,6 +155,13 @@ def advance(
     if is_true and condition is not None:
         return _while_true(state, condition, now_ms)
     return _while_false(state, now_ms)
+
+
+def _not_ahead(state: AlertState, now_ms: int) -> AlertState:
+    """Return it as of a clock that was set back: seconds must not last for hours."""
+    names = ("since_ms", "under_ms", "frozen_ms", "told_ms", "at_ms")
+    ahead = [name for name in names if getattr(state, name) > now_ms]
+    return _with(state, **dict.fromkeys(ahead, now_ms)) if ahead else state
 
 
 def _thawed(state: AlertState, now_ms: int) -> AlertState:

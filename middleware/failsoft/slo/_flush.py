@@ -46,6 +46,7 @@ _STORE_MS = 10_000
 _PRUNE_MS = 60_000
 _WATCH_S = 1.0
 _AUTO_REST_S = 10.0
+_TOLD_S = 60  # in which all nodes see that the store is back, or set back
 # In the place of an alert's state: when the rules were judged last.
 ALIVE = "@"
 
@@ -113,7 +114,7 @@ class AlertDuty:
         await self._step(conditions, now_ms)
 
     def _is_due(self, what: str, every_ms: int, now_ms: int) -> bool:
-        if now_ms - self._at_ms[what] < every_ms:
+        if 0 <= now_ms - self._at_ms[what] < every_ms:  # its clock may be set back
             return False
         self._at_ms[what] = now_ms
         return True
@@ -227,10 +228,20 @@ class AlertWatch:
         step = step_all(self._own, conditions, now_ms)
         self._own = step.states
         for tell in step.tells:
-            self._notifier.tell(tell, now_ms)
+            if await self._is_first(tell):
+                self._notifier.tell(tell, now_ms)
         alarms = alarms_of(await self._store.alerts())
         if alarms is not None:
             self._told(alarms)
+
+    async def _is_first(self, tell: Tell) -> bool:
+        """Whether no other node told it; all of them do while the store is away."""
+        try:
+            mark = f"{tell.alert.id}:{tell.state}"
+            first: bool = await self._store.alert_first(mark, _TOLD_S)
+        except StoreError:
+            return True
+        return first
 
 
 class AlertDesk:

@@ -14,10 +14,9 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from http.client import HTTPException, HTTPMessage
+from http.client import HTTPException, HTTPMessage, InvalidURL
 from typing import IO, Any
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from failsoft import clock
@@ -61,17 +60,16 @@ class _NoRedirects(HTTPRedirectHandler):
 def post(webhook: WebhookSettings, environ: Mapping[str, str], body: bytes) -> None:
     """Send one body, signed if there is a key; blocks for seconds.  Raises Unsent."""
     url = environ.get(webhook.url_env, "")
-    if urlsplit(url).scheme not in ("http", "https"):
+    if not url.startswith(("http://", "https://")):
         said = "holds no http(s) URL" if url else "is not set"
         raise Unsent(f"variable {webhook.url_env} {said}", is_final=True)
     headers = {"Content-Type": "application/json", "User-Agent": "failsoft"}
-    if webhook.secret_env:
-        secret = environ.get(webhook.secret_env, "")
-        if not secret:
-            text = f"variable {webhook.secret_env} is not set"
-            raise Unsent(text, is_final=True)
-        headers[SIGNATURE] = signature(secret, int(clock.unix()), body)
+    secret = environ.get(webhook.secret_env, "") if webhook.secret_env else ""
+    if webhook.secret_env and not secret:
+        raise Unsent(f"variable {webhook.secret_env} is not set", is_final=True)
     try:
+        if secret:
+            headers[SIGNATURE] = signature(secret, int(clock.unix()), body)
         request = Request(url, body, headers, method="POST")
         with build_opener(_NoRedirects).open(request, timeout=_TIMEOUT_S):
             return
@@ -81,7 +79,10 @@ def post(webhook: WebhookSettings, environ: Mapping[str, str], body: bytes) -> N
         raise Unsent(f"it answered {error.code}", is_final=is_final) from None
     except URLError as error:
         raise Unsent(f"no answer: {error.reason}") from None
-    except (OSError, HTTPException, ValueError) as error:
+    except (InvalidURL, ValueError):
+        names = " or ".join(filter(None, (webhook.url_env, webhook.secret_env)))
+        raise Unsent(f"what {names} holds cannot be used", is_final=True) from None
+    except (OSError, HTTPException) as error:
         raise Unsent(f"no answer: {type(error).__name__}") from None
 
 

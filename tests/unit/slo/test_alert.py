@@ -92,6 +92,17 @@ def test_what_is_pending_goes_on_where_the_data_ended() -> None:
     assert alert.go(1, True) == ["firing"]
 
 
+def test_a_clock_that_is_set_back_holds_nothing_up() -> None:
+    alert = Alert(HOLD)
+    alert.go(60, True)
+    alert.now_ms -= 3_600_000
+
+    assert alert.go(121, True) == ["firing"]
+    assert alert.go(1, False) == []
+    alert.now_ms -= 3_600_000
+    assert alert.go(301, False) == ["resolved"]
+
+
 def test_a_new_leader_goes_on_with_what_was_stored() -> None:
     first = Alert(HOLD)
     first.go(100, True)

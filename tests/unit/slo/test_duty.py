@@ -162,6 +162,28 @@ async def test_each_node_tells_that_redis_is_lost_and_that_it_is_back(
     assert lines(told) == [("redis-lost", "firing"), ("redis-lost", "resolved")]
 
 
+async def test_nodes_that_see_redis_set_back_tell_it_once(
+    told: pytest.LogCaptureFixture,
+) -> None:
+    fleet, state = Fleet(), ["rewound"]
+    nodes = [
+        AlertWatch(
+            fleet.store,
+            Notifier(AlertSettings(), "test", {}),
+            lambda: (state[0], 0.0, False),
+            lambda _: None,
+            lambda: fleet.clock() * 1000,
+        )
+        for _ in range(3)
+    ]
+    for state[0] in ("rewound", "rewound", "live"):
+        for node in nodes:
+            fleet.clock.advance(0.3)
+            await node.second()
+
+    assert lines(told) == [("redis-rewound", "firing"), ("redis-rewound", "resolved")]
+
+
 # --- what else is worth an alert ----------------------------------------------
 
 

@@ -182,7 +182,10 @@ async def test_a_full_queue_drops_the_oldest_and_counts_them() -> None:
         ({}, "variable OPS_URL is not set"),
         ({"OPS_URL": "file:///etc/passwd"}, "variable OPS_URL holds no http"),
         ({"OPS_URL": "http://x/T0KEN"}, "variable OPS_KEY is not set"),
-        ({"OPS_URL": "http://x\nT0KEN", "OPS_KEY": "k"}, "no answer"),
+        ({"OPS_URL": "http://x\nT0KEN", "OPS_KEY": "k"}, "OPS_URL or OPS_KEY holds"),
+        ({"OPS_URL": "http://a:T0KEN@x/", "OPS_KEY": "k"}, "cannot be used"),
+        ({"OPS_URL": "http://[::1T0KEN", "OPS_KEY": "k"}, "cannot be used"),
+        ({"OPS_URL": "http://x/", "OPS_KEY": "T0KEN\udcff"}, "cannot be used"),
     ],
 )
 def test_what_cannot_be_sent_says_why_and_no_secret(
