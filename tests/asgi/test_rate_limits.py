@@ -86,6 +86,16 @@ async def test_consumers_have_a_rate_each_and_the_exempt_none(guard: Guard) -> N
     assert await statuses(app, 3, **{"x-team": "staff"}) == [200, 200, 200]
 
 
+@pytest.mark.parametrize("what", ["rate_limit_key", "rate_limit_cost"])
+def test_functions_of_a_limit_cannot_wait(what: str) -> None:
+    async def read(_scope: Any) -> Any:
+        return "1"
+
+    said: Any = {"rate_limit": "1/hour", what: read}
+    with pytest.raises(ValueError, match=f"{what} .* is an async function"):
+        failsoft.route(**said)
+
+
 async def test_dear_requests_cost_more_and_a_refused_one_nothing(guard: Guard) -> None:
     def cost(scope: Any) -> int:
         return 8 if scope["query_string"] else 1

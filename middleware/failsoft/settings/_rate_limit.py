@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from inspect import iscoroutinefunction
 from typing import Any, NamedTuple
 
 from failsoft.settings._readers import (
@@ -163,6 +164,9 @@ def or_function(reader: Reader) -> Reader:
     """Return a reader that takes functions too; in a file nothing is one."""
 
     def read(raw: object, at: At) -> Any:
+        if iscoroutinefunction(raw):  # its coroutines would all be different keys
+            problem = "is an async function, for which no request can wait"
+            raise Fault(problem, "write it as a plain def")
         return raw if callable(raw) else reader(raw, at)
 
     return read
