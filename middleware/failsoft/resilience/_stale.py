@@ -16,6 +16,7 @@ from failsoft.pipeline import Exchange, Headers, Scope
 __all__ = ["Kept", "Shelf", "caller_of", "is_keepable", "key_of", "replay"]
 
 _MOST_VARIANTS = 16
+_MOST_NAMES = 16
 _OVERHEAD_BYTES = 512
 _NS = 1_000_000_000
 _CREDENTIALS = frozenset((b"authorization", b"cookie", b"x-api-key"))
@@ -35,7 +36,7 @@ _NOT_KEPT = frozenset(
 )
 _NOT_MODIFIED = frozenset((b"content-type", b"content-encoding", b"content-language"))
 
-Key = tuple[str, str, bytes, bytes]
+Key = tuple[str, str, bytes, bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,9 @@ def key_of(
     if bool(caller) is not by_consumer:
         return None
     query = scope.get("query_string", b"")
-    return exchange.plan.key, scope["path"], query, caller
+    # Of the host too (RFC 9111, 2: the target URI): it may tell tenants apart.
+    host = next((value for name, value in scope["headers"] if name == b"host"), b"")
+    return exchange.plan.key, scope["path"], query, host.lower(), caller
 
 
 def is_keepable(headers: Headers, *, by_consumer: bool) -> bool:
@@ -133,6 +136,9 @@ class Shelf:
         kept = _kept(headers, body, now_ns)
         names = _varies(headers)
         entry = self._entries.get(key)
+        if entry is not None and len(every := {*names, *entry.names}) <= _MOST_NAMES:
+            # CORS says `Vary: Origin` to those alone who name one.
+            names = tuple(sorted(every))
         if entry is None or entry.names != names:
             self._drop(key)
             entry = self._entries[key] = _Variants(names, OrderedDict())

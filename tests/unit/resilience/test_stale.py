@@ -20,8 +20,8 @@ def scope(**headers: str) -> Any:
     return {**PLAIN, "headers": pairs}
 
 
-def key(number: int) -> tuple[str, str, bytes, bytes]:
-    return "GET /a", f"/a/{number}", b"", b""
+def key(number: int) -> tuple[str, str, bytes, bytes, bytes]:
+    return "GET /a", f"/a/{number}", b"", b"", b""
 
 
 def keep(shelf: Shelf, number: int, size: int = 0, **headers: str) -> None:
@@ -67,6 +67,21 @@ def test_variants_of_one_answer_are_bounded() -> None:
         n for n in range(40) if shelf.find(key(1), scope(accept_language=str(n)), 9, 0)
     ]
     assert held == list(range(24, 40))
+
+
+def test_answers_that_do_not_always_vary_are_kept_side_by_side() -> None:
+    shelf = Shelf(1000, 10_000)
+    alone, browser = scope(), scope(origin="https://a.test")
+
+    for number in range(4):
+        asked, vary = (browser, [(b"vary", b"Origin")]) if number % 2 else (alone, [])
+        shelf.keep(key(1), asked, vary, b"%d" % number, 0)
+    for name in range(40):
+        shelf.keep(key(2), alone, [(b"vary", b"x-%d" % name)], b"", 0)
+
+    assert [shelf.find(key(1), s, 9, 0).body for s in (alone, browser)] == [b"2", b"3"]  # type: ignore[union-attr]
+    assert shelf.find(key(1), scope(origin="https://b.test"), 9, 0) is None
+    assert shelf.find(key(2), alone, 9, 0)
 
 
 def test_too_old_is_not_found() -> None:
@@ -147,6 +162,14 @@ def test_only_answers_to_get_have_a_place() -> None:
     post.scope["method"] = "POST"
 
     assert key_of(post, (), by_consumer=False) is None
+
+
+def test_hosts_share_nothing() -> None:
+    hosts = ["a.test", "A.test", "b.test"]
+
+    keys = {key_of(asked(host=host), (), by_consumer=False) for host in hosts}
+
+    assert len(keys) == 2
 
 
 def test_credentials_belong_to_one_caller() -> None:
