@@ -24,7 +24,12 @@ from failsoft.endpoints.health import Readiness
 from failsoft.endpoints.openapi import serve_documents
 from failsoft.endpoints.own import serve_own
 from failsoft.errors import DefinitionError, FailsoftError
-from failsoft.pipeline import CURRENT, Exchange, Plan, Rejection, Scope, Start
+from failsoft.pipeline import (
+    CURRENT,
+    Exchange,
+    Rejection,
+    Scope,
+)
 from failsoft.problem import (
     answer_http,
     answer_websocket,
@@ -90,6 +95,7 @@ class Failsoft:
         self._headers = settings.tracing
         self._tracing = Tracing()
         self.runtime.bad_headers = self._tracing.counts
+        self.runtime.sender = self._sender
         self._readiness = Readiness(clock.unix)
         self._looked_at = 0
         self._route_count = 0
@@ -105,6 +111,7 @@ class Failsoft:
         if self.runtime.loop is not get_running_loop():
             await self._start()
         exchange = self._open(scope, scope["method"], started_ns)
+        exchange.send = send
         token = CURRENT.set(exchange)
         exchange.plan.cell.enter()
         outgoing = self._sender(exchange, send)
@@ -115,28 +122,41 @@ class Failsoft:
                 exchange.rejection = await self._wait(exchange)
             if exchange.rejection is None:
                 plan, app = exchange.plan, self.app
-                if plan.guard is not None or exchange.deadline_ns:
+                is_timed = exchange.deadline_ns and exchange.task is None
+                if is_timed or plan.guard is not None:
                     app = self.runtime.inbound.guarded(app, exchange)
                 if plan.body is None and plan.answer is None:
                     await app(scope, receive, outgoing)
                 else:
                     bodies = self.runtime.bodies
                     await serve(app, exchange, receive, outgoing, bodies)
+                if exchange.late is not None:
+                    await exchange.late.over()
                 if exchange.phase != 2 and not await release(exchange, send):
                     await ask_if_gone(exchange, receive)
             else:
                 await answer_http(exchange, exchange.rejection, outgoing)
         except BaseException as error:
-            rejection = unavailable(exchange, error)
-            if rejection is None:
-                note_end(exchange, error)
-                await release(exchange, send)
+            if not await self._covers(exchange, error, send):
                 raise
-            exchange.rejection = rejection
-            await answer_http(exchange, rejection, self._sender(exchange, send))
         finally:
             CURRENT.reset(token)
             self._settle(exchange)
+
+    async def _covers(
+        self, exchange: Exchange, error: BaseException, send: Send
+    ) -> bool:
+        """Answer for what was raised, if it is ours or was answered for already."""
+        if exchange.late is not None and await exchange.late.over(error):
+            return True
+        rejection = unavailable(exchange, error)
+        if rejection is None:
+            note_end(exchange, error)
+            await release(exchange, send)
+            return False
+        exchange.rejection = rejection
+        await answer_http(exchange, rejection, self._sender(exchange, send))
+        return True
 
     async def _rare(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve what is not an HTTP request of ours."""
@@ -279,12 +299,6 @@ class Failsoft:
             runtime.failed("finding the route", error)
         exchange = Exchange(scope, runtime, now_ns)
         exchange.plan = plan = exchange.snapshot.plans[index]
-        if resolved is not None:
-            exchange.resolved, exchange.version = resolved, resolved.version
-        if plan.choose is not None:
-            exchange.plan = plan = self._choose(exchange, plan)
-        if resolved is not None and plan.by_version is not None:
-            exchange.plan = plan.by_version.get(resolved.version) or plan
         scope[_MARK] = exchange
         try:
             self._tracing.open(exchange)
@@ -292,15 +306,16 @@ class Failsoft:
             runtime.failed("tracing", error)
             exchange.trace_id = exchange.trace_id or getrandbits(128) or 1
             exchange.span_id = exchange.span_id or getrandbits(64) or 1
+        if resolved is not None:
+            exchange.resolved, exchange.version = resolved, resolved.version
+        if plan.choose is not None:  # it may ask for what the headers said
+            try:
+                exchange.plan = plan = plan.choose(exchange)
+            except Exception as error:  # noqa: BLE001 - border: a request must go on
+                runtime.failed(f"modes of {plan.key}", error)
+        if resolved is not None and plan.by_version is not None:
+            exchange.plan = plan.by_version.get(resolved.version) or plan
         return exchange
-
-    def _choose(self, exchange: Exchange, plan: Plan) -> Plan:
-        """Return the plan of the modes that hold for just this request."""
-        try:
-            return plan.choose(exchange) if plan.choose is not None else plan
-        except Exception as error:  # noqa: BLE001 - border: a request must go on
-            self.runtime.failed(f"modes of {plan.key}", error)
-            return plan
 
     def _resolve(self, scope: Scope) -> Any:
         """Return which version a request speaks, None where it speaks none."""
@@ -324,15 +339,24 @@ class Failsoft:
     async def _wait(self, exchange: Exchange) -> Rejection | None:
         """Wait for what admits a request later, such as a limit that others share."""
         pending, exchange.pending = exchange.pending, None
+        # Nobody answers for an application that was not asked yet.
+        task, exchange.task = exchange.task, None
         try:
             return await pending() if pending is not None else None
         except Exception as error:  # noqa: BLE001 - border: a request must go on
             self.runtime.failed(f"admit {exchange.plan.key}", error)
             return None
+        finally:
+            exchange.task = task
 
     def _sender(self, exchange: Exchange, send: Send) -> Send:
+        late = exchange.late  # who speaks: the application, or who answers for it
+
         def forward(message: Message) -> Awaitable[None]:
             nonlocal send
+            if exchange.late is not late:
+                swallowed: Awaitable[None] = exchange.late.swallow(message)
+                return swallowed
             kind = message["type"]
             if kind == "http.response.body":
                 exchange.sent_bytes += len(message.get("body", b""))
@@ -346,6 +370,8 @@ class Failsoft:
                 if exchange.status == 500 and is_refused(exchange):
                     send = hold(exchange, send)
                 exchange.phase = 1
+                if exchange.task is not None:  # begun in time
+                    exchange.deadline_ns = 0
                 message = self._stamped(exchange, message)
             elif kind in _SENT_BY_SERVER and not message.get("more_body"):
                 exchange.phase = 2
@@ -375,17 +401,13 @@ class Failsoft:
             headers += [(b"failsoft-notice", value) for value in exchange.notices]
         message = {**message, "headers": headers}
         if exchange.plan.start is not None:
-            self._edit(exchange, message, exchange.plan.start)
+            try:
+                status = exchange.plan.start(exchange, message["status"], headers)
+            except Exception as error:  # noqa: BLE001 - border: the answer must go out
+                self.runtime.failed(f"headers of {exchange.plan.key}", error)
+            else:
+                exchange.status = message["status"] = status
         return message
-
-    def _edit(self, exchange: Exchange, message: Message, start: Start) -> None:
-        """Let the plan have its say on status and headers."""
-        try:
-            status = start(exchange, message["status"], message["headers"])
-        except Exception as error:  # noqa: BLE001 - border: the answer must go out
-            self.runtime.failed(f"headers of {exchange.plan.key}", error)
-        else:
-            exchange.status = message["status"] = status
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
         started_ns = perf_counter_ns()

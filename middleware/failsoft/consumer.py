@@ -7,16 +7,24 @@ nothing: it names counters, pins and tolerances, never rights.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hmac import digest
 from typing import TYPE_CHECKING, Any
 
-import mmh3
+from mmh3 import hash as hash32
 
 if TYPE_CHECKING:
     from failsoft.pipeline import Exchange
 
-__all__ = ["ANONYMOUS", "Consumers", "consumer_of", "rank_of"]
+__all__ = [
+    "ANONYMOUS",
+    "CALLER_HEADERS",
+    "Consumers",
+    "consumer_of",
+    "hour_of",
+    "rank_in",
+    "rank_of",
+]
 
 ANONYMOUS = "(anonymous)"
 # Until the environment's salt is known a hash would name the caller differently on
@@ -31,6 +39,8 @@ _UNSAFE = re.compile(rb"[^A-Za-z0-9_.@-]+")
 _PRODUCT = re.compile(rb"([A-Za-z][A-Za-z0-9_. -]{0,47})(?:/v?([0-9]{1,5}))?")
 _AGENT = b"user-agent"
 _SECRETS = (b"authorization", b"x-api-key")
+# What tells of a caller, besides the app ids of an environment.
+CALLER_HEADERS = frozenset((_AGENT, *_SECRETS))
 _HOUR_MS = 3_600_000
 
 # Browsers all call themselves Mozilla; the first of these names that one holds is
@@ -78,22 +88,26 @@ class Consumers:
         hex of HMAC-SHA256), else the library in its user agent.
         """
         wanted = self._wanted
-        found = {
-            name: value for name, value in scope["headers"] if name in wanted and value
-        }
+        return self.named(
+            {name: value for name, value in scope["headers"] if name in wanted}
+        )
+
+    def named(self, said: Mapping[bytes, bytes]) -> str:
+        """Return the caller by its headers, of `CALLER_HEADERS` and app ids."""
         for header in self.headers:
-            if header in found:
-                app: str = _kept(self._ids, found[header][:_LENGTH], _token)
+            if said.get(header):
+                app: str = _kept(self._ids, said[header][:_LENGTH], _token)
                 return app
         family, is_library = "", False
-        if _AGENT in found:
-            family, is_library = _kept(
-                self._agents, found[_AGENT][:_READ_BYTES], _family
+        if agent := said.get(_AGENT):
+            agent = agent[:_READ_BYTES]
+            family, is_library = self._agents.get(agent) or _kept(
+                self._agents, agent, _family
             )
         if not family or is_library:
             for header in _SECRETS:
-                if header in found:
-                    return self._hash(found[header])
+                if said.get(header):
+                    return self._hash(said[header])
         return family or ANONYMOUS
 
     def _hash(self, secret: bytes) -> str:
@@ -107,31 +121,57 @@ def consumer_of(exchange: Exchange) -> str:
     name = exchange.consumer
     if not name:
         consumers: Consumers = exchange.runtime.consumers
-        name = exchange.consumer = consumers.name(exchange.scope)
+        if _AGENT in exchange.plan.reads:
+            name = consumers.named(exchange.said or {})
+        else:
+            name = consumers.name(exchange.scope)
+        exchange.consumer = name
     return name
 
 
+def hour_of(now_ms: float) -> bytes:
+    """Return what is added to a caller's name so that its rank changes hourly."""
+    return b"|%d" % (now_ms // _HOUR_MS)
+
+
 def rank_of(exchange: Exchange, now_ms: float, dice: Callable[[], float]) -> float:
+    """Return 0..1 for the caller, as `rank_in` does for the hour of an instant."""
+    return rank_in(exchange, hour_of(now_ms), dice)
+
+
+def rank_in(exchange: Exchange, hour: bytes, dice: Callable[[], float]) -> float:
     """Return 0..1 for the caller: whom it hits is the same for an hour, then others.
 
     The caller is its app id, else its key, else its /24 or /64 network; never the
     family of its agent, which would make one of all browsers.  The dice decide where
     none is known, as behind a Unix socket.
     """
-    caller = _caller(exchange.scope, exchange.runtime.consumers.headers)
+    app_ids, said = exchange.runtime.consumers.headers, exchange.said
+    if app_ids or said is None or _AGENT not in exchange.plan.reads:
+        caller = _caller(exchange, app_ids)
+    else:
+        caller = said.get(_SECRETS[0]) or said.get(_SECRETS[1]) or _network(exchange)
     if not caller:  # or all of them would share one rank: all refused, or none
         return dice()
-    hour = b"|%d" % (now_ms // _HOUR_MS)
-    return mmh3.hash(caller + hour, signed=False) / 4294967296.0
+    return hash32(caller + hour, 0, False) / 4294967296.0
 
 
-def _caller(scope: Any, app_ids: tuple[bytes, ...]) -> bytes:
-    wanted = (*app_ids, *_SECRETS)
-    found = {name: value for name, value in scope["headers"] if name in wanted}
-    for name in wanted:
-        if found.get(name):
-            return bytes(found[name])
-    host: str = (scope.get("client") or ("",))[0] or ""
+def _caller(exchange: Exchange, app_ids: tuple[bytes, ...]) -> bytes:
+    scope = exchange.scope
+    wanted = (*app_ids, *_SECRETS) if app_ids else _SECRETS
+    if _AGENT in exchange.plan.reads:
+        said = exchange.said
+    else:
+        said = {name: value for name, value in scope["headers"] if name in wanted}
+    if said:
+        for name in wanted:
+            if said.get(name):
+                return bytes(said[name])
+    return _network(exchange)
+
+
+def _network(exchange: Exchange) -> bytes:
+    host: str = (exchange.scope.get("client") or ("",))[0] or ""
     if ":" in host:
         return ":".join(host.split(":")[:4]).encode()
     return host.rpartition(".")[0].encode()

@@ -26,9 +26,10 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from asgi.controls import enter
+from asgi.controls import put
 from bench.stacks import REQUESTS, build, drive
 from failsoft import Failsoft, dependency
+from failsoft.controls.records import ModeDoc
 
 BLOCK = 400
 YIELD_EVERY = 8  # so that the beat of the loop comes as on a server
@@ -91,7 +92,8 @@ class Stack:
         guarded = Failsoft(app, env="bench", routes={"* *": self.rules})
         await guarded.runtime.ensure()
         if self.has_mode:
-            await enter(guarded, "fs.banner", share=0.001)
+            doc = ModeDoc("ana", "INC-1", share=0.001)
+            await put(guarded, "mode", "fs.banner", doc)
         return guarded
 
 

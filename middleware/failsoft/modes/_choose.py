@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from failsoft.consumer import consumer_of
+from failsoft.consumer import consumer_of, hour_of, rank_in
 from failsoft.modes._model import ActiveMode
 from failsoft.pipeline import Exchange, Plan
 from failsoft.settings import CRITICALITIES
@@ -21,6 +21,7 @@ _OUT, _ON, _PROBE = 0, 1, 2
 _MOST_CREDIT = 5.0
 _MOST_PLANS = 64
 _ACTS_KEPT = 32
+_SECOND_NS = 1_000_000_000
 
 
 def class_rank(criticality: str) -> int:
@@ -120,19 +121,20 @@ class Cover:
         is_whole = mode.share >= 1 and not mode.probe and not mode.dry_run
         return is_whole and not (said.consumers or said.versions or self.methods)
 
-    def part(self, exchange: Exchange, level: Callable[[], float]) -> int:
+    def part(self, exchange: Exchange, level: float) -> int:
         """Return whether the mode holds for a request, and count it.
 
-        level: 0..1, the same for one caller, asked for where only a share is met.
+        level: 0..1, the same for one caller; read where only a share is met.
         """
-        mode, said = self.mode, self.mode.definition
+        mode = self.mode
+        if mode.share < 1 and level < 1 - mode.share:
+            return _OUT
+        said = mode.definition
         if said.versions and exchange.version not in said.versions:
             return _OUT
         if self.methods and exchange.scope.get("method", "WS") not in self.methods:
             return _OUT
         if said.consumers and consumer_of(exchange) not in said.consumers:
-            return _OUT
-        if mode.share < 1 and level() < 1 - mode.share:
             return _OUT
         if not self.is_counted:
             return _OUT if mode.dry_run else _ON
@@ -162,34 +164,54 @@ class Chooser:
     dress: puts on a new plan what other features add; set by who compiles plans.
     """
 
-    __slots__ = ("_base", "_covers", "_level", "_made", "_make", "dress")
+    __slots__ = (
+        "_again_ns",
+        "_base",
+        "_covers",
+        "_dice",
+        "_hour",
+        "_least",
+        "_made",
+        "_make",
+        "_now_ms",
+        "_outside",
+        "dress",
+    )
 
     def __init__(
         self,
         covers: Sequence[Cover],
         base: Plan,
         make: Make,
-        level: Callable[[Exchange], float],
+        now_ms: Callable[[], float],
+        dice: Callable[[], float],
     ) -> None:
         self._covers = covers
         self._make = make
-        self._level = level
+        self._now_ms, self._dice = now_ms, dice
+        self._hour, self._again_ns = b"", 0
+        # Below that no mode holds, if all of them are for a share.
+        shares = [cover.mode.share for cover in covers]
+        self._least = 1 - max(shares) if min(shares, default=1) < 1 else None
         self._base = sum(_ON << 2 * i for i, c in enumerate(covers) if c.is_plain)
+        self._outside = base  # nothing of a mode in it, where it is asked for
         self._made = {self._base: base}
         self.dress: Callable[[Plan], None] = lambda plan: None
 
     def __call__(self, exchange: Exchange) -> Plan:
         """Return the plan of a request."""
-        known: list[float] = []
-
-        def level() -> float:
-            if not known:
-                known.append(self._level(exchange))
-            return known[0]
-
-        key = 0
-        for index, cover in enumerate(self._covers):
-            key |= cover.part(exchange, level) << 2 * index
+        key = shift = 0
+        level = 0.0
+        if self._least is not None:
+            if exchange.started_ns >= self._again_ns:
+                self._hour = hour_of(self._now_ms())  # once a second: it costs 0.5 us
+                self._again_ns = exchange.started_ns + _SECOND_NS
+            level = rank_in(exchange, self._hour, self._dice)
+            if level < self._least:
+                return self._outside
+        for cover in self._covers:
+            key |= cover.part(exchange, level) << shift
+            shift += 2
         return self._made.get(key) or self._plan(key)
 
     def _plan(self, key: int) -> Plan:

@@ -9,7 +9,6 @@ from typing import Any
 
 import msgspec
 
-from failsoft.consumer import rank_of as caller_rank
 from failsoft.controls.records import KillDoc, Record
 from failsoft.controls.targets import covers, literal_weight
 from failsoft.errors import DefinitionError
@@ -133,7 +132,7 @@ def compile_plan(
     if kill is not None:
         base.admit = (kill,)
     if covers:
-        base.choose = Chooser(covers, base, maker.plan, maker.level)
+        base.choose = Chooser(covers, base, maker.plan, now_ms, dice)
     return base
 
 
@@ -181,10 +180,6 @@ class _Maker:
             plan.in_place = _in_place(probed, is_probe=True, refuse=refuse)
         plan.settled = _counting(holding, probing)
         return plan
-
-    def level(self, exchange: Exchange) -> float:
-        """Return 0..1 for the caller, for shares."""
-        return caller_rank(exchange, self.now_ms(), self.dice)
 
     def _hooks(self, modes: Sequence[ActiveMode]) -> list[Hook]:
         found: list[Hook] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
@@ -141,8 +141,14 @@ class Guard:
         self._overdue.clear()
         self._is_cancelling, self._looked_ns, self._threads = False, 0, None
 
-    def sweep(self, now_ns: int) -> bool:
-        """End what is late, every 10 ms; whether requests wait for their deadline."""
+    def sweep(self, now_ns: int, inside: Iterable[Exchange] = ()) -> bool:
+        """End what is late, every 10 ms; whether requests wait for their deadline.
+
+        inside: requests, of which some may have one and nobody who answers for them.
+        """
+        for exchange in [e for e in inside if 0 < e.deadline_ns <= now_ns]:
+            if exchange.task is not None and not exchange.phase and not exchange.late:
+                Served.late(self, exchange)
         due = [served for served in self.timed if served.due_ns <= now_ns]
         if due:
             overdue = [served for served in due if not served.expire(now_ns)]

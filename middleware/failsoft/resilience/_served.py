@@ -18,7 +18,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from failsoft.errors import DeadlineMissed
-from failsoft.pipeline import Exchange, Headers, InPlace, Scope
+from failsoft.pipeline import CURRENT, Exchange, Headers, InPlace, Scope
 from failsoft.problem import answer_http, late_answer
 from failsoft.resilience._concurrency import IS_LATE
 from failsoft.resilience._stale import Key, is_keepable, key_of, replay
@@ -103,7 +103,7 @@ class Served:
     )
 
     def __init__(
-        self, guard: Guard, app: ASGIApp, exchange: Exchange, own: RouteGuard
+        self, guard: Guard, app: Any, exchange: Exchange, own: RouteGuard
     ) -> None:
         self._guard = guard
         self._app = app
@@ -136,19 +136,45 @@ class Served:
             self._time()
         try:
             await app(scope, receive, self._take)
-        except CancelledError:
-            if not self._took_back():
+        except BaseException as error:
+            if not await self.over(error):
                 raise
-            if not self.is_late:  # amid a body: nobody may take it for whole
-                raise DeadlineMissed(self._exchange.plan.key) from None
-        except Exception as error:
-            if not await self._cover(error):
-                raise
+        else:
+            await self.over()
+
+    async def over(self, error: BaseException | None = None) -> bool:
+        """End with the application; whether an error of its is dealt with."""
+        try:
+            if isinstance(error, CancelledError):
+                if not self._took_back():
+                    return False
+                if not self.is_late:  # amid a body: nobody may take it for whole
+                    raise DeadlineMissed(self._exchange.plan.key) from None
+            elif error is not None and (
+                not isinstance(error, Exception) or not await self._cover(error)
+            ):
+                return False
         finally:
             self._guard.timed.discard(self)
             self._took_back()
         if self._last is not None:
             await self._last
+        return True
+
+    @classmethod
+    def late(cls, guard: Guard, exchange: Exchange) -> Served:
+        """Return who answers for an application that was asked without a guard.
+
+        Made for what is late alone: one for each request would cost 2 us.
+        """
+        self = exchange.late = cls(guard, None, exchange, RouteGuard())
+        self._send = exchange.runtime.sender(exchange, exchange.send)
+        self.task = exchange.task
+        self._context = Context()
+        self._context.run(CURRENT.set, exchange)
+        self.due_ns = exchange.deadline_ns
+        guard.timed.add(self)
+        return self
 
     @property
     def since_ns(self) -> int:
@@ -210,7 +236,7 @@ class Served:
     def _take(self, message: Message) -> Awaitable[None]:
         kind = message["type"]
         if self._state == _TAKEN:
-            return self._swallow(message)
+            return self.swallow(message)
         if kind == "http.response.start":
             if message["status"] in _FAILED and self._own.has_stand_in:
                 return self._swap(message)
@@ -256,7 +282,7 @@ class Served:
         self._guard.timed.discard(self)
         self._exchange.deadline_ns = 0
 
-    async def _swallow(self, message: Message) -> None:
+    async def swallow(self, message: Message) -> None:
         if message["type"] == "http.response.body" and not message.get("more_body"):
             # What comes after an answer, such as background tasks, is not timed.
             self._guard.timed.discard(self)

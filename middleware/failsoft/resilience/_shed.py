@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-__all__ = ["RANGES", "Shedder"]
+__all__ = ["RANGES", "SAFE", "Shedder"]
 
 # Of the limit, from the sub-level 0 to 1: classes above 1 keep headroom, so that
 # traffic of one class alone is bounded too.  (from, width)
@@ -19,6 +19,7 @@ RANGES = {
     "sheddable_plus": (0.4, 0.4),
     "sheddable": (0.1, 0.3),
 }
+SAFE = {name: low for name, (low, _) in RANGES.items()}
 _FLOOR = 4.0
 _LATE_TO_ARM = 3  # one blocking call makes one late beat, and never arms
 _MOST_STEPS = 4

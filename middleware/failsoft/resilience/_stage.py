@@ -14,8 +14,8 @@ from functools import partial
 from time import perf_counter_ns
 from typing import Any, NamedTuple
 
-from failsoft.consumer import rank_of
-from failsoft.pipeline import Exchange, Hook, Plan, Rejection
+from failsoft.consumer import CALLER_HEADERS, rank_of
+from failsoft.pipeline import Exchange, Hook, Plan, Rejection, task_of
 from failsoft.resilience._concurrency import (
     IS_LATE,
     PERMIT,
@@ -32,7 +32,7 @@ from failsoft.resilience._criticality import (
 from failsoft.resilience._guard import Guard
 from failsoft.resilience._limits import RateLimits
 from failsoft.resilience._reduced import Reduced
-from failsoft.resilience._shed import Shedder
+from failsoft.resilience._shed import SAFE, Shedder
 from failsoft.resilience._ticker import Ticker
 from failsoft.routes.table import RouteDef
 from failsoft.settings import Settings
@@ -77,7 +77,12 @@ class InboundStage:
         self.shedder = Shedder(shed.target_s, shed.interval_s, shed.max_inflight)
         self.ticker = Ticker(self.beat)
         self.inside: Inside = set()
-        self._done = 0  # that had a slot, since the last beat
+        self._done = 0  # that had a slot, since the last beat; of one task, one
+        self._last: Any = None  # the task of the newest of them
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_timed = False  # whether there was ever a deadline
+        self._heard = CRITICALITY_HEADERS | self.guard.headers
+        self._callers = self._heard | CALLER_HEADERS | {*self.guard.app_ids}
         self._routes: defaultdict[str, Inside] = defaultdict(set)
         self._streams: dict[Exchange, float] = {}
         self._refused = self._observed = 0
@@ -101,60 +106,72 @@ class InboundStage:
     def _dress(self, route: RouteDef, plan: Plan) -> None:
         plan.guard = self.guard.of(route, plan)
         timeout_ns = self.guard.timeout_ns(route, plan)
-        hooks = [self._opening(plan.criticality, timeout_ns), *plan.admit]
-        hooks.append(self._entering(no_shed=plan.scalars.no_shed))
+        self._is_timed = self._is_timed or timeout_ns > 0
+        later = []
         rate = self.limits.hook(route, plan)
         if rate is not None:
-            hooks.append(rate)
+            later.append(rate)
         limit = limit_of(route.rules.concurrency_limit, plan.scalars.concurrency)
         if limit is not None:
             refuse = self._refuse_crowded
-            hooks.append(permit_hook(self._routes[route.key], limit, refuse))
-        plan.admit = tuple(hooks)
+            later.append(permit_hook(self._routes[route.key], limit, refuse))
+        asks_who = rate is not None or plan.choose is not None
+        plan.reads = self._callers if asks_who else self._heard
+        last = later[0] if len(later) == 1 else _in_turn(*later)
+        plan.admit = (self._admitting(plan, timeout_ns, _in_turn(*plan.admit), last),)
 
-    def _opening(self, criticality: str, timeout_ns: int) -> Hook:
-        """Read deadline and criticality in one pass over the headers."""
-        wanted = CRITICALITY_HEADERS | self.guard.headers
+    def _admitting(
+        self, plan: Plan, timeout_ns: int, ruled: Hook | None, last: Hook | None
+    ) -> Hook:
+        """Return all that a plan asks before the application, as one hook.
 
-        def begin(exchange: Exchange) -> Rejection | None:
+        Deadline and criticality; `ruled`, by kills and modes; a slot of the node; the
+        route's limits.  One hook, as five calls would cost what they do.
+        """
+        criticality, may_shed = plan.criticality, not plan.scalars.no_shed
+        # What changes bodies lies around a guard, so that it sees a late answer too.
+        is_bare = plan.guard is None and plan.body is None and plan.answer is None
+        wanted, heed = self._heard, _in_turn(self._heed)
+        inside, most = self.inside, self._shed.max_inflight
+        shedder, ticker = self.shedder, self.ticker
+        assert heed is not None
+
+        def admit(exchange: Exchange) -> Rejection | None:
+            rejection = None
             exchange.criticality = criticality
             if timeout_ns:
                 exchange.deadline_ns = exchange.started_ns + timeout_ns
-            for name, _ in exchange.scope["headers"]:
-                if name in wanted:
-                    return self._heed(exchange, wanted)
-            return None
+            if exchange.said is not None and not wanted.isdisjoint(exchange.said):
+                rejection = heed(exchange)
+            if ruled is not None and rejection is None:
+                rejection = ruled(exchange)
+            if rejection is not None:
+                return rejection
+            if len(inside) >= most:
+                return self._refuse_full(exchange)
+            if shedder.limit is not None and may_shed:
+                rejection = self._judge(exchange, shedder.limit)
+                if rejection is not None:
+                    return rejection
+            exchange.holds = SLOT
+            inside.add(exchange)
+            if is_bare and exchange.deadline_ns:
+                exchange.task = task_of(self._loop)
+            if not ticker.is_on:
+                ticker.wake()
+            return last(exchange) if last is not None else None
 
-        return begin
+        return admit
 
-    def _heed(self, exchange: Exchange, wanted: frozenset[bytes]) -> Rejection | None:
-        scope = exchange.scope
-        said = {name: value for name, value in scope["headers"] if name in wanted}
+    def _heed(self, exchange: Exchange) -> Rejection | None:
+        """Take what the caller says of its time and of its importance."""
+        scope, said = exchange.scope, exchange.said or {}
+        self._is_timed = True
         may_raise = bool(self._peers) and is_trusted(scope, self._peers)
         own = exchange.criticality
         exchange.criticality = criticality_of(own, said, may_raise=may_raise)
         is_timed = scope["type"] == "http"
         return self.guard.heed(exchange, said) if is_timed else None
-
-    def _entering(self, *, no_shed: bool) -> Hook:
-        """Take a slot of the node, or refuse."""
-        inside, most = self.inside, self._shed.max_inflight
-        shedder, ticker = self.shedder, self.ticker
-
-        def enter(exchange: Exchange) -> Rejection | None:
-            if len(inside) >= most:
-                return self._refuse_full(exchange)
-            if shedder.limit is not None and not no_shed:
-                rejection = self._judge(exchange)
-                if rejection is not None:
-                    return rejection
-            exchange.holds |= SLOT
-            inside.add(exchange)
-            if not ticker.is_on:
-                ticker.wake()
-            return None
-
-        return enter
 
     @property
     def exercised(self) -> Mapping[str, float]:
@@ -172,10 +189,15 @@ class InboundStage:
 
     # --- requests -----------------------------------------------------------
 
-    def _judge(self, exchange: Exchange) -> Rejection | None:
+    def _judge(self, exchange: Exchange, limit: float) -> Rejection | None:
         # What is done already made this turn of the loop as long as it is: handlers
         # that never wait are done before the next request is looked at.
         inflight = len(self.inside) + self._done
+        if inflight < limit * SAFE[exchange.criticality]:
+            return None
+        task = task_of(self._loop)
+        if task is not None and task is self._last:
+            inflight -= 1  # its own: one after the other is no crowd
         rank = partial(self._rank, exchange)
         if self.shedder.admits(exchange.criticality, inflight, rank):
             return None
@@ -209,7 +231,12 @@ class InboundStage:
     def release(self, exchange: Exchange) -> None:
         """Give back what an admitted request held."""
         self.inside.discard(exchange)
-        self._done += 1
+        # Servers have a task for each request; whoever drives them by hand, one after
+        # the other, keeps the loop from turning, and is no load.
+        task = task_of(self._loop)
+        if task is not self._last or task is None:
+            self._last = task
+            self._done += 1
         if exchange.holds & PERMIT:
             self._routes[exchange.plan.key].discard(exchange)
         exchange.holds = 0
@@ -227,6 +254,7 @@ class InboundStage:
 
         self.forget()
         self.threads = current_default_thread_limiter()
+        self._loop = loop
         self._failed = failed
         self.ticker.begin(loop)
         self.guard.begin(loop)
@@ -244,7 +272,7 @@ class InboundStage:
         """Start anew, on another loop or in a forked child: nobody is inside."""
         self.ticker.end()
         self.inside.clear()
-        self._done = 0
+        self._done, self._last, self._loop = 0, None, None
         self._streams.clear()
         for inside in self._routes.values():
             inside.clear()
@@ -260,11 +288,12 @@ class InboundStage:
             if self._shed.handling != "off":
                 lag_s = max(lag_s, self._starvation_s(now_s))
                 self.shedder.tick(now_s, lag_s, len(self.inside) + self._done)
-            self._done = 0
+            self._done, self._last = 0, None
             if now_s - self._looked_s >= 1.0:
                 self._looked_s = now_s
                 self._let_streams_go(now_s)
-            has_deadlines = self.guard.sweep(perf_counter_ns())
+            inside = self.inside if self._is_timed else ()
+            has_deadlines = self.guard.sweep(perf_counter_ns(), inside)
         except Exception as error:  # noqa: BLE001 - border: the next beat comes
             if self._failed is not None:
                 self._failed("the beat of the loop", error)
@@ -306,3 +335,22 @@ class InboundStage:
         return ShedState(
             self.shedder.limit, len(self.inside), self._refused, self._observed
         )
+
+
+def _in_turn(*hooks: Hook) -> Hook | None:
+    """Return a hook that asks each, None for none; what fails says nothing."""
+    if not hooks:
+        return None
+
+    def ask(exchange: Exchange) -> Rejection | None:
+        for hook in hooks:
+            try:
+                rejection = hook(exchange)
+            except Exception as error:  # noqa: BLE001 - border: a request must go on
+                exchange.runtime.failed(f"admit {exchange.plan.key}", error)
+                continue
+            if rejection is not None:
+                return rejection
+        return None
+
+    return ask

@@ -159,8 +159,11 @@ class Tracing:
         "_opens",
         "_own",
         "_provider",
+        "_reads",
         "_should_sample",
         "_tracer",
+        "_wanted",
+        "_widened",
         "counts",
         "may_ride",
         "opens_inside",
@@ -185,19 +188,37 @@ class Tracing:
         )
         # With other propagators than W3C's, parsing by ourselves would lose parents.
         self._own = self._fields <= _WANTED
+        self._reads: frozenset[bytes] = frozenset()
+        self._wanted = self._fields
+        self._widened: dict[frozenset[bytes], frozenset[bytes]] = {}
+
+    def _widen(self, reads: frozenset[bytes]) -> None:
+        """Look for what other plans read too: of these there are a few kinds."""
+        if reads not in self._widened:
+            self._widened[reads] = self._fields | reads
+        self._reads, self._wanted = reads, self._widened[reads]
 
     def open(self, exchange: Exchange) -> None:
-        """Give the exchange its trace id, span id and, if we own one, its span."""
+        """Give the exchange its trace id, span id and, if we own one, its span.
+
+        And, of the same pass over its headers, those that its plan reads.
+        """
         if exchange.started_ns >= self._look_at_ns:
             self.look(exchange.started_ns)
-        active = _current()
+        active, said = _current(), None
+        if exchange.plan.reads is not self._reads:
+            self._widen(exchange.plan.reads)
+        wanted = self._wanted
+        for name, value in exchange.scope["headers"]:
+            if name in wanted:
+                if said is None:
+                    said = exchange.said = {}
+                said[name] = value
         if active and self._ride(exchange):
             return
         carrier = None
-        for name, value in exchange.scope["headers"]:
-            if name in self._fields:
-                carrier = carrier or {}
-                carrier[name] = value
+        if said is not None and not self._fields.isdisjoint(said):
+            carrier = {n: v for n, v in said.items() if n in self._fields}
         if self._opens and exchange.scope["type"] == "http":
             self._start(exchange, carrier, active)
         elif carrier:

@@ -43,7 +43,7 @@ class Node:
         scope: Any = {"method": method, "path": path, "headers": headers}
         exchange = Exchange(scope, self, 0)
         exchange.version = version
-        plan = self.plans[route.key]
+        exchange.plan = plan = self.plans[route.key]
         exchange.plan = plan.choose(exchange) if plan.choose else plan
         return exchange
 

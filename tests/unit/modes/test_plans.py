@@ -51,6 +51,7 @@ def plan_of(
 def answer(plan: Plan, **scope: Any) -> Rejection | None:
     whole = {"method": plan.method, "path": "/", "headers": [], **scope}
     exchange = Exchange(whole, NoRuntime(), 0)
+    exchange.plan = plan
     return next((r for hook in plan.admit if (r := hook(exchange))), None)
 
 

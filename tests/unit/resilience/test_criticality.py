@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from failsoft.consumer import rank_of
+from failsoft.pipeline import Plan
 from failsoft.resilience._criticality import criticality_of, is_trusted
 
 HOUR_MS = 3_600_000
@@ -66,6 +67,8 @@ class Asked:
     def __init__(self, client: Any = None, *headers: tuple[bytes, bytes]) -> None:
         self.scope = {"client": client, "headers": headers}
         self.runtime: Any = self
+        self.plan = Plan("GET /x", "critical", None)
+        self.said = None
         self.consumers = self
         self.headers = (b"x-app",)
 
