@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from failsoft.outbound._classify import FAIL, IGNORED, SLOW
+from failsoft.outbound._classify import FAIL, IGNORED, LIMITED, SLOW
 from failsoft.outbound._ring import REFUSED, Ring, Sums
 from failsoft.settings._dependency import BreakerSettings
 
@@ -63,20 +63,19 @@ class Breaker:
         self.step = 0
         self.last_ok: float | None = None
         self.failures_in_row = 0
-        self._slots: deque[None] = deque()
+        self.good_in_row = 0
+        self._slots: deque[tuple[int, int]] = deque()  # (generation, step)
         self._out: dict[Permit, float] = {}
         self._step_at = now
         self._step_ok = 0
 
     def take(self, now: float) -> Permit | None:
         """Return a permit, None for a refusal.  Safe in any thread."""
-        generation, step = self.generation, self.step
         if self.state == CLOSED:
-            return Permit(generation, now)
-        if self.state == OPEN:
-            return None
+            return Permit(self.generation, now)
         try:
-            self._slots.pop()
+            # What it is of comes with the slot: this thread may have stood still.
+            generation, step = self._slots.pop()
         except IndexError:
             return None
         permit = Permit(generation, now, step)
@@ -163,6 +162,7 @@ class Breaker:
         if outcome == IGNORED:
             return
         self.ring.add(outcome, now)
+        self.good_in_row = 0 if outcome in (FAIL, LIMITED) else self.good_in_row + 1
         if outcome == FAIL:
             self.failures_in_row += 1
         else:
@@ -183,7 +183,7 @@ class Breaker:
     def _probed(self, permit: Permit, outcome: str, now: float) -> None:
         if outcome == IGNORED:
             if permit.step == self.step:
-                self._slots.append(None)
+                self._slots.append((self.generation, self.step))
             return
         self._count(outcome, now)
         if outcome in (FAIL, SLOW):
@@ -202,7 +202,7 @@ class Breaker:
 
     def _begin_step(self, step: int, now: float) -> None:
         # Another deque: a thread amid `take` must not get a slot of the next step.
-        self._slots = deque([None] * self.rules.permits[step])
+        self._slots = deque([(self.generation, step)] * self.rules.permits[step])
         self.step, self._step_ok, self._step_at = step, 0, now
 
     def _enter(self, state: str, now: float) -> None:

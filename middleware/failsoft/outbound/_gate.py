@@ -239,7 +239,7 @@ class Gate:
         if ring.is_clean or self.force is not None or self.breaker.state == HALF_OPEN:
             return 0.0
         sums = ring.read(now)
-        return refused_share(sums.sent, sums.ok + sums.slow)
+        return refused_share(sums.sent, sums.ok + sums.slow, self.breaker.good_in_row)
 
     # --- what comes from elsewhere ------------------------------------------
 

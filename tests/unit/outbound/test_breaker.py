@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -261,6 +261,28 @@ def test_a_cancelled_probe_gives_its_permit_back() -> None:
     made.settle(permit, "ignored", 6.0)
 
     assert made.take(6.0) is not None
+
+
+def test_a_thread_that_stood_still_amid_taking_loses_no_slot() -> None:
+    class Slow(Breaker):
+        def __getattribute__(self, name: str) -> Any:
+            value = super().__getattribute__(name)
+            if name in ("generation", "state") and stops:
+                stops.clear()
+                self.probe(6.0)
+            return value
+
+    for reads in (0, 1):
+        stops: list[int] = []
+        made = Slow(RULES, PERMIT_S, lambda: 0.5, 0.0)
+        made.trip(0.0, "x")
+        stops += [reads]
+
+        permit = made.take(6.0)
+        if permit is not None:
+            made.settle(permit, "ignored", 6.0)
+
+        assert made.take(7.0) is not None
 
 
 def test_closing_forgets_what_was_counted() -> None:
