@@ -186,11 +186,12 @@ class Fleet:
             self._act(beat)
 
     def _rows(self, now: float, now_ms: float) -> tuple[DependencyRow, ...]:
-        gates = [gate for gate in self.me.book.gates() if gate.is_active(now)]
+        gates = tuple(self.me.book.gates())
         self._said = {gate.name: gate.breaker.state for gate in gates}
+        active = [gate for gate in gates if gate.is_active(now)]
         return tuple(
             row_of(gate.state(now), gate.breaker.failures_in_row, now_ms)
-            for gate in gates[:DEPENDENCIES_KEPT]
+            for gate in active[:DEPENDENCIES_KEPT]
         )
 
     def _has_news(self) -> bool:

@@ -126,6 +126,20 @@ async def test_a_node_that_may_not_or_cannot_lead_leaves_it_to_others(
     assert (await store.fleet_read()).leader == ""
 
 
+async def test_a_breaker_that_nobody_calls_is_no_news_for_ever(
+    store: MemoryStore,
+) -> None:
+    node = Node(store)
+    gate = node.book.of("pay")
+    gate.breaker.trip(clock.monotonic(), "dead")
+    assert node.fleet._has_news()
+
+    await node.seconds(1)
+
+    assert not gate.is_active(clock.monotonic())
+    assert not node.fleet._has_news()
+
+
 async def asked(node: Node, *wants: Any) -> Write:
     node.asking.wants = wants
     await node.seconds()
