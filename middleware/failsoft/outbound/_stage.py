@@ -69,8 +69,13 @@ class Dependencies:
         """Return the gate of a dependency, the same one for each name."""
         gate = self._gates.get(name)
         if gate is None:
-            gate = self._gates[OTHER] if self._is_full else self._make(name)
+            shared = self._gates.get(OTHER) if self._is_shared(name) else None
+            gate = shared or self._make(name)
         return gate
+
+    def _is_shared(self, name: str) -> bool:
+        # What operators decide of one of them must reach it.
+        return self._is_full and name not in self._forces
 
     def at_host(self, host: str, port: int | None = None) -> Gate:
         """Return the gate of whom a host belongs to; else the host is the name."""
@@ -82,7 +87,8 @@ class Dependencies:
         with self._making:
             if name not in self._gates and name not in self._declared:
                 undeclared = sum(key not in self._declared for key in self._gates)
-                if undeclared >= _UNDECLARED_KEPT:
+                self._is_full |= undeclared >= _UNDECLARED_KEPT
+                if self._is_shared(name):
                     name = OTHER
             gate = self._gates.get(name)
             if gate is None:
@@ -90,7 +96,6 @@ class Dependencies:
                 gate = Gate(name, settings, threading.Lock(), random.random, now)
                 gate.enforce(self._forces.get(name), now, self._now_ms())
                 self._gates[name] = gate
-                self._is_full = OTHER in self._gates
         return gate
 
     # --- what comes from elsewhere ------------------------------------------
@@ -99,9 +104,10 @@ class Dependencies:
         """Enforce the `breaker` records among all; one that is no such is as none."""
         found = ((r.name, _force_of(r)) for r in records if r.kind == "breaker")
         forces = {name: force for name, force in found if force is not None}
-        self._forces = forces
+        with self._making:  # one that a thread makes now gets the old ones or these
+            self._forces, gates = forces, list(self._gates.items())
         now, now_ms = clock.monotonic(), self._now_ms()
-        for name, gate in list(self._gates.items()):
+        for name, gate in gates:
             gate.enforce(forces.get(name), now, now_ms)
 
     def take_quotas(self, sums: Iterable[QuotaSum]) -> None:
@@ -124,6 +130,8 @@ class Dependencies:
     def state(self, name: str) -> DependencyState:
         """Return how one stands, also one that was never called; changes nothing."""
         gate = self._gates.get(name)
+        if gate is None and self._is_shared(name):
+            gate = self._gates.get(OTHER)
         return DependencyState(name) if gate is None else gate.state(clock.monotonic())
 
     def states(self) -> tuple[DependencyState, ...]:
