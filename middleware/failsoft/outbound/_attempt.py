@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -203,7 +204,8 @@ class Attempt:
     def release(self) -> None:
         """End what `hold` began."""
         if self._held is not None:
-            _HELD.reset(self._held)
+            with suppress(ValueError):  # a generator that another task closes
+                _HELD.reset(self._held)
             self._held = None
 
     def __enter__(self) -> Attempt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from failsoft.errors import CallError, CallTimeout
@@ -42,8 +43,10 @@ def outcome_of(result: Any) -> str:
     status = getattr(result, "status_code", None)
     if not isinstance(status, int):
         return OK
-    headers = getattr(result, "headers", ())
-    return outcome_of_status(status, has_retry_after="retry-after" in headers)
+    headers = getattr(result, "headers", None) if status == 403 else None
+    names = headers if isinstance(headers, Mapping) else ()
+    has_wait = any(str(name).lower() == "retry-after" for name in names)
+    return outcome_of_status(status, has_retry_after=has_wait)
 
 
 def outcome_of_error(error: BaseException) -> str:

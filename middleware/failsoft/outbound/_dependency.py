@@ -7,17 +7,25 @@ import functools
 import inspect
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ParamSpec, TypeVar, cast
 
-from failsoft.errors import CallError, CallFailed, CallTimeout, DeadlineExceeded
+from failsoft.errors import (
+    CallError,
+    CallFailed,
+    CallTimeout,
+    DeadlineExceeded,
+    DefinitionError,
+)
 from failsoft.outbound._attempt import Attempt, Ended, Tries, held_attempt
 from failsoft.outbound._classify import (
     FAIL,
     IGNORED,
     LIMITED,
+    OK,
     OUTCOMES,
+    SLOW,
     outcome_of,
     outcome_of_error,
 )
@@ -50,15 +58,25 @@ class _Work:
     def judged(self, attempt: Attempt, answer: Any, *, is_error: bool) -> Ended:
         """End an attempt with what the function returned or raised."""
         judge = outcome_of_error if is_error else outcome_of
-        told = self.classify(answer) if self.classify is not None else None
-        if told is not None and told not in OUTCOMES:
-            raise ValueError(f"classify gave {told!r}; give one of {OUTCOMES} or None")
+        told = self._told(attempt.gate.name, answer)
         outcome = attempt.end(told or judge(answer), is_final=told is not None)
         said = _announced(answer, is_error=is_error)
         attempt.learn(said, outcome)
         if is_error:
             return Ended(outcome, None, answer, said.retry_after_s)
         return Ended(outcome, answer, None, said.retry_after_s)
+
+    def _told(self, name: str, answer: Any) -> str | None:
+        if self.classify is None:
+            return None
+        try:
+            told = self.classify(answer)
+        except Exception as fault:  # noqa: BLE001 - border: what was answered counts
+            _log.warning("what classifies calls of %s failed: %r", name, fault)
+            return None
+        if told is not None and told not in OUTCOMES:
+            raise ValueError(f"classify gave {told!r}; give one of {OUTCOMES} or None")
+        return told
 
 
 class Dependency:
@@ -151,6 +169,9 @@ class Dependency:
 
     def __call__(self, fn: Callable[P, T]) -> Callable[P, T]:
         """Have every call of a function, `def` or `async def`, go through here."""
+        if inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
+            todo = "its call ends before it begins; use `attempt()` within it"
+            raise DefinitionError([f"{self!r} on the generator {fn!r}: {todo}"])
         if inspect.iscoroutinefunction(fn):
 
             @functools.wraps(fn)
@@ -252,9 +273,9 @@ def is_on_loop() -> bool:
 def _announced(answer: Any, *, is_error: bool) -> Any:
     response = getattr(answer, "response", None) if is_error else answer
     headers = getattr(response, "headers", None)
-    if not hasattr(response, "status_code") or not hasattr(headers, "items"):
+    if not hasattr(response, "status_code") or not isinstance(headers, Mapping):
         return NOTHING
-    pairs = announcing(cast(Any, headers))
+    pairs = announcing(headers)
     return read_announced(pairs, time.time()) if pairs else NOTHING
 
 
@@ -264,7 +285,7 @@ def _fault_of(gate: Gate, ended: Ended, fallback: Any) -> Exception | None:
         return None
     if ended.error is None and ended.outcome in (FAIL, LIMITED):
         return CallFailed(gate.name, f"it answered: {ended.outcome}")
-    return ended.error
+    return None if ended.outcome in (OK, SLOW) else ended.error  # a 404 is an answer
 
 
 async def _fallen_back(
@@ -285,6 +306,9 @@ async def _fallen_back(
 def _fallen_back_sync(gate: Gate, fallback: Any, error: Exception, ended: Ended) -> Any:
     try:
         value = fallback(error)
+        if inspect.iscoroutine(value):
+            value.close()
+            raise TypeError("call_sync awaits nothing: give it a plain function")
     except Exception as fault:  # noqa: BLE001 - border: the first error says more
         _log.warning("the fallback of %s failed: %r", gate.name, fault)
         return ended.value()

@@ -19,16 +19,17 @@ __all__ = [
     "Body",
     "OutOfTime",
     "as_theirs",
+    "bounded",
     "leave_behind",
     "module_of",
     "outcome_of_theirs",
     "send_detachable",
     "streams",
-    "tell_bounds",
 ]
 
 _MODULES = ("httpx", "httpx2")
 _PHASES = ("connect", "read", "write")
+_LEFT_S = 10.0
 Bounds = dict[str, float | None]
 
 
@@ -87,8 +88,20 @@ def outcome_of_theirs(error: Exception, attempt: Attempt, request: Any) -> str:
 # --- time -------------------------------------------------------------------
 
 
-def tell_bounds(request: Any, attempt: Attempt) -> Bounds:
-    """Bound a request's own time-outs; returns those that are in force, by phase."""
+def bounded(request: Any, attempt: Attempt) -> tuple[Any, Bounds]:
+    """Return a request with bounded time-outs, and these by phase.
+
+    The given one stays as it is: it may be sent once more, or somewhere else.
+    """
+    kind: Any = type(request)
+    made = kind.__new__(kind)
+    made.__dict__.update(request.__dict__)
+    bounds = _bounds(request, attempt)
+    made.extensions = {**request.extensions, "timeout": bounds}
+    return made, bounds
+
+
+def _bounds(request: Any, attempt: Attempt) -> Bounds:
     bounds: Bounds = dict(request.extensions.get("timeout") or {})
     bound_s = attempt.timeout_s
     if bound_s is not None:
@@ -101,7 +114,6 @@ def tell_bounds(request: Any, attempt: Attempt) -> Bounds:
         waits_s = bounds.get("pool")
         if waits_s is not None and waits_s >= bound_s:
             bounds["pool"] = None
-    request.extensions = {**request.extensions, "timeout": bounds}
     return bounds
 
 
@@ -121,29 +133,32 @@ async def send_detachable(
     httpx 0.28.1 loses a connection of its pool for good with some cancelled calls: a
     client of 5 was dead after 50 of them.
     """
-    is_bounded = bounds.get("read") is not None
+    read_s = bounds.get("read")
     task = asyncio.create_task(sending)
     try:
         done, _ = await asyncio.wait((task,), timeout=bound_s)
     except BaseException:
-        _detach(gate, task, bounds)
-        if not is_bounded:
-            task.cancel()
+        _detach(gate, task, bounds, 0.0 if read_s is None else read_s + _LEFT_S)
         raise
     if not done:
-        _detach(gate, task, bounds)
+        _detach(gate, task, bounds, (read_s or 0.0) + _LEFT_S)
         raise OutOfTime
     return task.result()
 
 
-def _detach(gate: Gate, task: asyncio.Task[Any], bounds: Bounds) -> None:
+def _detach(gate: Gate, task: asyncio.Task[Any], bounds: Bounds, most_s: float) -> None:
     # Read at the start of each phase: what was not sent yet ends there unsent.
     bounds.update(dict.fromkeys(_PHASES, 0.0))
     gate.detached.add(task)
-    task.add_done_callback(partial(_left_behind, gate))
+    # A transport that knows no time-outs would keep its place for ever.
+    ending = task.get_loop().call_later(most_s, task.cancel)
+    task.add_done_callback(partial(_left_behind, gate, ending))
 
 
-def _left_behind(gate: Gate, task: asyncio.Task[Any]) -> None:
+def _left_behind(
+    gate: Gate, ending: asyncio.TimerHandle, task: asyncio.Task[Any]
+) -> None:
+    ending.cancel()
     gate.detached.discard(task)
     if task.cancelled() or task.exception() is not None:
         return

@@ -27,8 +27,9 @@ _MOST_HOLD_S = 3600.0  # a mistaken reset must not end all calls for ever
 _MOST_STRIKE_S = 60.0
 _MAX_HEADER = 1_024
 _MAX_LINES = 16
-_COUNT = re.compile(r"[0-9]{1,15}")
-_ITEM = re.compile(r'(?:"([^"]{0,64})"|[A-Za-z*][\w.*-]{0,63})((?:\s*;[^,;]*)*)')
+_COUNT = re.compile(r"([0-9]{1,15}(?:\.[0-9]{0,9})?)\s*(?:[,;]|$)")  # no date
+_ITEM = re.compile(r'(?:"([^"]{0,64})"|([A-Za-z*][\w.*-]{0,63}))((?:\s*;[^,;]*)*)')
+_PAIR = re.compile(r"\b(limit|remaining|reset)=([0-9]{1,15})")
 _PARAMETER = re.compile(r";\s*([a-z]+)=([0-9]{1,15})")
 
 # Headers that tell of a quota; in lower case.
@@ -59,22 +60,25 @@ def read_announced(pairs: Iterable[tuple[str, str]], unix_s: float) -> Announced
     """Return what headers say of a quota; what cannot be read is left out.
 
     pairs: those with a name of `ANNOUNCING`, in lower case.  Sources:
-    draft-ietf-httpapi-ratelimit-headers-11 and -06, X-RateLimit-* as GitHub (epoch)
-    and others (seconds) send it, RFC 9110 section 10.2.3.
+    draft-ietf-httpapi-ratelimit-headers-11, -07 and -06, X-RateLimit-* as GitHub
+    (epoch) and others (seconds) send it, RFC 9110 section 10.2.3.
     """
-    said = NOTHING
+    said, told = NOTHING, ""
+    policies: dict[str, int] = {}
     for name, raw in islice(pairs, _MAX_LINES):
         text = raw[:_MAX_HEADER].strip()
         kind = ANNOUNCING[name]
         if kind == "retry":
             said = said._replace(retry_after_s=_wait_s(text, unix_s))
         elif kind == "ratelimit":
-            said = _tightest(said, text)
+            said, told = _tightest(said, told, text, unix_s)
         elif kind == "policy":
-            quotas = [int(q) for q in _parameters(text, "q")]
-            said = said._replace(limit=said.limit or min(quotas, default=0))
+            policies |= {n: int(v["q"]) for n, v in _items(text) if "q" in v}
         elif found := _COUNT.match(text):
-            said = _with(said, kind, int(found[0]), unix_s)
+            said = _with(said, kind, int(float(found[1])), unix_s)
+    if policies and not said.limit:
+        least = min(policies.values())
+        said = said._replace(limit=policies.get(told, least))
     return said
 
 
@@ -86,22 +90,26 @@ def _with(said: Announced, kind: str, number: int, unix_s: float) -> Announced:
     return said._replace(reset_s=_reset_s(number, unix_s))
 
 
-def _tightest(said: Announced, text: str) -> Announced:
-    """Of several policies the one with the fewest calls left counts."""
-    for item in _ITEM.finditer(text):
-        values = dict(_PARAMETER.findall(item[2]))
+def _tightest(
+    said: Announced, told: str, text: str, unix_s: float
+) -> tuple[Announced, str]:
+    """Of several policies the one with the fewest calls left counts; told: its name."""
+    if "remaining=" in text:  # draft 07: limit=100, remaining=5, reset=30
+        for kind, number in _PAIR.findall(text):
+            said = _with(said, kind, int(number), unix_s)
+    for name, values in _items(text):
         left = int(values.get("r", -1))
         if left >= 0 and (said.remaining < 0 or left < said.remaining):
-            said = said._replace(remaining=left, reset_s=float(values.get("t", -1)))
-    return said
+            reset_s = float(values.get("t", -1))
+            said, told = said._replace(remaining=left, reset_s=reset_s), name
+    return said, told
 
 
-def _parameters(text: str, name: str) -> list[str]:
+def _items(text: str) -> list[tuple[str, dict[str, str]]]:
+    """Return the name and the parameters of each item of a list."""
     return [
-        value
+        (item[1] or item[2], dict(_PARAMETER.findall(item[3])))
         for item in _ITEM.finditer(text)
-        for key, value in _PARAMETER.findall(item[2])
-        if key == name
     ]
 
 
@@ -112,8 +120,8 @@ def _reset_s(number: int, unix_s: float) -> float:
 
 
 def _wait_s(text: str, unix_s: float) -> float:
-    if _COUNT.fullmatch(text):
-        return float(text)
+    if found := _COUNT.match(text):
+        return float(found[1])
     try:
         parsed = parsedate_tz(text)
         return max(mktime_tz(parsed) - unix_s, 0.0) if parsed else 0.0
@@ -247,7 +255,7 @@ class Quotas:
 def announcing(headers: Mapping[str, str]) -> list[tuple[str, str]]:
     """Return the headers that tell of a quota, with names in lower case."""
     return [
-        (name.lower(), value)
-        for name, value in headers.items()
-        if name.lower() in ANNOUNCING
+        (name, str(value))
+        for key, value in headers.items()
+        if (name := str(key).lower()) in ANNOUNCING
     ]

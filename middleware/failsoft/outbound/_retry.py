@@ -27,8 +27,12 @@ def is_repeatable(method: str, *, has_key: bool, is_replayable: bool) -> bool:
 def delay_s(
     nth: int, outcome: str, retry_after_s: float, rand: Callable[[], float]
 ) -> float | None:
-    """Return how long to wait before retry `nth` (1, 2, 3); None for no retry."""
-    if outcome not in (FAIL, LIMITED):
+    """Return how long to wait before retry `nth` (1, 2, 3); None for no retry.
+
+    Not where it asks for more than the span that retries are counted over: without a
+    deadline a caller would wait for an hour.
+    """
+    if outcome not in (FAIL, LIMITED) or retry_after_s > _WINDOW_S:
         return None
     jittered = rand() * min(_MOST_S, _FIRST_S * 2.0**nth)
     return max(jittered, retry_after_s)

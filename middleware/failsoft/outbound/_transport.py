@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,12 +30,12 @@ from failsoft.outbound._httpx import (
     Body,
     OutOfTime,
     as_theirs,
+    bounded,
     leave_behind,
     module_of,
     outcome_of_theirs,
     send_detachable,
     streams,
-    tell_bounds,
 )
 from failsoft.outbound._openapi import MAX_BYTES, compile_document, read_document
 from failsoft.outbound._quota import ANNOUNCING, NOTHING, read_announced
@@ -129,7 +130,8 @@ class DependencyTransport:
             except CallError:
                 break  # what was answered says more than that we do not ask again
             if ended.result is not None:
-                ended.result.close()
+                with suppress(Exception):  # nobody reads it
+                    ended.result.close()
             ended = self._once(attempt, request)
         return ended.value()
 
@@ -138,7 +140,7 @@ class DependencyTransport:
         sender = self._sender(request, is_async=False)
         try:
             try:
-                response = sender.handle_request(request)
+                response = sender.handle_request(one.request)
             except Exception as error:  # noqa: BLE001 - border: judged, and raised
                 return one.failed(error)
             ended = one.answered(response)
@@ -166,7 +168,7 @@ class DependencyTransport:
             except CallError:
                 break
             if ended.result is not None:
-                await ended.result.aclose()
+                leave_behind(gate, ended.result)
             ended = await self._once_async(attempt, request)
         return ended.value()
 
@@ -174,12 +176,12 @@ class DependencyTransport:
         self, attempt: Attempt, request: Any, *, is_held: bool = False
     ) -> Ended:
         one = _One(attempt, request, is_held=is_held)
-        sending = self._sender(request, is_async=True).handle_async_request(request)
+        sender = self._sender(request, is_async=True)
         try:
             try:
                 response = await send_detachable(
                     attempt.gate,
-                    sending,
+                    sender.handle_async_request(one.request),
                     attempt.timeout_s,
                     one.bounds,
                 )
@@ -248,12 +250,11 @@ class _One:
 
     def __init__(self, attempt: Attempt, request: Any, *, is_held: bool) -> None:
         self.attempt = attempt
-        self.request = request
         self._is_held = is_held
         self._end = attempt.hear if is_held else attempt.end
-        self.bounds = tell_bounds(request, attempt)
+        self.request, self.bounds = bounded(request, attempt)
         if attempt.gate.settings.internal:
-            headers = request.headers
+            headers = self.request.headers = request.headers.copy()
             if attempt.timeout_s is not None:
                 headers["Failsoft-Timeout-Ms"] = str(int(attempt.timeout_s * 1000))
             headers["Failsoft-Criticality"] = attempt.criticality

@@ -86,6 +86,12 @@ def test_at_least_a_tenth_always_goes_through(sent: int, ratio: float) -> None:
         assert share == 0.0
 
 
+def test_a_run_of_good_calls_lets_more_through_step_by_step() -> None:
+    shares = [refused_share(1000, 100, run) for run in (0, 10, 25, 40, 900)]
+
+    assert shares == pytest.approx([0.888, 0.888, 0.444, 0.0, 0.0], abs=0.001)
+
+
 @given(st.lists(st.tuples(st.integers(0, 40), st.sampled_from(["ok", "fail"]))))
 def test_a_ring_counts_what_a_list_would(steps: list[tuple[int, str]]) -> None:
     ring, said, now = Ring(30), [], 50
@@ -123,6 +129,7 @@ def test_the_delay_grows_is_drawn_and_heeds_retry_after() -> None:
     assert delay_s(1, "fail", 0.0, lambda: 0.0) == 0.0
     assert delay_s(1, "limited", 7.0, lambda: 1.0) == 7.0
     assert delay_s(1, "ok", 0.0, lambda: 1.0) is None
+    assert delay_s(1, "fail", 3600.0, lambda: 1.0) is None
 
 
 def test_retries_are_a_tenth_of_first_attempts_and_one_a_second() -> None:
@@ -157,6 +164,12 @@ NOW = 1_700_000_000.0
          Announced(retry_after_s=30.0)),
         ({"retry-after": "soon", "ratelimit": "r=;;;"}, NOTHING),
         ({"ratelimit-limit": "100, 100;w=60"}, Announced(100)),
+        ({"ratelimit": '"day";r=100;t=3600',
+          "ratelimit-policy": '"burst";q=100;w=60, "day";q=1000;w=86400'},
+         Announced(1000, 100, 3600.0)),
+        ({"ratelimit": "limit=100, remaining=7, reset=30"}, Announced(100, 7, 30.0)),
+        ({"x-ratelimit-reset": "2026-11-24T10:00:00Z"}, NOTHING),
+        ({"retry-after": "1.5"}, Announced(retry_after_s=1.5)),
     ],
 )  # fmt: skip
 def test_a_quota_is_read_as_many_write_it(

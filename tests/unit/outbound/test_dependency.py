@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -250,6 +250,67 @@ async def test_whoever_calls_may_judge() -> None:
     assert (said.ok, said.fail) == (1, 1)
 
 
+async def test_who_judges_and_fails_leaves_it_to_the_usual_judgement() -> None:
+    pay = dependency()
+
+    for _ in range(2):
+        with pytest.raises(OSError, match="away"):
+            await pay.call(
+                Peer(OSError("away")).aask,
+                classify=lambda error: error.response.status_code,
+            )
+
+    assert pay.state().fail == 2
+
+
+@pytest.mark.parametrize("headers", [None, {"Retry-After": 5}, {1: 2}, len])
+async def test_no_answer_is_lost_because_its_headers_are_odd(headers: Any) -> None:
+    async def ask() -> Any:
+        return SimpleNamespace(status_code=403, headers=headers)
+
+    assert (await dependency().call(ask)).headers is headers
+
+
+async def test_an_error_that_shows_somebody_alive_needs_no_fallback() -> None:
+    request = httpx.Request("GET", "http://pay.test")
+    missing = httpx.HTTPStatusError(
+        "no such user", request=request, response=httpx.Response(404)
+    )
+
+    with pytest.raises(httpx.HTTPStatusError):
+        await dependency().call(Peer(missing).aask, fallback=lambda error: "somebody")
+
+
+def test_what_cannot_be_guarded_is_refused() -> None:
+    pay = dependency()
+
+    def rows() -> Iterator[int]:
+        yield 1
+
+    async def later(error: Exception) -> str:
+        return "late"
+
+    with pytest.raises(DefinitionError, match="its call ends before it begins"):
+        pay(rows)
+    with pytest.raises(OSError, match="away"):
+        pay.call_sync(Peer(OSError("away")).ask, fallback=later)
+
+
+async def test_a_generator_that_another_task_closes_gives_its_permit_back() -> None:
+    pay = dependency()
+
+    async def rows() -> AsyncIterator[int]:
+        with pay.attempt():
+            yield 1
+
+    made: Any = rows()
+    await anext(made)
+    await asyncio.create_task(made.aclose())
+
+    assert pay._gate.breaker._out == {}
+    assert pay.state().calls == 0
+
+
 async def test_a_decorated_function_stays_what_it_is() -> None:
     pay = dependency()
 
@@ -372,6 +433,25 @@ def test_names_that_nobody_declared_share_one_gate_after_sixty_four() -> None:
         "pay",
     ]
     assert found.at_host("b.test", 82).name == OTHER
+
+
+def test_a_host_that_is_no_name_makes_nobody_share() -> None:
+    found = Dependencies()
+
+    assert found.at_host("::1").name == OTHER
+    assert found.of("pay").name == "pay"
+
+
+def test_what_operators_decide_reaches_one_that_shares_a_gate() -> None:
+    found = Dependencies()
+    for n in range(70):
+        found.of(f"d{n}")
+    assert (found.of("late").name, found.state("late").name) == (OTHER, OTHER)
+
+    found.take([record("late", 1, state="open")])
+
+    assert found.of("late").state(0.0).in_force == "forced_open"
+    assert found.of("later").name == OTHER
 
 
 def record(name: str, rev: int, **doc: Any) -> Record:

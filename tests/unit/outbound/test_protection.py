@@ -229,6 +229,97 @@ async def test_one_of_ours_is_told_deadline_and_criticality(
     assert [note.outcome for note in exchange.calls or ()] == ["ok", "ok"]
 
 
+async def test_elsewhere_nobody_is_told(module: Any) -> None:
+    def answer(request: Any) -> Any:
+        is_here = request.url.host == "x.test"
+        there = {"location": "http://y.test/"}
+        return module.Response(302 if is_here else 200, headers=there)
+
+    scene = Scene(module, answer, internal=True)
+    async with scene.aclient(follow_redirects=True) as client:
+        await client.get("/")
+
+    told = ["failsoft-criticality" in request.headers for request in scene.asked]
+    assert told == [True, False]
+
+
+async def test_an_attempt_that_ran_out_of_time_leaves_the_next_its_own(
+    module: Any,
+) -> None:
+    own: list[Any] = []
+
+    async def answer(request: Any) -> Any:
+        own.append(dict(request.extensions["timeout"]))
+        if len(own) == 1:
+            await asyncio.sleep(60)
+        return module.Response(200)
+
+    scene = Scene(module, lambda _: None, timeout_s=0.02, retries=1)
+    made: Any = open_transport(
+        ("x", DependencySettings()),
+        lambda: None,
+        None,
+        module.MockTransport(answer),
+        lambda: scene.found,
+    )
+    async with module.AsyncClient(transport=made) as client:
+        assert (await client.get("http://x.test")).status_code == 200
+
+    assert [each["read"] for each in own] == [0.02, 0.02]
+    for task in scene.found.of("x").detached:
+        task.cancel()
+
+
+async def test_what_knows_no_time_outs_ends_all_the_same(
+    module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("failsoft.outbound._httpx._LEFT_S", 0.0)
+    ended = asyncio.Event()
+
+    async def hang(request: Any) -> Any:
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            ended.set()
+
+    scene = Scene(module, lambda _: None, timeout_s=0.001)
+    made: Any = open_transport(
+        ("x", DependencySettings()),
+        lambda: None,
+        None,
+        module.MockTransport(hang),
+        lambda: scene.found,
+    )
+    async with module.AsyncClient(transport=made) as client:
+        with pytest.raises(errors.CallTimeout):
+            await client.get("http://x.test")
+        async with asyncio.timeout(2):
+            await ended.wait()
+
+
+async def test_who_leaves_amid_a_retry_keeps_no_permit(module: Any) -> None:
+    class Stream(module.AsyncByteStream):  # type: ignore[misc]
+        async def __aiter__(self) -> AsyncIterator[bytes]:
+            yield b""
+
+        async def aclose(self) -> None:
+            closing.set()
+            await asyncio.get_running_loop().create_future()
+
+    closing = asyncio.Event()
+    answers = iter([module.Response(503, stream=Stream()), module.Response(200)])
+    scene = Scene(module, lambda _: next(answers), retries=1)
+
+    async with scene.aclient() as client:
+        async with asyncio.timeout(2):
+            assert (await client.get("/")).status_code == 200
+        await closing.wait()
+
+    assert (scene.state.fail, scene.state.ok) == (1, 1)
+    for task in scene.found.of("x").detached:
+        task.cancel()
+
+
 async def test_past_the_deadline_nothing_is_sent_and_no_body_is_read_on(
     module: Any, exchange: Exchange
 ) -> None:
