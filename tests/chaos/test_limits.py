@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from types import SimpleNamespace
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 from starlette.applications import Starlette
@@ -15,7 +17,11 @@ from starlette.routing import Route
 from asgi.drive import drive, http_scope
 from asgi.eventually import eventually
 from failsoft import Failsoft
+from failsoft.resilience._lease import Lease, Quota
 from failsoft.resilience._limits import RateLimits
+from failsoft.resilience._rate_limit import Limiter
+from failsoft.resilience._refill import Refiller
+from failsoft.settings import RateLimitSettings
 from failsoft.testing import RedisServer
 
 pytestmark = pytest.mark.anyio
@@ -85,6 +91,43 @@ async def test_an_emptied_store_costs_nobody_anything(own_redis: OwnRedis) -> No
         assert await ask(app, 100) == {200}
         assert app.runtime.own_errors == 0
         await app.runtime.stop()
+
+
+async def test_a_flood_of_keys_leaves_nothing_behind(own_redis: OwnRedis) -> None:
+    with own_redis() as server:
+        now = 0.0
+        loop = asyncio.get_running_loop()
+        peers: Any = SimpleNamespace(live_nodes=_one_node)
+        where: Any = server.url, "flood", peers, loop
+        refiller = Refiller(*where, now=lambda: now, failed=_never)
+        quota = Quota("often", 1000, 1, 1000, "leased", 1000.0)
+        limiter = Limiter("often", RateLimitSettings(), (quota,), 10)
+        seen: WeakSet[_Watched] = WeakSet()
+
+        for start in range(0, 2_000, 50):
+            names = [f"often:{start + n}" for n in range(50)]
+            leases = [_Watched(now, name, quota) for name in names]
+            seen.update(leases)
+            asked = [refiller.ask(limiter, lease, quota, 1) for lease in leases]
+            await asyncio.gather(*asked)
+        del leases, asked
+        now = 1.5
+
+        # By 200 a tick it would take them 2.5 s.
+        await eventually(lambda: not seen, within_s=1.5)
+        await refiller.end()
+
+
+class _Watched(Lease):
+    """Without slots, so that weak references to it are possible."""
+
+
+async def _one_node() -> int:
+    return 1
+
+
+def _never(what: str, error: BaseException) -> None:
+    raise AssertionError(what) from error
 
 
 async def test_a_copy_of_the_process_spends_none_of_its_tokens(

@@ -182,7 +182,7 @@ class Refiller:
                 await asyncio.wait(self._fetching, timeout=_WAIT_S)
             with suppress(StoreError, TimeoutError):
                 async with asyncio.timeout(_LAST_S):
-                    await self._give_back(list(self._holding))
+                    await self._give_back(list(self._holding), len(self._holding))
             with suppress(StoreError, OSError):
                 await self.store.aclose()
 
@@ -196,7 +196,7 @@ class Refiller:
             await self._ping()
         if not self.link.errors:
             held = [lease for lease in self._holding if lease.is_idle(now)]
-            await self._give_back(held[:_BACK_AT_ONCE])
+            await self._give_back(held, _BACK_AT_ONCE)
 
     async def _ping(self) -> None:
         began = self._now()
@@ -209,11 +209,15 @@ class Refiller:
                 _log.warning("limits: the store answers again")
             self.link.worked()
 
-    async def _give_back(self, leases: list[Lease]) -> None:
+    async def _give_back(self, leases: list[Lease], most: int) -> None:
+        """Give back what up to `most` of them hold, and forget those with nothing."""
         for lease in leases:
+            if not most:
+                break
             self._holding.discard(lease)
             unused, quota = lease.unused(self._now()), lease.quota
             if unused:
+                most -= 1
                 # Once only: a reply that is lost must not add tokens by a second try.
                 rate = quota.rate_per_s, quota.burst
                 await self.store.lease(lease.key, *rate, back=unused)
