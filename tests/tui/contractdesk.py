@@ -17,7 +17,7 @@ from failsoft_tui.app import FailsoftApp
 from tui.flagdesk import ENV, FlagDesk, session_on
 from tui.fleet import ManualClock
 
-__all__ = ["ContractDesk", "fill", "open_contract"]
+__all__ = ["ContractDesk", "fill", "open_contract", "type_line"]
 
 OLD, MIDDLE, NEW = "2025-01-15", "2025-06-01", "2026-02-01"
 
@@ -43,6 +43,13 @@ class ContractDesk(FlagDesk):
         """Return targets of this kind in force."""
         rows = self.app.desk.newest.controls
         return [row.target for row in rows if row.kind == kind and row.active]
+
+
+async def type_line(desk: ContractDesk, text: str) -> None:
+    """Replace the line under the form's cursor."""
+    await desk.press("enter", "ctrl+u")
+    await desk.write(text)
+    await desk.press("enter")
 
 
 async def fill(store: Any, now_ms: int) -> None:
@@ -82,7 +89,7 @@ async def open_contract(
         desk.pilot = pilot
         await desk.until(app.desk.has_data)
         await desk.press(*keys)
-        name = "versions" if keys == "6" else "drift"
+        name = {"6": "versions", "7": "drift"}.get(keys, "modes")
         await desk.until(lambda: getattr(app.desk.newest, name) is not None)
         await desk.settle()
         yield desk

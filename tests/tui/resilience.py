@@ -54,13 +54,14 @@ def modes(now_ms: int) -> tuple[ModeRow, ...]:
         ),
         ModeRow(
             "fs.maintenance", "Down for maintenance", "critical", "off", "off",
-            scope=("* *",), gives="503 maintenance", params=(("text", "up to 200"),),
+            scope=("* *",), gives="503 maintenance",
+            params=(("text", "up to 200 characters; Down for it unless given"),),
         ),
         ModeRow("fs.read-only", "Changes are paused; reading works", "major", "off",
                 "off", scope=("* *",), gives="503 for all but GET, HEAD, OPTIONS"),
         ModeRow("fs.timeouts", "Time-outs are scaled", "minor", "off", "off",
                 scope=("* *",), gives="time-outs x scale", public=False,
-                params=(("scale", "0.25 to 2"),)),
+                params=(("scale", "0.25 to 2; must be given"),)),
     )  # fmt: skip
 
 

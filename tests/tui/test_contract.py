@@ -13,7 +13,7 @@ from failsoft_tui.paint import plain
 from failsoft_tui.versionrows import used_rows
 from failsoft_tui.versionsheet import version_lines
 from failsoft_tui.wants import PEEK_S, Wants
-from tui.contractdesk import ContractDesk, open_contract
+from tui.contractdesk import open_contract, type_line
 from tui.flagdesk import ENV
 from tui.fleet import CONTRACT, PaperOperator, incident
 from tui.paper import open_app
@@ -21,13 +21,6 @@ from tui.paper import open_app
 pytestmark = pytest.mark.anyio
 SIZES = pytest.mark.parametrize("size", [(120, 40), (80, 24)], ids=["wide", "small"])
 OLD, MIDDLE = "2025-01-15", "2025-06-01"
-
-
-async def type_line(desk: ContractDesk, text: str) -> None:
-    """Replace the line under the form's cursor."""
-    await desk.press("enter", "ctrl+u")
-    await desk.write(text)
-    await desk.press("enter")
 
 
 @SIZES

@@ -140,7 +140,7 @@ async def test_hostile_text_is_shown_and_breaks_no_screen() -> None:
 
 
 @pytest.mark.anyio
-async def test_hostile_text_breaks_no_page_of_versions_and_drift() -> None:
+async def test_hostile_text_breaks_no_page_and_no_form() -> None:
     async with open_app((120, 40)) as desk:
         seq = 1
         for keys in PAGES:
@@ -162,8 +162,10 @@ async def test_hostile_text_breaks_no_stack(text: str) -> None:
 
 PAGES = (
     ("4", "enter"),
+    ("escape", "E"),
     ("escape", "b"),
     ("escape", "5", "enter"),
+    ("escape", "B"),
     ("escape", "6", "enter"),
     ("escape", "7", "enter"),
     ("escape", "d"),

@@ -12,7 +12,7 @@ from failsoft.store.fleet import DependencyRow, FleetSay, NodeRow, encode_row
 from failsoft_tui.deprows import by_node, dep_order, quota_word
 from failsoft_tui.modesheet import budget_lines
 from failsoft_tui.paint import plain
-from tui.contractdesk import ContractDesk, open_contract
+from tui.contractdesk import ContractDesk, open_contract, type_line
 from tui.fleet import NOW_MS, incident
 from tui.paper import open_app
 from tui.resilience import dependencies
@@ -99,14 +99,68 @@ async def test_a_mode_is_entered_moved_and_left() -> None:
         assert "MODE-LEAVE mode:checkout.queue" in leave
 
 
+@SIZES
+async def test_a_mode_is_entered_by_its_form(size: tuple[int, int]) -> None:
+    async with open_contract(size, keys="4") as desk:
+        await desk.at("fs.timeouts")
+        await desk.press("D")
+        empty = desk.text()
+        await type_line(desk, "3")
+        beyond = desk.text()
+        await type_line(desk, "0.5")
+        await desk.press("down")
+        await type_line(desk, "POST /checkout, GET /nowhere*")
+        await desk.press("down")
+        await type_line(desk, "25")
+        form = desk.text()
+        await desk.press("p")
+        dialog = desk.text()
+        await desk.confirm()
+        await desk.until(lambda: "D ON 25%" in desk.text())
+        record = next(r for r in desk.app.desk.newest.modes if r.name == "fs.timeouts")
+
+        assert "parameter: mode action timeout_scale needs scale=..." in empty
+        assert "0.25 to 2; must be given" in empty
+        assert "scale = 3 must be a number from 0.25 to 2" in beyond
+        assert "POST /checkout, GET /nowhere*" in form
+        assert "timeouts times 0.5" in dialog
+        assert "off -> ON 25%, for 1h   [t 5m 15m 1h 4h]" in dialog
+        assert "INC-311" in dialog
+        assert record.scope == ("POST /checkout", "GET /nowhere*")
+        assert (record.share, record.group) == (0.25, "INC-311")
+
+
+async def test_a_mode_is_kept_off_handed_back_and_drilled() -> None:
+    async with open_contract(keys="4") as desk:
+        await desk.at("checkout.queue")
+        await desk.press("D")
+        await desk.confirm()
+        await desk.until(lambda: "D ON" in desk.text())
+        await desk.press("D")
+        await desk.confirm()
+        await desk.until(lambda: "KEPT OFF" in desk.text())
+        await desk.press("A")
+        auto = desk.text()
+        await desk.confirm()
+        await desk.until(lambda: not desk.active("mode"))
+        await desk.press("R")
+        drill = desk.text()
+        await desk.confirm()
+        await desk.until(lambda: "DRILL 5%" in desk.text())
+
+        assert "MODE-AUTO mode:checkout.queue" in auto
+        assert "MODE-DRILL mode:checkout.queue" in drill
+        assert "off -> DRILL 5%, for 10m00s   [t 5m 15m 1h 4h]" in drill
+
+
 async def test_writes_are_refused_while_disarmed() -> None:
     async with open_app(armed=False) as desk:
         told = []
-        for keys in (("4", "D"), ("T",), ("5", "B"), ("P",)):
+        for keys in (("4", "D"), ("E",), ("T",), ("5", "B"), ("P",)):
             await desk.press(*keys)
             told.append("disarmed: press W" in desk.text())
 
-        assert told == [True] * 4
+        assert told == [True] * 5
         assert desk.operator.applied == []
 
 

@@ -49,6 +49,7 @@ SCENES = {
     "tolerance": ("7", "down", "down", "T"),
     "mode-list": ("4",),
     "mode-page": ("4", "enter"),
+    "mode-form": ("4", "end", "D"),
     "budgets": ("4", "b"),
     "deps": ("5",),
     "dep-page": ("5", "enter"),
@@ -94,10 +95,17 @@ async def test_states_are_words_not_only_colours(size: tuple[int, int]) -> None:
         assert [line[-1] for line in text.split("\n")[2:5]] == ["B", "D", "K"]
 
 
+PLACES: tuple[tuple[str, ...], ...] = (
+    *((), ("3",), ("4", "E"), ("escape", "b"), ("escape", "5", "B")),
+    *(("escape", "6"), ("7", "T"), ("escape", "9"), ("1", "K")),
+)
+
+
 async def test_resizing_never_ends_the_app() -> None:
     sizes = ((200, 60), (80, 24), (40, 10), (39, 9), (5, 3), (1, 1), (120, 40))
     async with open_app(WIDE) as desk:
-        for keys in ((), ("3",), ("6",), ("7", "T"), ("escape", "9"), ("1", "K")):
+        for seq, keys in enumerate(PLACES, 2):
+            desk.operator.push(incident(desk.clock(), seq))
             await desk.press(*keys)
             for width, height in sizes:
                 await desk.pilot.resize_terminal(width, height)

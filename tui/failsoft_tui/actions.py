@@ -215,6 +215,14 @@ ACTIONS = (
         write=True,
         rank=10,
     ),
+    Action(
+        "modes.form",
+        "E",
+        "E",
+        "enter: on these routes, a share, with parameters",
+        write=True,
+        rank=10,
+    ),
     Action("modes.auto", "A", "A", "auto: back to its triggers", write=True, rank=11),
     Action(
         "modes.drill",

@@ -75,10 +75,10 @@ def _node(seen: DependencySeen, now_ms: int) -> Line:
     why = f"  {safe(seen.why, 80)}" if seen.why else ""
     return (
         (f"   {safe(seen.short, 8):<5}", "bold"),
-        (f"{word}{since}".ljust(20), style),
-        (f"{counts}  last ok {ok}{more}", ""),
-        (f"{probe}{why}", "dim"),
+        (f"{word}{since}".ljust(17), style),
         (late, "bad"),
+        (f"{counts}{more}  last ok {ok}", "dim" if late else ""),
+        (f"{probe}{why}", "dim"),
     )
 
 

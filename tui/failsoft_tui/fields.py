@@ -14,11 +14,19 @@ from typing import NamedTuple
 from failsoft.ops.command import Command
 from failsoft.ops.contractrows import DriftRow
 from failsoft.ops.driftplans import HANDLINGS, REPAIRS, suggested
+from failsoft.ops.fleetrows import ModeRow
 from failsoft.ops.verbs import parse_line
 
-__all__ = ["REASON", "Field", "Fields", "brownout_fields", "tolerance_fields"]
+__all__ = [
+    "REASON",
+    "Field",
+    "Fields",
+    "brownout_fields",
+    "mode_fields",
+    "tolerance_fields",
+]
 
-_OPTION = re.compile(r"--[a-z]+")
+_OPTION = re.compile(r"--(?:set )?[a-z]+")
 REASON = "reason"  # the one line that is no option: it goes to the preview
 
 
@@ -83,12 +91,13 @@ class Fields:
 
     def in_words(self, fault: str) -> str:
         """Return a fault with the names of lines instead of options."""
-        names = {field.option: field.name for field in self.fields}
+        names = {f.option.replace("=", " "): f.name for f in self.fields}
+        names |= {"--set": "parameter"}
         return _OPTION.sub(lambda m: names.get(m[0], m[0]), fault)
 
     def command(self, fields: Iterable[Field]) -> Command:
         """Return what the lines say; raises Invalid."""
-        words = [*self._verb.split(), *_words(fields)]
+        words = [*shlex.split(self._verb), *_words(fields)]
         return parse_line(shlex.join(words)).command()
 
 
@@ -126,6 +135,25 @@ def brownout_fields(target: str, *, only: str = "") -> Fields:
             Field("critical", "--force", "no", "cover critical_plus routes too",
                   ("no", "yes"), switch=True),
             Field("name", "--name", "", "as the version, unless said"),
+            Field(REASON, "", "", "the arming's, unless said"),
+        ),
+    )  # fmt: skip
+
+
+def mode_fields(row: ModeRow) -> Fields:
+    """Return the form of entering a mode, with the parameters that it declares."""
+    routes = f"all of {', '.join(row.scope[:3])}, or METHOD /path, tag:x (* matches)"
+    params = [Field(name, f"--set={name}", "", told) for name, told in row.params]
+    return Fields(
+        f"ENTER mode:{row.name}",
+        f"mode enter {shlex.quote(row.name)}",
+        (
+            *params,
+            Field("routes", "--routes", "", routes, many=True),
+            Field("consumers", "--share", "100", "percent of them that meet it"),
+            Field("until", "--for", "1h", "10s to 30d, then it ends by itself"),
+            Field("observe", "--observe", "no", "only count what it would do",
+                  ("no", "yes"), switch=True),
             Field(REASON, "", "", "the arming's, unless said"),
         ),
     )  # fmt: skip

@@ -118,15 +118,15 @@ def _budget(row: SloRow) -> Line:
     if left is not None and 0 < left < 0.25:
         style = "warn"
     text = "no data" if left is None else f"{100 * left:.0f}% left"
-    worst = _worst(row)
+    worst, worst_style = _worst(row)
     return (
-        (f"   {safe(row.name, 24):<18} ", "bold"),
-        (f"{100 * row.objective:g}%".ljust(8), "dim"),
+        (f"   {safe(row.name, 24):<16} ", "bold"),
+        (f"{100 * row.objective:g}%".ljust(7), "dim"),
         (bar(left or 0.0, _CELL), style or "good"),
-        (f" {text:<11}", style),
-        (f" burn {_burn(row.burn):<7}", "bad" if (row.burn or 0) >= 1 else ""),
-        (f" auto {_auto(row):<14}  ", _auto_style(row)),
-        worst,
+        (f" {text:<10}", style),
+        (f" burn {_burn(row.burn):<6}", "bad" if (row.burn or 0) >= 1 else ""),
+        (f" {worst:<21}", worst_style),
+        (f" auto {_auto(row)}", _auto_style(row)),
     )
 
 
@@ -179,8 +179,9 @@ def _rule(one: BurnRow, now_ms: int) -> Line:
     style = _BURN_STYLES.get(one.state, "good")
     windows = "  ".join(f"{safe(w, 8)} {_burn(v):>6}" for w, v in one.burns)
     since = f" for {ago((now_ms - one.since_ms) / 1000)}" if one.since_ms else ""
+    state = safe(one.state, 10).upper() if one.state != "ok" else "ok"
     return (
         (f"   {safe(one.rule, 10):<10}", "dim"),
-        (f"{safe(one.state, 10).upper() if one.state != 'ok' else 'ok'}{since}", style),
+        (f"{state + since:<15}", style),
         (f"  {windows}  over {one.limit:g}x: {safe(one.severity, 8)}", ""),
     )

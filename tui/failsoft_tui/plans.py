@@ -17,6 +17,7 @@ from failsoft.ops.command import (
     Extend,
     FlagEdit,
     Kill,
+    ModeDrill,
     ModeEnter,
     PinSet,
     ToleranceAdd,
@@ -37,7 +38,7 @@ _LASTING = ("pin", "drift", "tolerance")  # what is set for days
 
 _ENDING = (
     *(Kill, ModeEnter, BreakerSet, Extend, BrownoutStart, BrownoutStop),
-    *(PinSet, ToleranceAdd, DriftAck),
+    *(PinSet, ToleranceAdd, DriftAck, ModeDrill),
 )
 
 _GROUPED = Kill | ModeEnter | BreakerSet

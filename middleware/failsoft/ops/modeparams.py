@@ -45,7 +45,7 @@ def enter_mode(mode: ModeDef, params: Mapping[str, Any]) -> Entered:
     try:
         active = activate(mode.name, definition, doc, since_ms=0, until_ms=0)
     except DefinitionError as error:
-        raise Invalid("--param", "; ".join(error.findings)) from None
+        raise Invalid("--set", "; ".join(error.findings)) from None
     if definition is _ANY:
         routes = active.routes if "routes" in params else mode.scope
         return Entered(mode.summary or mode.title, routes)
@@ -60,7 +60,7 @@ def _check_used(mode: ModeDef, params: Mapping[str, Any]) -> None:
         users = USED_BY.get(param)
         if users is not None and not any(name in users for name in names):
             raise Invalid(
-                "--param",
+                "--set",
                 f"mode {mode.name} makes no use of {param}: it has no action "
                 f"{' or '.join(users)}, but {', '.join(names)}",
             )

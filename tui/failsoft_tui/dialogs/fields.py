@@ -17,7 +17,7 @@ from failsoft_tui.dialogs.editing import EditingDialog
 from failsoft_tui.dry_run import outcome_lines
 from failsoft_tui.fields import Field, Fields
 from failsoft_tui.paint import Line
-from failsoft_tui.plans import CommandPlan
+from failsoft_tui.plans import CommandPlan, in_group
 
 __all__ = ["FieldsDialog"]
 
@@ -80,6 +80,7 @@ class FieldsDialog(EditingDialog):
         if self._preview is None:
             return
         command = self.fields.command(self.fields.fields)
+        command = in_group(command, self._operator.armed_reason)
         self.preview(CommandPlan(self._operator, command), self.fields.reason)
 
     # -- lines -----------------------------------------------------------------
@@ -99,9 +100,9 @@ class FieldsDialog(EditingDialog):
             on = index == self.fields.at
             mark, style = (" > ", "key") if on else ("   ", "dim")
             text = safe(one.text, 1_000) or "-"
-            name = (f"{one.name:<9} ", style)
+            name = (f"{safe(one.name, 20):<9} ", style)
             lines.append(
-                ((mark, "key"), name, (f"{text:<20}  ", ""), (one.hint, "dim"))
+                ((mark, "key"), name, (f"{text:<20}  ", ""), (safe(one.hint), "dim"))
             )
         return lines
 

@@ -13,6 +13,8 @@ from failsoft.ops.verbs import parse_line
 from failsoft.ops.views import FleetView
 from failsoft_tui.actions import bindings
 from failsoft_tui.desk import Desk
+from failsoft_tui.dialogs.fields import FieldsDialog
+from failsoft_tui.fields import mode_fields
 from failsoft_tui.moderows import mode_order
 from failsoft_tui.modesheet import mode_lines, mode_pane, slo_lines
 from failsoft_tui.paint import Line
@@ -90,10 +92,33 @@ class ModesScreen(PaneScreen):
         return row
 
     def action_mode(self) -> None:
-        """Preview that the mode is entered, or left when it is on."""
+        """Preview that the mode is entered, or left when it is on.
+
+        Built-in ones with parameters are asked what they shall do.
+        """
         row = self._row("D")
+        if row is None:
+            return
+        if row.is_on:
+            self._say("mode", "leave", row.name)
+        elif row.params and row.name.startswith("fs."):
+            self._form(row)
+        else:
+            self._say("mode", "enter", row.name)
+
+    def action_form(self) -> None:
+        """Open the form of entering the mode, also of one that is on."""
+        row = self._row("E")
         if row is not None:
-            self._say("mode", "leave" if row.is_on else "enter", row.name)
+            self._form(row)
+
+    def _form(self, row: ModeRow) -> None:
+        operator, refusal = self.desk.operator, self.desk.refusal()
+        if operator is None or refusal:
+            self.refuse(refusal)
+            return
+        dialog = FieldsDialog(self.desk, operator, mode_fields(row))
+        self.app.push_screen(dialog, self.applied)
 
     def action_auto(self) -> None:
         """Preview that the mode goes back to its triggers; clears a latch."""

@@ -52,8 +52,11 @@ _FRAMES = (
 _MODES = (
     ModeDef("maintenance", "Maintenance", ("*",), "503 on every route"),
     ModeDef("read_only", "Read only", ("*",), "writes get 503"),
-    ModeDef("checkout.queue", "Queue", ("POST /checkout",), "202, done later"),
-)
+    ModeDef("checkout.queue", "Queue", ("POST /checkout",), "202, done later",
+            severity="minor", enter=("breaker payments open for 30s",)),
+    ModeDef("fs.timeouts", "Timeouts are scaled", ("*",), "timeouts times as given",
+            severity="minor", actions=(("timeout_scale", None),), public=False),
+)  # fmt: skip
 _LAYOUT = """{
   "state": "ENABLED",
   "variants": {"classic": "c1", "wide": "w1", "bare": "b1"},
