@@ -46,6 +46,7 @@ async def ask_if_gone(
 ) -> None:
     """Tell a client that left from an application that never answered."""
     if exchange.phase == 0:
+        exchange.task = None  # its deadline must not reach what the task does next
         try:
             message = await asyncio.wait_for(receive(), 0.05)
         except Exception:  # noqa: BLE001 - late, or a server that refuses to say

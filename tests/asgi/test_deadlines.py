@@ -19,7 +19,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from asgi.conftest import Guard
-from asgi.drive import Answer, get, http_scope
+from asgi.drive import Answer, drive, get, http_scope
 from asgi.eventually import eventually
 from failsoft import current
 from failsoft.errors import DeadlineMissed
@@ -364,3 +364,20 @@ async def test_a_missed_deadline_counts_as_an_error(guard: Guard) -> None:
     (flight,) = guarded.runtime.deck.take()
     assert (route.n, route.errors, route.refused) == (1, 1, {})
     assert (flight.status, flight.after_deadline) == (504, True)
+
+
+async def test_who_never_answers_is_not_cancelled_after_the_request(
+    guard: Guard,
+) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        pass
+
+    guarded = await guard(app)
+    soon = [(b"failsoft-timeout-ms", b"20")]
+    scope = http_scope("GET", "/x", headers=soon)
+
+    answer = await drive(guarded, scope, [])  # in this task, for longer than 20 ms
+    await a_while(0.05)
+
+    assert answer.messages == []
+    await eventually(lambda: not guarded.runtime.inbound.guard.timed)
