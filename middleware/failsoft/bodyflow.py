@@ -29,7 +29,7 @@ from failsoft.bodies import (
     worked,
 )
 from failsoft.pipeline import BodyPlan, Exchange, Headers, Rejection, Scope
-from failsoft.problem import answer_http
+from failsoft.problem import BODILESS, answer_http
 
 __all__ = ["ContractRejected", "serve"]
 
@@ -45,7 +45,6 @@ _FILES = ("http.response.pathsend", "http.response.zerocopysend")
 # What an inner layer must not see where the whole body is needed: a compressed one,
 # or a part of it (RFC 9110, 14.2: a server may ignore Range).
 _NOT_ASKED = (b"accept-encoding", b"range", b"if-range")
-_BODILESS = (204, 205, 304)
 _NOTHING = BodyPlan()
 
 
@@ -249,7 +248,7 @@ class _Outgoing(Buffer):
         self._next = self._send
         plan, status = self._plan, message["status"]
         is_ours = plan.statuses is None or plan.statuses(status)
-        if plan is _NOTHING or not is_ours or status in _BODILESS:
+        if plan is _NOTHING or not is_ours or status in BODILESS:
             return self._send(message)
         return self._begin(message)
 

@@ -14,6 +14,7 @@ from failsoft.errors import CallError, DeadlineExceeded, FlagUnavailable
 from failsoft.pipeline import Exchange, Rejection, Scope
 
 __all__ = [
+    "BODILESS",
     "LATE",
     "REFUSED",
     "answer_http",
@@ -35,7 +36,7 @@ _JSON = (b"content-type", b"application/problem+json")
 _NO_STORE = (b"cache-control", b"no-store")
 
 # Neither a body nor its length goes with these (RFC 9110, 8.6).
-_BODILESS = (204, 205, 304)
+BODILESS = (204, 205, 304)
 
 # RFC 6455 registry: "try again later".
 _CLOSE_TRY_AGAIN = 1013
@@ -43,6 +44,9 @@ _CLOSE_TRY_AGAIN = 1013
 # What a request notes of a flag that raised by its fail policy.
 REFUSED = "(refused)"
 _HELD = "failsoft.held"
+# Of calls: what raises nothing.  Of very many not every one is noted.
+_FINE = ("ok", "slow")
+_MANY_CALLS = 64
 
 
 def problem(
@@ -129,9 +133,9 @@ async def answer_http(exchange: Exchange, rejection: Rejection, send: _Send) -> 
     """Send the refusal as an HTTP response; HEAD gets no body (RFC 9110, 9.3.2)."""
     body = _body_of(rejection, exchange)
     headers = [*rejection.headers, (b"content-length", str(len(body)).encode())]
-    if rejection.status in _BODILESS:
+    if rejection.status in BODILESS:
         headers.pop()
-    if exchange.scope["method"] == "HEAD" or rejection.status in _BODILESS:
+    if exchange.scope["method"] == "HEAD" or rejection.status in BODILESS:
         body = b""
     await send(
         {
@@ -164,9 +168,10 @@ async def answer_websocket(
 def is_refused(exchange: Exchange) -> bool:
     """Whether something raised in this request that an answer of ours may be for.
 
-    A flag of fail policy `refuse`, or a call to a dependency.
+    A flag of fail policy `refuse`, or a call to a dependency that went wrong.
     """
-    if exchange.calls:
+    calls = exchange.calls or ()
+    if len(calls) >= _MANY_CALLS or any(one.outcome not in _FINE for one in calls):
         return True
     return bool(exchange.flags) and REFUSED in (exchange.flags or {}).values()
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import (
     JSONResponse,
@@ -22,6 +23,7 @@ from asgi.dressed import dress
 from asgi.drive import Answer, drive, get, http_scope, post
 from failsoft import Failsoft, Static
 from failsoft.errors import BreakerOpen, DeadlineExceeded, DefinitionError
+from failsoft.outbound._attempt import CallNote
 from failsoft.pipeline import BodyPlan, InPlace, Plan, Rejection
 from failsoft.routes.table import RouteDef
 
@@ -481,7 +483,7 @@ async def test_a_call_that_nobody_caught_is_unavailable(
     async def handle(request: Request) -> Response:
         exchange = failsoft.current()
         assert exchange is not None
-        exchange.calls = ["stripe"]
+        exchange.calls = [CallNote("stripe", "refused", 0.0)]
         raise error
 
     app = Starlette(routes=[Route("/x", handle)])
@@ -498,6 +500,98 @@ async def test_a_call_that_nobody_caught_is_unavailable(
     if status == 503:
         assert 10 <= int(answer.headers["retry-after"]) <= 13
         assert answer.json["detail"] == "dependency stripe"
+
+
+async def test_a_handlers_own_500_is_held_back_only_after_a_call_that_failed(
+    guard: Guard,
+) -> None:
+    async def handle(request: Request) -> Response:
+        exchange = failsoft.current()
+        assert exchange is not None
+        exchange.calls = [CallNote("stripe", "ok", 0.0)]
+        return PlainTextResponse("mine", 500, background=BackgroundTask(work))
+
+    async def work() -> None:
+        sent.append(dict(failsoft.current().scope)["failsoft"].phase)  # type: ignore[union-attr]
+
+    sent: list[int] = []
+    guarded = await guard(Starlette(routes=[Route("/x", handle)]))
+
+    answer = await get(guarded, "/x")
+
+    assert (answer.status, answer.body, sent) == (500, b"mine", [2])
+
+
+# --- fallbacks that misbehave -------------------------------------------------------
+
+
+async def test_what_a_fallback_leaves_to_do_is_done(guard: Guard) -> None:
+    done: list[str] = []
+
+    async def queue(request: Request) -> Response:
+        later = BackgroundTask(done.append, "queued")
+        return JSONResponse({"queued": True}, 202, background=later)
+
+    shop = Shop()
+    guarded = await guard(shop.app, **rules(fallback=queue))
+    shop.fails = 503
+
+    answer = await get(guarded, "/x/1")
+
+    assert (answer.status, answer.json, done) == (202, {"queued": True}, ["queued"])
+
+
+async def test_a_fallback_without_a_body_sends_none(guard: Guard) -> None:
+    shop = Shop()
+    guarded = await guard(shop.app, **rules(fallback=Static("nothing", status=204)))
+    shop.fails = 503
+
+    answer = await get(guarded, "/x/1")
+
+    assert (answer.status, answer.body) == (204, b"")
+    assert "content-length" not in answer.headers
+
+
+@pytest.mark.parametrize(("failure", "status"), [(503, 503), ("hangs", 504)])
+async def test_a_fallback_that_awaits_what_was_cancelled_fails_like_any(
+    guard: Guard, failure: Any, status: int
+) -> None:
+    async def fallback(request: Request) -> Response:
+        raise asyncio.CancelledError
+
+    shop = Shop()
+    guarded = await guard(shop.app, **rules(fallback=fallback))
+    shop.fails = failure
+
+    answer = await get(guarded, "/x/1")
+
+    assert (answer.status, guarded.runtime.own_errors) == (status, 1)
+
+
+async def test_a_fallback_ends_with_the_request_that_it_answers(guard: Guard) -> None:
+    asked, ended = asyncio.Event(), asyncio.Event()
+
+    async def fallback(request: Request) -> Response:
+        asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+        raise AssertionError("never set")
+
+    shop = Shop()
+    deadline = {"fallback": "10s"}
+    guarded = await guard(shop.app, deadline=deadline, **rules(fallback=fallback))
+    shop.fails = "hangs"
+    request = asyncio.create_task(get(guarded, "/x/1"))
+    await asyncio.wait_for(asked.wait(), 2)
+
+    request.cancel()
+    await asyncio.wait({request})
+    await asyncio.wait_for(ended.wait(), 2)
+
+    assert request.cancelled()
+    assert guarded.runtime.own_errors == 0
 
 
 # --- versions ---------------------------------------------------------------------

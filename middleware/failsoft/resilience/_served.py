@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from failsoft.errors import DeadlineMissed
 from failsoft.pipeline import CURRENT, Exchange, Headers, InPlace, Scope
-from failsoft.problem import answer_http, late_answer
+from failsoft.problem import BODILESS, answer_http, late_answer
 from failsoft.resilience._concurrency import IS_LATE
 from failsoft.resilience._stale import Key, is_keepable, key_of, replay
 from failsoft.resilience._standin import Heard, Spoken, ask
@@ -147,6 +147,8 @@ class Served:
         try:
             if isinstance(error, CancelledError):
                 if not self._took_back():
+                    if self._last is not None:
+                        self._last.cancel()  # nobody waits for it any more
                     return False
                 if not self.is_late:  # amid a body: nobody may take it for whole
                     raise DeadlineMissed(self._exchange.plan.key) from None
@@ -347,7 +349,11 @@ class Served:
         try:
             async with asyncio.timeout(guard.settings.fallback_s):
                 said = await ask(source, partial(self._request, is_alone=False))
-        except Exception as error:  # noqa: BLE001 - border: the first failure counts
+        except (Exception, CancelledError) as error:  # border: the first one counts
+            task = current_task()
+            is_ours = task is not None and task.cancelling() > 0
+            if is_ours and isinstance(error, CancelledError):
+                raise  # else it awaited what somebody cancelled
             self._exchange.runtime.failed(f"{word} of {key}", error)
             return None
         if said is not None:
@@ -405,12 +411,14 @@ class Served:
         exchange.degraded = word
         if not any(n == b"failsoft-notice" for n, _ in exchange.plan.notices):
             exchange.notice(b"degraded")
-        status, headers, body = said
-        if status not in (204, 304):
+        status, headers, body, after = said
+        if status not in BODILESS:
             headers = [*headers, (b"content-length", b"%d" % len(body))]
-        if exchange.scope["method"] == "HEAD":
+        if status in BODILESS or exchange.scope["method"] == "HEAD":
             body = b""
         await self._send(
             {"type": "http.response.start", "status": status, "headers": headers}
         )
         await self._send({"type": "http.response.body", "body": body})
+        if after is not None:
+            await after()

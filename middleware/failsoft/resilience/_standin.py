@@ -22,11 +22,12 @@ _NO_STORE = (b"cache-control", b"no-store")
 
 
 class Spoken(NamedTuple):
-    """An answer in whole; headers without its length."""
+    """An answer in whole; headers without its length.  after: to be run once sent."""
 
     status: int
     headers: Headers
     body: bytes
+    after: Callable[[], Awaitable[None]] | None = None
 
 
 async def ask(source: Any, request: Callable[[], Any]) -> Spoken | None:
@@ -55,7 +56,8 @@ def _spoken(said: Any) -> Spoken:
         if not isinstance(body, bytes):
             raise TypeError(f"{type(said).__name__} has no body to send at once")
         headers = [pair for pair in said.raw_headers if pair[0] != b"content-length"]
-        return Spoken(said.status_code, headers, body)
+        after = getattr(said, "background", None)
+        return Spoken(said.status_code, headers, body, after)
     dump = getattr(said, "model_dump", None)
     body = msgspec.json.encode(said if dump is None else dump(mode="json"))
     return _typed(body, "application/json")
