@@ -208,8 +208,8 @@ class Failsoft:
         if self._fault is not None:
             raise self._fault
         self._look()
-        if findings := self.runtime.inbound.faults():
-            self._fault = DefinitionError(findings)
+        if self.runtime.inbound.faults():  # others may be of routes that are added yet
+            self._fault = DefinitionError(self.runtime.planner.faults())
             raise self._fault
         await self._learn()
         try:
@@ -251,25 +251,28 @@ class Failsoft:
             await receive()
             await send({"type": "lifespan.startup.failed", "message": str(fault)})
             return
-        has_lifespan = False
+        has_lifespan, refused = False, ""
 
         async def hear() -> Message:
+            if refused:  # the application ends what it started, before it is told
+                return {"type": "lifespan.shutdown"}
             message = await receive()
             if message["type"] == "lifespan.shutdown":
                 self._readiness.stopping()
             return message
 
         async def forward(message: Message) -> None:
-            nonlocal has_lifespan
+            nonlocal has_lifespan, refused
             has_lifespan = True
             if message["type"] == "lifespan.startup.complete":
                 try:
                     await self._complete()
                 except DefinitionError as fault:
-                    kind = "lifespan.startup.failed"
-                    message = {"type": kind, "message": str(fault)}
-                else:
-                    self._readiness.up()
+                    refused = str(fault)
+                    return
+                self._readiness.up()
+            elif refused:
+                message = {"type": "lifespan.startup.failed", "message": refused}
             if message["type"] in _LAST_WORDS:
                 # Before it is said: a server may end the loop once it heard it.
                 await self.runtime.stop()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import random
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -19,15 +20,23 @@ from failsoft.application import compressing_inside
 from failsoft.consumer import Consumers
 from failsoft.controls.records import Record
 from failsoft.errors import DefinitionError
+from failsoft.flags._definitions import IN_CODE
 from failsoft.modes import Acting, Chooser, Tallies, compile_plan
+from failsoft.modes._check import doubts_of as mode_doubts
 from failsoft.modes._check import faults_of as mode_faults
+from failsoft.modes._check import unmatched
 from failsoft.pipeline import Hook, Plan
 from failsoft.resilience._stage import InboundStage
 from failsoft.routes.bypass import bypassing
 from failsoft.routes.models import Models, models_from_document, models_of
 from failsoft.routes.standins import HANDLERS
 from failsoft.routes.table import RouteDef, RouteTable
-from failsoft.settings import EndpointSettings, Settings, declared_slos
+from failsoft.settings import (
+    EndpointSettings,
+    Settings,
+    declared_slos,
+    unset_variables,
+)
 from failsoft.slo._scope import aims_of, faults_of
 from failsoft.telemetry import Window
 from failsoft.tolerance._ledger import Ledger
@@ -194,23 +203,42 @@ class Planner:
         ]
         self._aim()
 
+    def faults(self) -> list[str]:
+        """Return what is declared of routes or names that are not there."""
+        own, settings = self._own(), self._settings
+        faults = self._inbound.faults() + faults_of(settings.slos, own)
+        faults += mode_faults(settings.modes, settings.never, own, HANDLERS)
+        return [*faults, *self._table.faults]
+
+    def doubts(self) -> list[str]:
+        """Return what is declared in vain as far as is known: it may come yet."""
+        own, settings = self._own(), self._settings
+        globs: dict[str, tuple[str, ...]] = {
+            f'routes."{glob}"': (glob,) for glob in settings.routes
+        }
+        parts = settings.components.items()
+        globs |= {f"component.{name}.routes": part.routes for name, part in parts}
+        flags = {*settings.flags.declare, *IN_CODE}
+        doubts = mode_doubts(settings.modes, flags) + unmatched(globs, own)
+        return doubts + unset_variables(settings.alerts, os.environ)
+
     def check(self) -> None:
-        """Judge what is declared by the routes, once all of them are there.
+        """Judge what is declared, once all routes are there; warns of doubts.
 
         Raises DefinitionError with every fault.
         """
-        own = [r for r in self._routes if r.key not in self.answers]
-        settings = self._settings
-        faults = faults_of(settings.slos, own)
-        faults += mode_faults(settings.modes, settings.never, own, HANDLERS)
-        if faults:
+        if faults := self.faults():
             raise DefinitionError(faults)
+        for doubt in self.doubts():
+            _log.warning("%s", doubt)
+
+    def _own(self) -> list[RouteDef]:
+        return [r for r in self._routes if r.key not in self.answers]
 
     def _aim(self) -> None:
         """Have the cells judge answers by the SLOs of their routes."""
         slos = self._settings.slos
-        counted = [r for r in self._routes if r.key not in self.answers]
-        aims = aims_of(slos, counted)
+        aims = aims_of(slos, self._own())
         for cell in self._cells:
             cell.aim(aims.get(cell.key, ()))
         self._window.slos = tuple(declared_slos(slos))

@@ -98,8 +98,8 @@ def answer(fields: dict[str, Any]) -> None:
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return aligned columns; all cells pass `safe`, the last one is not padded."""
-    cells = [[safe(cell, 80) for cell in row] for row in rows]
+    """Return aligned columns; all cells pass `safe`, the last one may be long."""
+    cells = [[*(safe(c, 80) for c in row[:-1]), safe(row[-1], 300)] for row in rows]
     lines = [list(heads), *cells]
     widths = [max(len(line[i]) for line in lines) for i in range(len(heads))]
     widths[-1] = 0

@@ -1,4 +1,4 @@
-"""`failsoft doctor`: is the store fit, may we use it, do the nodes agree?"""
+"""`failsoft doctor`: can the settings be used, is the store fit, do nodes agree?"""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import argparse
 import asyncio
 import os
 import time
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from failsoft.cli._answers import ERROR, OK, answer, plain, table
 from failsoft.cli._session import add_store, store_url
-from failsoft.errors import StoreError
+from failsoft.errors import DefinitionError, Invalid, StoreError
 from failsoft.ops.connect import DEFAULT_ENV, open_session
 from failsoft.ops.stale import span
 from failsoft.ops.views import FleetView, NodeRow
+from failsoft.settings import load_settings, unset_variables
 from failsoft.store.redis.store import RedisStore
 
 __all__ = ["add_arguments", "main"]
@@ -34,13 +36,22 @@ class Check(msgspec.Struct, frozen=True):
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `failsoft doctor`."""
+    text = "module:attribute, to check its routes too; it is imported, not started"
+    parser.add_argument("app", nargs="?", metavar="APP", help=text)
+    parser.add_argument("--settings", metavar="FILE", help="a failsoft.toml")
     add_store(parser)
 
 
 def main(values: argparse.Namespace) -> int:
     """Print all checks; returns 1 when one failed."""
     env = values.env or os.environ.get("FAILSOFT_ENV") or DEFAULT_ENV
-    checks = asyncio.run(_examine(store_url(values), env))
+    checks = _settings(values)
+    try:
+        checks += asyncio.run(_examine(store_url(values), env))
+    except (Invalid, StoreError) as error:
+        if not checks:
+            raise
+        checks.append(Check("store", "fail", str(error)))
     failed = [check for check in checks if check.state == "fail"]
     if values.json:
         answer({"ok": not failed, "env": env, "checks": plain(checks)})
@@ -48,6 +59,40 @@ def main(values: argparse.Namespace) -> int:
         rows = [(check.state.upper(), check.name, check.text) for check in checks]
         print(table(("", "CHECK", "FINDING"), rows))
     return ERROR if failed else OK
+
+
+def _settings(values: argparse.Namespace) -> list[Check]:
+    """Return what is wrong with failsoft.toml and, if one is named, with an app."""
+    try:
+        settings = load_settings({"config": values.settings}, os.environ, Path.cwd())
+        faults, doubts = (
+            _declared_by(values.app)
+            if values.app
+            else ([], unset_variables(settings.alerts, os.environ))
+        )
+    except DefinitionError as error:
+        return [Check("settings", "fail", finding) for finding in error.findings]
+    checks = [Check("settings", "fail", fault) for fault in faults]
+    checks += [Check("settings", "warn", doubt) for doubt in doubts]
+    named = values.app or values.settings or Path("failsoft.toml").is_file()
+    if named and not checks:
+        checks.append(Check("settings", "ok", "can be used"))
+    return checks
+
+
+def _declared_by(name: str) -> tuple[list[str], list[str]]:
+    """Return faults and doubts of an application."""
+    from failsoft.testing.contractapp import failsoft_of, import_app
+
+    found = failsoft_of(import_app(name))
+    if found is None:
+        raise Invalid(
+            "app", f"{name!r} has no Failsoft around it, or in its middleware"
+        )
+    if found._fault is not None:
+        raise found._fault
+    planner = found.runtime.planner
+    return planner.faults(), planner.doubts()
 
 
 async def _examine(url: str, env: str) -> list[Check]:

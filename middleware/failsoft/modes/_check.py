@@ -9,7 +9,7 @@ from failsoft.modes._compile import matches_scope, spares
 from failsoft.routes.table import RouteDef
 from failsoft.settings import ModeDefinition
 
-__all__ = ["faults_of"]
+__all__ = ["doubts_of", "faults_of", "unmatched"]
 
 
 def faults_of(
@@ -31,6 +31,36 @@ def faults_of(
         if len(routes) > 1:  # one is `(no route)`
             found += _lost(name, mode, never, routes)
     return found
+
+
+def doubts_of(modes: Mapping[str, ModeDefinition], flags: Collection[str]) -> list[str]:
+    """Return a finding for each flag a mode turns off that nothing declares.
+
+    flags: of code and settings; others may come with their first use, or the store.
+    """
+    return [
+        f"mode.{name}.actions: disable names flag {flag!r}, which nothing declares"
+        + _near(flag, flags)
+        for name, mode in modes.items()
+        for action, value in mode.actions
+        for flag in (value if action == "disable" else ())
+        if flag not in flags
+    ]
+
+
+def unmatched(
+    globs: Mapping[str, Sequence[str]], routes: Sequence[RouteDef]
+) -> list[str]:
+    """Return a finding for each glob, by where it stands, that reaches no route."""
+    if len(routes) < 2:  # one is `(no route)`
+        return []
+    keys = [route.key for route in routes]
+    return [
+        f"{where}: {glob!r} matches no route{_near(glob, keys)}"
+        for where, said in globs.items()
+        for glob in said
+        if not any(matches_scope(glob, route) for route in routes)
+    ]
 
 
 def _lost(

@@ -54,6 +54,11 @@ def handler(name: str) -> Callable[[_F], _F]:
     Raises DefinitionError where the name is taken.
     """
 
+    if not isinstance(name, str):
+        called = getattr(name, "__name__", "name")
+        found = f'@failsoft.handler needs a name; write @failsoft.handler("{called}")'
+        raise DefinitionError([found])
+
     def mark(function: _F) -> _F:
         known = HANDLERS.setdefault(name, function)
         if known is not function and _place(known) != _place(function):

@@ -32,13 +32,17 @@ class RouteDef:
 
 
 class RouteTable:
-    """Routes by index; index 0 is `(no route)`, where unmatched requests count."""
+    """Routes by index; index 0 is `(no route)`, where unmatched requests count.
 
-    __slots__ = ("_root_path", "_trie", "routes")
+    faults: what routes declare that cannot be.
+    """
+
+    __slots__ = ("_root_path", "_trie", "faults", "routes")
 
     def __init__(
         self, routes: tuple[RouteDef, ...], trie: Trie, root_path: str = ""
     ) -> None:
+        self.faults: tuple[str, ...] = ()
         self.routes = routes
         self._trie = trie
         self._root_path = root_path
@@ -78,7 +82,9 @@ def build_table(
     trie = Trie()
     defs: dict[str, RouteDef] = {NO_ROUTE: RouteDef(NO_ROUTE)}
     index: dict[str, int] = {NO_ROUTE: 0}
+    faults: list[str] = []
     for order, route in enumerate(found):
+        faults += _faults(route)
         plans: dict[str, int] = {}
         for method, key in keys_of(route):
             if key not in index:
@@ -91,13 +97,24 @@ def build_table(
         regex = path_regex(route.path) if segments_of(route.path) is None else None
         trie.add(route.path, Entry(order, plans, route.guard), regex)
     trie.freeze()
-    return RouteTable(tuple(defs.values()), trie, root_path)
+    table = RouteTable(tuple(defs.values()), trie, root_path)
+    table.faults = tuple(faults)
+    return table
 
 
 def _defined(key: str, said: Resolved) -> RouteDef:
     return RouteDef(
         key, said.criticality, said.tags, said.bypass, said.handling, said.rules
     )
+
+
+def _faults(route: Any) -> list[str]:
+    if not route.declared.rules.stale_s or {"GET", "*"} & set(route.methods):
+        return []
+    return [
+        f"{key} has stale, but only answers to GET are kept; drop stale"
+        for _, key in keys_of(route)
+    ]
 
 
 def keys_of(route: Any) -> Iterator[tuple[str, str]]:

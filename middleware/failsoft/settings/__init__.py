@@ -43,6 +43,7 @@ from failsoft.settings._slo import (
     SloDefinition,
     WebhookSettings,
     declared_slos,
+    unset_variables,
 )
 from failsoft.settings._sources import load_settings
 from failsoft.settings._status import ComponentSettings, StatusSettings
@@ -127,4 +128,5 @@ __all__ = [
     "parse_span_s",
     "read_declared",
     "suggest",
+    "unset_variables",
 ]

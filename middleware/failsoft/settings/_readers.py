@@ -277,6 +277,8 @@ def _seconds(raw: object, at: At) -> float:
         return float(raw)  # type: ignore[arg-type]
     text = str(raw).strip()
     if is_number or re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+        if not float(text):
+            return 0.0
         line = f"{at.key}={text}s" if at.source == "environment" else f'"{text}s"'
         raise Fault("has no unit", f"write {line}")
     try:

@@ -29,6 +29,7 @@ __all__ = [
     "read_slo",
     "too_many_slos",
     "unknown_slos",
+    "unset_variables",
 ]
 
 # Of the rule `fast` (Google SRE Workbook, ch. 5): 2 % of 30 days' budget in an hour.
@@ -80,6 +81,16 @@ class AlertSettings:
 
     status_url: str = ""
     webhook: tuple[WebhookSettings, ...] = field(default_factory=tuple)
+
+
+def unset_variables(alerts: AlertSettings, environ: Mapping[str, str]) -> list[str]:
+    """Return a finding for each variable that a webhook needs and nobody set."""
+    return [
+        f"alerts.webhook {webhook.name!r} is told nothing: variable {name} is not set"
+        for webhook in alerts.webhook
+        for name in (webhook.url_env, webhook.secret_env)
+        if name and not environ.get(name)
+    ]
 
 
 def declared_slos(slos: Mapping[str, SloDefinition]) -> dict[str, SloDefinition]:

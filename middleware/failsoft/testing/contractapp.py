@@ -29,7 +29,7 @@ from failsoft.versions._model import Contract
 from failsoft.versions._openapi import document_at, version_ids
 from failsoft.versions._toml import contract_of
 
-__all__ = ["PROBE", "OpenedApp", "import_app", "open_app"]
+__all__ = ["PROBE", "OpenedApp", "failsoft_of", "import_app", "open_app"]
 
 # Routes that exist in contract tests only: one for each schema, in and out alike.
 PROBE = "/(schema)/"
@@ -192,22 +192,39 @@ def open_app(app: Any) -> OpenedApp:
     return OpenedApp(app, contract, head, prefix)
 
 
+def failsoft_of(app: Any) -> Failsoft | None:
+    """Return the Failsoft around an application, or made as its middleware says."""
+    return _around(app) or next(
+        (one.cls(framework_of(app), **one.kwargs) for one in _in_middleware(app)), None
+    )
+
+
+def _around(app: Any) -> Failsoft | None:
+    for _ in range(_MAX_LAYERS):
+        if isinstance(app, Failsoft):
+            return app
+        app = getattr(app, "app", None)
+    return None
+
+
+def _in_middleware(app: Any) -> list[Any]:
+    return [
+        one
+        for one in getattr(framework_of(app), "user_middleware", ())
+        if isinstance(one.cls, type) and issubclass(one.cls, Failsoft)
+    ]
+
+
 def _declared(app: Any) -> tuple[Contract | None, Settings | None]:
     """Return what the Failsoft around an application, or in its middleware, has."""
-    layer = app
-    for _ in range(_MAX_LAYERS):
-        if isinstance(layer, Failsoft):
-            if not hasattr(layer, "runtime"):
-                todo = "start it once, it says all that is wrong with them"
-                raise Invalid("app", f"the settings of Failsoft cannot be used; {todo}")
-            return layer.runtime.planner.contract, layer.runtime.settings
-        layer = getattr(layer, "app", None)
-        if layer is None:
-            break
-    for one in getattr(framework_of(app), "user_middleware", ()):
-        if isinstance(one.cls, type) and issubclass(one.cls, Failsoft):
-            given = dict(one.kwargs)
-            contract = given.pop("contract", None)
-            settings = load_settings(given, os.environ, Path.cwd())
-            return contract_of(contract, settings.versions), settings
+    if layer := _around(app):
+        if not hasattr(layer, "runtime"):
+            todo = "start it once, it says all that is wrong with them"
+            raise Invalid("app", f"the settings of Failsoft cannot be used; {todo}")
+        return layer.runtime.planner.contract, layer.runtime.settings
+    for one in _in_middleware(app):
+        given = dict(one.kwargs)
+        contract = given.pop("contract", None)
+        settings = load_settings(given, os.environ, Path.cwd())
+        return contract_of(contract, settings.versions), settings
     return None, None
