@@ -47,6 +47,7 @@ from failsoft.settings import DependencySettings, is_dependency
 __all__ = ["DependencyTransport", "open_transport"]
 
 _JOBS_KEPT = 64
+_ANNOUNCING = frozenset(name.encode() for name in ANNOUNCING)
 Models = Mapping[tuple[str, str], Any]
 
 
@@ -121,7 +122,8 @@ class DependencyTransport:
         if held is not None:
             return self._once(held, request, is_held=True).value()
         attempt = _begun(gate, request)
-        tries = Tries(gate, may_repeat=_may_repeat(request) and not is_on_loop())
+        may_repeat = _may_repeat(gate, request) and not is_on_loop()
+        tries = Tries(gate, may_repeat=may_repeat)
         ended = self._once(attempt, request)
         while (wait_s := tries.again_in(ended)) is not None:
             time.sleep(wait_s)
@@ -159,7 +161,7 @@ class DependencyTransport:
         if held is not None:
             return (await self._once_async(held, request, is_held=True)).value()
         attempt = _begun(gate, request)
-        tries = Tries(gate, may_repeat=_may_repeat(request))
+        tries = Tries(gate, may_repeat=_may_repeat(gate, request))
         ended = await self._once_async(attempt, request)
         while (wait_s := tries.again_in(ended)) is not None:
             await _paused(gate, ended, wait_s)
@@ -262,13 +264,14 @@ class _One:
     def answered(self, response: Any) -> Ended:
         """Judge the head of an answer."""
         pairs = [
-            (name, value)
+            (name.decode(), value.decode("latin-1"))
             for raw, value in response.headers.raw
-            if (name := raw.decode("latin-1").lower()) in ANNOUNCING
+            if (name := raw.lower()) in _ANNOUNCING
         ]
-        announced = [(name, value.decode("latin-1")) for name, value in pairs]
-        said = read_announced(announced, clock.unix()) if announced else NOTHING
-        has_wait = any(name == "retry-after" for name, _ in pairs)
+        said, has_wait = NOTHING, False
+        if pairs:
+            said = read_announced(pairs, clock.unix())
+            has_wait = any(name == "retry-after" for name, _ in pairs)
         outcome = outcome_of_status(response.status_code, has_retry_after=has_wait)
         slow_s = slow_after(self.bounds.get("read"), None)
         outcome = self._end(outcome, str(response.status_code), slow_s=slow_s)
@@ -307,12 +310,19 @@ def _begun(gate: Gate, request: Any) -> Attempt:
 
 def _credential_of(request: Any) -> int:
     """Name whose quota is used, by a hash that never leaves this process."""
-    headers = request.headers
-    secret = headers.get("authorization") or headers.get("x-api-key")
-    return hash(secret) if secret else 0
+    key = b""
+    for raw, value in request.headers.raw:  # asking for a name reads them all, too
+        name = raw.lower()
+        if name == b"authorization" and value:
+            return hash(value)
+        if name == b"x-api-key":
+            key = value
+    return hash(key) if key else 0
 
 
-def _may_repeat(request: Any) -> bool:
+def _may_repeat(gate: Gate, request: Any) -> bool:
+    if not gate.settings.retries:
+        return False
     module: Any = module_of(request)
     return is_repeatable(
         request.method,
