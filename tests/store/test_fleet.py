@@ -6,9 +6,11 @@ import pytest
 
 from failsoft.store.fleet import (
     PROBE_STEPS,
+    DependencyRow,
     FleetSay,
     NodeRow,
     ProbeAsk,
+    decode_quotas,
     decode_row,
     encode_row,
 )
@@ -31,6 +33,15 @@ async def test_a_node_reads_what_the_others_said(store: AnyStore) -> None:
     assert decode_row(beat.rows["a"]) == NodeRow(rev=7, shed_limit=12.5)
     assert decode_row(beat.rows["b"]) is None
     assert abs(beat.now_ms - read.now_ms) < 5_000
+
+
+def test_a_row_or_quota_that_is_no_text_is_left_out() -> None:
+    row = encode_row(NodeRow(dependencies=(DependencyRow("payments", 1, 1, 0),)))
+
+    broken = row.replace(b"payments", b"\xffayments")
+
+    assert decode_row(broken) is None
+    assert decode_quotas(broken) == decode_quotas(b"\x91\x91\xa1\xff") == ()
 
 
 async def test_one_node_leads_until_it_gives_the_lease_up(store: AnyStore) -> None:

@@ -225,7 +225,7 @@ class _Who(msgspec.Struct):
 def _author(record: Record) -> _Who:
     try:
         return msgspec.json.decode(record.json, type=_Who)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return _Who()
 
 

@@ -146,7 +146,7 @@ class _Explainer:
         line = f"kill {row.target} by {row.by} (rev {row.rev}): {row.why}"
         try:
             wanted = msgspec.json.decode(row.doc, type=KillDoc).variant
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             wanted = None
         for name in (wanted, flag.metadata.get("x.kill") if flag else None):
             if flag is not None and name in flag.variants:

@@ -50,7 +50,7 @@ def variant_warnings(
 def _lacks(doc: bytes, variant: str) -> bool:
     try:
         return bool(doc) and variant not in msgspec.json.decode(doc)["variants"]
-    except (msgspec.DecodeError, TypeError, LookupError):
+    except (msgspec.DecodeError, ValueError, TypeError, LookupError):
         return False  # what cannot be read is told elsewhere
 
 

@@ -127,7 +127,7 @@ def _since_ms(row: ControlRow | None, view: FleetView) -> int:
     if row is not None and row.doc:
         try:
             return msgspec.json.decode(row.doc, type=KillDoc).since_ms or row.at_ms
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
             pass  # a broken record is replaced, its start is not known
     return view.server_ms
 

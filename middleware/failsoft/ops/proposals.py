@@ -63,7 +63,7 @@ def plan_proposal(command: GuardApply, view: FleetView) -> Plan:
     if one.doc:
         try:
             doc = msgspec.json.decode(one.doc, type=DOCS[one.kind])
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
             raise Invalid(command.target, f"cannot be read: {error}") from None
     return Plan(
         target=one.target,

@@ -264,7 +264,7 @@ def decode_row(raw: bytes) -> NodeRow | None:
     """Return a stored row; None for one of a release that says it otherwise."""
     try:
         return _row_decoder.decode(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return None
 
 
@@ -272,5 +272,5 @@ def decode_quotas(raw: bytes) -> tuple[QuotaSum, ...]:
     """Return what the leader published; nothing where it cannot be read."""
     try:
         return _quotas.decode(raw) if raw else ()
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
         return ()

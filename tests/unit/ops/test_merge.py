@@ -14,6 +14,8 @@ from failsoft.telemetry import Definitions, FlagDef, Flight, Frame, RouteTick
 from flagdoc import FlagDoc
 from unit.ops.merged import EPOCH, T0, Fleet, beat, stored
 
+MODE = ModeDoc("ana", "INC-1")
+
 
 def row(view: FleetView, key: str) -> RouteRow:
     return next(r for r in view.routes if r.key == key)
@@ -395,3 +397,16 @@ def test_a_flag_of_a_file_shows_what_the_file_serves() -> None:
     (row,) = control_rows({}, (), definitions, T0)
 
     assert (row.now, row.default, row.rollout) == ("on", "off", 100.0)
+
+
+@pytest.mark.parametrize("doc", [b'{"who":"\xff"}', b"[" * 100_000, b"\xff", b""])
+@pytest.mark.parametrize("kind", ["kill", "mode", "breaker", "brownout", "flag"])
+def test_a_record_that_nobody_can_read_is_listed_among_the_others(
+    kind: str, doc: bytes
+) -> None:
+    records = {(kind, "x"): b"1 1 0 " + doc, ("mode", "y"): stored(1, 0, MODE)}
+
+    rows = control_rows(records, (), Definitions(), T0)
+
+    assert {row.kind for row in rows} == {kind, "mode"}
+    assert "mode:y" in [row.target for row in rows]
