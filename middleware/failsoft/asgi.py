@@ -116,12 +116,12 @@ class Failsoft:
         exchange.plan.cell.enter()
         outgoing = self._sender(exchange, send)
         try:
-            if exchange.plan.admit:
+            plan, app = exchange.plan, self.app
+            if plan.admit:
                 exchange.rejection = self._admit(exchange)
             if exchange.pending is not None and exchange.rejection is None:
                 exchange.rejection = await self._wait(exchange)
             if exchange.rejection is None:
-                plan, app = exchange.plan, self.app
                 is_timed = exchange.deadline_ns and exchange.task is None
                 if is_timed or plan.guard is not None:
                     app = self.runtime.inbound.guarded(app, exchange)
@@ -400,6 +400,8 @@ class Failsoft:
             headers.append((b"traceresponse", format_response(*ids)))
         if wanted.request_id and not _has(headers, b"x-request-id"):
             headers.append((b"x-request-id", _request_id(exchange)))
+        if exchange.limit is not None:
+            headers.append(exchange.limit)
         if exchange.notices is not None:
             headers += [(b"failsoft-notice", value) for value in exchange.notices]
         message = {**message, "headers": headers}

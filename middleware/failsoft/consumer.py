@@ -38,7 +38,7 @@ _READ_BYTES = 512
 _UNSAFE = re.compile(rb"[^A-Za-z0-9_.@-]+")
 _PRODUCT = re.compile(rb"([A-Za-z][A-Za-z0-9_. -]{0,47})(?:/v?([0-9]{1,5}))?")
 _AGENT = b"user-agent"
-_SECRETS = (b"authorization", b"x-api-key")
+_SECRETS = _BEARER, _KEY = b"authorization", b"x-api-key"
 # What tells of a caller, besides the app ids of an environment.
 CALLER_HEADERS = frozenset((_AGENT, *_SECRETS))
 _HOUR_MS = 3_600_000
@@ -99,11 +99,11 @@ class Consumers:
                 app: str = _kept(self._ids, said[header][:_LENGTH], _token)
                 return app
         family, is_library = "", False
-        if agent := said.get(_AGENT):
-            agent = agent[:_READ_BYTES]
-            family, is_library = self._agents.get(agent) or _kept(
-                self._agents, agent, _family
-            )
+        if _AGENT in said:
+            agent, known = said[_AGENT][:_READ_BYTES], self._agents
+            is_known = agent in known
+            found = known[agent] if is_known else _kept(known, agent, _family)
+            family, is_library = found
         if not family or is_library:
             for header in _SECRETS:
                 if said.get(header):
@@ -146,11 +146,15 @@ def rank_in(exchange: Exchange, hour: bytes, dice: Callable[[], float]) -> float
     family of its agent, which would make one of all browsers.  The dice decide where
     none is known, as behind a Unix socket.
     """
-    app_ids, said = exchange.runtime.consumers.headers, exchange.said
+    caller, said = b"", exchange.said
+    app_ids = exchange.runtime.consumers.headers
     if app_ids or said is None or _AGENT not in exchange.plan.reads:
         caller = _caller(exchange, app_ids)
-    else:
-        caller = said.get(_SECRETS[0]) or said.get(_SECRETS[1]) or _network(exchange)
+    elif _BEARER in said:  # the same, without its calls
+        caller = said[_BEARER]
+    elif _KEY in said:
+        caller = said[_KEY]
+    caller = caller or _network(exchange)
     if not caller:  # or all of them would share one rank: all refused, or none
         return dice()
     return hash32(caller + hour, 0, False) / 4294967296.0
@@ -167,7 +171,7 @@ def _caller(exchange: Exchange, app_ids: tuple[bytes, ...]) -> bytes:
         for name in wanted:
             if said.get(name):
                 return bytes(said[name])
-    return _network(exchange)
+    return b""
 
 
 def _network(exchange: Exchange) -> bytes:

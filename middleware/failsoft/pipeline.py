@@ -271,7 +271,7 @@ class Exchange:
     pending: what is still to be awaited before it is admitted.  degraded: what stood
     in for the application's answer (stale fallback static reroute), "" for nothing.
     calls: notes of outbound attempts.  said: headers among those that the plan reads,
-    None for none of them.  took: gates of its rate limit, for the answer to tell of.
+    None for none of them.  limit: header that tells of its rate limit.
     task: that runs the application, of a request with a deadline and no guard.  send:
     the server's.  late: who answered in place of an application that was late.
     """
@@ -289,6 +289,7 @@ class Exchange:
         "flags",
         "holds",
         "late",
+        "limit",
         "notices",
         "pending",
         "phase",
@@ -308,7 +309,6 @@ class Exchange:
         "targeting_key",
         "task",
         "token",
-        "took",
         "trace_flags",
         "trace_id",
         "version",
@@ -346,7 +346,7 @@ class Exchange:
         self.degraded = ""
         self.calls: list[Any] | None = None
         self.said: dict[bytes, bytes] | None = None
-        self.took: tuple[Any, ...] | None = None
+        self.limit: tuple[bytes, bytes] | None = None
         self.task: Any = None
         self.send: Any
         self.late: Any = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from contextvars import ContextVar, Token
 from types import TracebackType
 from typing import Any, NamedTuple
@@ -203,10 +202,12 @@ class Attempt:
 
     def release(self) -> None:
         """End what `hold` began."""
-        if self._held is not None:
-            with suppress(ValueError):  # a generator that another task closes
-                _HELD.reset(self._held)
-            self._held = None
+        held, self._held = self._held, None
+        if held is not None:
+            try:
+                _HELD.reset(held)
+            except ValueError:  # a generator that another task closes
+                return
 
     def __enter__(self) -> Attempt:
         """Take leave for the call."""

@@ -93,7 +93,8 @@ class Breaker:
 
     def settle(self, permit: Permit, outcome: str, now: float) -> None:
         """Take a permit back with what the call came to."""
-        self._out.pop(permit, None)
+        if self._out:  # a closed one has none
+            self._out.pop(permit, None)
         if permit.generation == _COUNTED:
             self._count(outcome, now)
         elif permit.generation != self.generation:
@@ -169,7 +170,7 @@ class Breaker:
             self.failures_in_row, self.last_ok = 0, now
 
     def _judge(self, now: float) -> None:
-        if self.ring.is_clean and not self.failures_in_row:
+        if not self.failures_in_row and self.ring.is_clean:
             return
         rules, sums = self.rules, self.ring.sums(now)
         why = self.fault(sums) if sums.sent >= rules.calls else ""

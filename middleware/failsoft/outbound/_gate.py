@@ -358,8 +358,11 @@ class Gate:
         breaker = self.breaker
         state = breaker.state
         while self._posted:
-            kind, *rest = self._posted.popleft()
-            getattr(breaker, kind)(*rest)
+            event = self._posted.popleft()
+            if event[0] == "settle":  # as nearly all of them
+                breaker.settle(event[1], event[2], event[3])
+            else:
+                getattr(breaker, event[0])(*event[1:])
             if breaker.state != state:
                 self.changes.append((state, breaker.state, breaker.why))
                 state = breaker.state

@@ -47,7 +47,8 @@ class Ring:
 
     def add(self, kind: str, now: float) -> None:
         """Count one outcome."""
-        self._advance(int(now))
+        if now >= self._at + 1:
+            self._advance(int(now))
         index = _KINDS[kind]
         self._cells[self._at % self._seconds][index] += 1
         self._totals[index] += 1

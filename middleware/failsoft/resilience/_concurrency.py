@@ -5,11 +5,9 @@ Sets of one event loop: nobody waits, and giving back twice gives back once.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from failsoft.pipeline import Exchange
 
-from failsoft.pipeline import Exchange, Hook, Rejection
-
-__all__ = ["IS_LATE", "PERMIT", "SLOT", "Inside", "limit_of", "permit_hook"]
+__all__ = ["IS_LATE", "PERMIT", "SLOT", "Inside", "limit_of"]
 
 # Bits of `Exchange.holds`.  IS_LATE: answered for while the handler goes on; its
 # slot is its own until it ends.
@@ -22,18 +20,3 @@ def limit_of(declared: int | None, by_mode: int | None) -> int | None:
     """Return the lower of what is declared and what a mode says, None for none."""
     said = [limit for limit in (declared, by_mode) if limit is not None]
     return min(said) if said else None
-
-
-def permit_hook(
-    inside: Inside, limit: int, refuse: Callable[[Exchange], Rejection]
-) -> Hook:
-    """Return the hook that takes a permit of a route, or refuses at once."""
-
-    def take(exchange: Exchange) -> Rejection | None:
-        if len(inside) >= limit:
-            return refuse(exchange)
-        inside.add(exchange)
-        exchange.holds |= PERMIT
-        return None
-
-    return take

@@ -20,6 +20,7 @@ __all__ = [
     "Lease",
     "Quota",
     "Window",
+    "standing",
 ]
 
 # What a gate says, from the best to the worst.  LOW: taken, but ask for more.  ASK:
@@ -63,12 +64,34 @@ class Quota:
         )
 
 
-class Bucket:
+def standing(quota: Quota, remaining: int, reset_s: float) -> bytes:
+    """Return one item of `RateLimit`; reset_s: until there is more."""
+    return b"%s;r=%d;t=%d" % (quota.label, remaining, math.ceil(reset_s))
+
+
+class _Telling:
+    """What tells clients of a gate; the newest header is kept, as most are alike."""
+
+    __slots__ = ("_header", "_told")
+
+    def __init__(self) -> None:
+        self._told: float = -1
+        self._header: tuple[bytes, bytes] | None = None
+
+    def _tell(self, left: float, quota: Quota) -> tuple[bytes, bytes] | None:
+        self._told = left
+        full_s = max(0, quota.burst - left) / quota.rate_per_s
+        self._header = b"ratelimit", standing(quota, int(left), full_s)
+        return self._header
+
+
+class Bucket(_Telling):
     """Tokens that this node makes itself; full at first."""
 
     __slots__ = ("_at", "tokens")
 
     def __init__(self, now: float, tokens: float = math.inf) -> None:
+        super().__init__()
         self._at = now
         self.tokens = tokens
 
@@ -79,12 +102,16 @@ class Bucket:
 
     def take(self, now: float, cost: int, quota: Quota) -> int:
         """Take the cost of a request; one above the burst takes the whole of it."""
-        self.fill(now, quota)
-        need = min(cost, quota.burst)
-        if self.tokens < need:
-            return DENIED
-        self.tokens -= need
-        return TAKEN
+        burst = quota.burst
+        tokens = self.tokens
+        if now > self._at:  # `fill`, without its calls
+            tokens += (now - self._at) * quota.rate_per_s
+            self._at = now
+        if tokens > burst:
+            tokens = burst
+        need = cost if cost < burst else burst
+        self.tokens = tokens if tokens < need else tokens - need
+        return DENIED if tokens < need else TAKEN
 
     def drain(self, now: float, cost: int, quota: Quota) -> None:
         """Note what somebody else has let pass."""
@@ -100,13 +127,14 @@ class Bucket:
         self.fill(now, quota)
         return max(0.0, min(cost, quota.burst) - self.tokens) / quota.rate_per_s
 
-    def left(self, now: float, quota: Quota) -> int:
-        """Return what remains."""
-        self.fill(now, quota)
-        return int(self.tokens)
+    def tell(self, now: float, quota: Quota) -> tuple[bytes, bytes] | None:
+        """Return the `RateLimit` of what remains after a `take`."""
+        if self._told <= self.tokens < self._told + 1:
+            return self._header
+        return self._tell(self.tokens // 1, quota)
 
 
-class Lease:
+class Lease(_Telling):
     """Tokens of one bucket in the store that this node holds ahead of use.
 
     left: in the bucket when last told, -1 = never.  short: cost of those who wait.
@@ -133,6 +161,7 @@ class Lease:
     )
 
     def __init__(self, now: float, key: str, quota: Quota) -> None:
+        super().__init__()
         self.key = key
         self.quota = quota
         self.tokens = 0
@@ -154,10 +183,12 @@ class Lease:
         """Take the cost of a request from the tokens at hand."""
         if self.tokens and now - self._at > _LAPSE_S:
             self.tokens = 0
-        slot = int(now * _SLOTS_PER_S)
-        if slot != self._slot:
-            self._roll(slot)
+        if not self._slot <= now * _SLOTS_PER_S < self._slot + 1:
+            self._roll(int(now * _SLOTS_PER_S))
         self._count += cost
+        if self.tokens - cost >= self._low and cost <= quota.burst:
+            self.tokens -= cost  # `draw`, without its call
+            return TAKEN
         return self.draw(now, cost, quota)
 
     def draw(self, now: float, cost: int, quota: Quota) -> int:
@@ -239,14 +270,17 @@ class Lease:
         """Return the seconds until asking again makes sense."""
         return max(0.0, self._deny_until - now)
 
-    def remaining(self, now: float, quota: Quota) -> int:
-        """Return what remains, as far as this node knows."""
-        if now < self._deny_until or self.left < 0:
-            return self.tokens
-        return min(quota.burst, self.tokens + self.left)
+    def tell(self, now: float, quota: Quota) -> tuple[bytes, bytes] | None:
+        """Return the `RateLimit` of what remains, as far as this node knows."""
+        left = self.tokens
+        if self.left > 0 and now >= self._deny_until:
+            left += self.left
+            if left > quota.burst:
+                left = quota.burst
+        return self._header if left == self._told else self._tell(left, quota)
 
 
-class Window:
+class Window(_Telling):
     """What the store said of a key that it counts exactly.
 
     remaining, reset_s: as told last, where they were asked for.
@@ -255,6 +289,7 @@ class Window:
     __slots__ = ("_deny_until", "_reset_at", "key", "remaining", "spare")
 
     def __init__(self, now: float, key: str) -> None:
+        super().__init__()
         self.key = key
         self.remaining = -1
         # Also counts while the store answers, so that losing it gives nothing away.
@@ -267,6 +302,12 @@ class Window:
 
     def put_back(self, cost: int) -> None:
         """Nothing: what the store has counted stays counted."""
+
+    def tell(self, now: float, quota: Quota) -> tuple[bytes, bytes] | None:
+        """Return the `RateLimit` of what was told last; None, as asking is a trip."""
+        if self.remaining < 0:
+            return None
+        return self._tell(self.remaining, quota)
 
     def told(self, now: float, remaining: int, reset_s: float) -> None:
         """Take what the store says of the window."""

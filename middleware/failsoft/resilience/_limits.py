@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from failsoft import clock
-from failsoft.pipeline import Exchange, Headers, Hook, Plan, Rejection, Start
+from failsoft.pipeline import Exchange, Hook, Plan, Rejection
 from failsoft.problem import retry_after
 from failsoft.resilience._lease import (
     ASK,
@@ -39,8 +39,6 @@ from failsoft.store.fleet import LIMITS_KEPT, LimitRow
 
 __all__ = ["RateLimits"]
 
-# What a request took, for the header of its answer; on the scope, as few need it.
-_TOOK = "failsoft.limits"
 _KEYS = 10_000
 _KEYS_LEAST = 100
 _COST_MAX = 1000
@@ -92,7 +90,6 @@ class RateLimits:
         notice = policy_header(quotas)
         if notice not in plan.notices:  # a version's plan may have it already
             plan.notices += (notice,)
-        plan.start = self._telling(plan.start)
         rule = _Rule(
             limiter,
             quotas,
@@ -100,7 +97,7 @@ class RateLimits:
             key_reader(rules.rate_limit_key or said.key),
             rules.rate_limit_cost or said.cost,
         )
-        return lambda exchange: self._admit(exchange, rule)
+        return self._admitting(rule)
 
     def _limiter(self, route: RouteDef) -> Limiter | None:
         text = route.rules.rate_limit
@@ -131,47 +128,53 @@ class RateLimits:
             return RateLimitSettings(rate=parse_rates(text))
         return self._declared.get(text)
 
-    def _telling(self, before: Start | None) -> Start:
-        def start(exchange: Exchange, status: int, headers: Headers) -> int:
-            took = exchange.scope.pop(_TOOK, None)
-            if took is not None and (stands := self._standing(*took)):
-                headers.append((b"ratelimit", stands))
-            return before(exchange, status, headers) if before is not None else status
-
-        return start
-
-    def _standing(self, quotas: tuple[Quota, ...], gates: tuple[Gate, ...]) -> bytes:
-        now, parts = self._now(), []
-        for quota, gate in zip(quotas, gates, strict=True):
-            left = _left(gate, now, quota)
-            if left >= 0:
-                full_s = max(0, quota.burst - left) / quota.rate_per_s
-                parts.append(standing(quota, left, full_s))
-        return parts[0] if len(parts) == 1 else b", ".join(parts)
-
     # --- requests -----------------------------------------------------------
 
-    def _admit(self, exchange: Exchange, rule: _Rule) -> Rejection | None:
-        now, limiter = self._now(), rule.limiter
-        key = rule.key_of(exchange)
-        gates = limiter.gates(key, now) if key else ()
-        if not gates:
-            return None
-        cost = rule.cost if isinstance(rule.cost, int) else _cost(rule.cost, exchange)
-        worst, verdicts = TAKEN, []
-        for gate, quota in zip(gates, rule.quotas, strict=True):
-            verdict = gate.take(now, cost, quota)
-            verdicts.append(verdict)
-            if verdict == LOW and self.refiller is not None:
-                assert isinstance(gate, Lease)
-                self.refiller.refill(limiter, gate, quota)
-            if verdict > worst:
-                worst = verdict
-        if worst <= LOW:
-            limiter.allowed += 1
-            exchange.scope[_TOOK] = rule.quotas, gates
-            return None
-        return self._unsure(exchange, _Try(rule, gates, verdicts, cost, now))
+    def _admitting(self, rule: _Rule) -> Hook:
+        clock, key_of, limiter = self._now, rule.key_of, rule.limiter
+        is_single, first = len(rule.quotas) == 1, rule.quotas[0]
+        fixed = rule.cost if isinstance(rule.cost, int) else 0
+        keys = limiter.keys
+
+        def admit(exchange: Exchange) -> Rejection | None:
+            now = clock()
+            try:
+                key = key_of(exchange)
+                cost = fixed or _cost(rule.cost, exchange)
+            except Exception as error:  # noqa: BLE001 - border: functions of others
+                exchange.runtime.failed(f"rate limit of {exchange.plan.key}", error)
+                return None
+            if key in keys and not limiter.is_crowded:
+                gates = keys[key]  # `gates`, without its call
+            else:
+                gates = limiter.gates(key, now)
+            if not gates:
+                return None
+            if is_single:  # nearly always, and then there is no more to it
+                verdict = gates[0].take(now, cost, first)
+                if verdict == TAKEN:
+                    limiter.allowed += 1
+                    exchange.limit = gates[0].tell(now, first)
+                    return None
+                verdicts = [verdict]
+            else:
+                each = zip(gates, rule.quotas, strict=True)
+                verdicts = [gate.take(now, cost, quota) for gate, quota in each]
+            return self._judge(exchange, _Try(rule, gates, verdicts, cost, now))
+
+        return admit
+
+    def _judge(self, exchange: Exchange, asked: _Try) -> Rejection | None:
+        """Order more where little is left, and let in whom every gate lets in."""
+        rule = asked.rule
+        for index, verdict in enumerate(asked.verdicts):
+            gate = asked.gates[index]
+            if verdict == LOW and isinstance(gate, Lease) and self.refiller is not None:
+                self.refiller.refill(rule.limiter, gate, rule.quotas[index])
+        if max(asked.verdicts) > LOW:
+            return self._unsure(exchange, asked)
+        self._let_in(exchange, asked)
+        return None
 
     def _unsure(self, exchange: Exchange, asked: _Try) -> Rejection | None:
         """Refuse what memory refuses; ask the store for the rest, or do without."""
@@ -211,7 +214,11 @@ class RateLimits:
 
     def _let_in(self, exchange: Exchange, asked: _Try) -> None:
         asked.rule.limiter.allowed += 1
-        exchange.scope[_TOOK] = asked.rule.quotas, asked.gates
+        each = zip(asked.gates, asked.rule.quotas, strict=True)
+        told = [gate.tell(asked.now, quota) for gate, quota in each]
+        items = [header[1] for header in told if header is not None]
+        if items:
+            exchange.limit = b"ratelimit", b", ".join(items)
 
     def _alone(self, asked: _Try, index: int) -> Rejection | None:
         """Decide without the store, as the limit says."""
@@ -342,14 +349,5 @@ class _Try:
         self.verdicts = [DENIED] * len(self.verdicts)
 
 
-def _cost(read: Callable[[Any], Any], exchange: Exchange) -> int:
+def _cost(read: Any, exchange: Exchange) -> int:
     return min(_COST_MAX, max(1, int(read(exchange.scope))))
-
-
-def _left(gate: Gate, now: float, quota: Quota) -> int:
-    """Return what remains at a gate, -1 where telling it would be another trip."""
-    if isinstance(gate, Window):
-        return gate.remaining
-    if isinstance(gate, Lease):
-        return gate.remaining(now, quota)
-    return gate.left(now, quota)

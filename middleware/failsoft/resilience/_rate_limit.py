@@ -5,7 +5,6 @@ Headers as draft-ietf-httpapi-ratelimit-headers-11, which is not an RFC.
 
 from __future__ import annotations
 
-import math
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -16,7 +15,14 @@ from typing import Any
 from failsoft.consumer import consumer_of
 from failsoft.pipeline import Exchange, Rejection
 from failsoft.problem import problem, violating
-from failsoft.resilience._lease import Bucket, Gate, Lease, Quota, Window
+from failsoft.resilience._lease import (
+    Bucket,
+    Gate,
+    Lease,
+    Quota,
+    Window,
+    standing,
+)
 from failsoft.settings import RateLimitSettings, RatePart
 from failsoft.store.fleet import LimitRow
 
@@ -158,17 +164,21 @@ class Limiter:
         self.quotas = quotas
         self.most = most
         self.allowed = self.refused = self.trips = 0
+        self.is_crowded = False
         self.keys: OrderedDict[str, tuple[Gate, ...]] = OrderedDict()
         self._past: deque[tuple[float, int, int, int]] = deque([(0.0, 0, 0, 0)])
 
     def gates(self, key: str, now: float) -> tuple[Gate, ...]:
-        """Return the gates of a key; none for one that is exempt."""
+        """Return the gates of a key; none for one that is exempt, or ""."""
+        if not key:
+            return ()
         found = self.keys.get(key)
         if found is None:
             if len(self.keys) >= self.most:
                 self.keys.popitem(last=False)
+            self.is_crowded = 2 * len(self.keys) >= self.most
             found = self.keys[key] = self._open(key, now)
-        else:
+        elif self.is_crowded:  # else nobody goes for long
             self.keys.move_to_end(key)
         return found
 
@@ -253,11 +263,6 @@ def policy_header(quotas: tuple[Quota, ...]) -> tuple[bytes, bytes]:
     """Return `RateLimit-Policy`."""
     parts = [b"%s;q=%d;w=%d" % (q.label, q.amount, q.window_s) for q in quotas]
     return b"ratelimit-policy", b", ".join(parts)
-
-
-def standing(quota: Quota, remaining: int, reset_s: float) -> bytes:
-    """Return one item of `RateLimit`; reset_s: until there is more."""
-    return b"%s;r=%d;t=%d" % (quota.label, remaining, math.ceil(reset_s))
 
 
 def _label(name: str) -> bytes:

@@ -22,7 +22,6 @@ from failsoft.resilience._concurrency import (
     SLOT,
     Inside,
     limit_of,
-    permit_hook,
 )
 from failsoft.resilience._criticality import (
     CRITICALITY_HEADERS,
@@ -107,61 +106,62 @@ class InboundStage:
         plan.guard = self.guard.of(route, plan)
         timeout_ns = self.guard.timeout_ns(route, plan)
         self._is_timed = self._is_timed or timeout_ns > 0
-        later = []
         rate = self.limits.hook(route, plan)
-        if rate is not None:
-            later.append(rate)
-        limit = limit_of(route.rules.concurrency_limit, plan.scalars.concurrency)
-        if limit is not None:
-            refuse = self._refuse_crowded
-            later.append(permit_hook(self._routes[route.key], limit, refuse))
         asks_who = rate is not None or plan.choose is not None
         plan.reads = self._callers if asks_who else self._heard
-        last = later[0] if len(later) == 1 else _in_turn(*later)
-        plan.admit = (self._admitting(plan, timeout_ns, _in_turn(*plan.admit), last),)
+        limit = limit_of(route.rules.concurrency_limit, plan.scalars.concurrency)
+        crowd = self._routes[route.key], limit
+        plan.admit = (self._asking(plan, timeout_ns, rate, crowd),)
 
-    def _admitting(
-        self, plan: Plan, timeout_ns: int, ruled: Hook | None, last: Hook | None
+    def _asking(
+        self,
+        plan: Plan,
+        timeout_ns: int,
+        rate: Hook | None,
+        crowd: tuple[Inside, int | None],
     ) -> Hook:
-        """Return all that a plan asks before the application, as one hook.
+        """Return all that is asked before the application, as one hook.
 
-        Deadline and criticality; `ruled`, by kills and modes; a slot of the node; the
-        route's limits.  One hook, as five calls would cost what they do.
+        Deadline and criticality; the plan's own hooks, of kills and modes; a slot of
+        the node; the limits of rate and of requests at a time.  By itself each would
+        cost as much for being called as for what it does.
         """
-        criticality, may_shed = plan.criticality, not plan.scalars.no_shed
+        criticality, wanted, is_ruled = plan.criticality, self._heard, bool(plan.admit)
+        first = _in_turn(self._heed, *plan.admit)
+        inside, most = self.inside, self._shed.max_inflight
+        ticker, (room, limit) = self.ticker, crowd
+        shedder = Shedder(0, 0, 0) if plan.scalars.no_shed else self.shedder
         # What changes bodies lies around a guard, so that it sees a late answer too.
         is_bare = plan.guard is None and plan.body is None and plan.answer is None
-        wanted, heed = self._heard, _in_turn(self._heed)
-        inside, most = self.inside, self._shed.max_inflight
-        shedder, ticker = self.shedder, self.ticker
-        assert heed is not None
 
-        def admit(exchange: Exchange) -> Rejection | None:
+        def ask(exchange: Exchange) -> Rejection | None:
             rejection = None
             exchange.criticality = criticality
             if timeout_ns:
                 exchange.deadline_ns = exchange.started_ns + timeout_ns
-            if exchange.said is not None and not wanted.isdisjoint(exchange.said):
-                rejection = heed(exchange)
-            if ruled is not None and rejection is None:
-                rejection = ruled(exchange)
+            said = exchange.said
+            if is_ruled or (said is not None and not wanted.isdisjoint(said)):
+                rejection = first(exchange)
+            if rejection is None and (len(inside) >= most or shedder.limit is not None):
+                rejection = self._judge(exchange, shedder.limit)
             if rejection is not None:
                 return rejection
-            if len(inside) >= most:
-                return self._refuse_full(exchange)
-            if shedder.limit is not None and may_shed:
-                rejection = self._judge(exchange, shedder.limit)
-                if rejection is not None:
-                    return rejection
             exchange.holds = SLOT
             inside.add(exchange)
             if is_bare and exchange.deadline_ns:
                 exchange.task = task_of(self._loop)
             if not ticker.is_on:
                 ticker.wake()
-            return last(exchange) if last is not None else None
+            if rate is not None:
+                rejection = rate(exchange)
+            if rejection is None and limit is not None:
+                if len(room) >= limit:
+                    return self._crowded.answer()
+                room.add(exchange)
+                exchange.holds = SLOT | PERMIT
+            return rejection
 
-        return admit
+        return ask
 
     def _heed(self, exchange: Exchange) -> Rejection | None:
         """Take what the caller says of its time and of its importance."""
@@ -189,11 +189,13 @@ class InboundStage:
 
     # --- requests -----------------------------------------------------------
 
-    def _judge(self, exchange: Exchange, limit: float) -> Rejection | None:
+    def _judge(self, exchange: Exchange, limit: float | None) -> Rejection | None:
+        if len(self.inside) >= self._shed.max_inflight:
+            return self._refuse_full(exchange)
         # What is done already made this turn of the loop as long as it is: handlers
         # that never wait are done before the next request is looked at.
         inflight = len(self.inside) + self._done
-        if inflight < limit * SAFE[exchange.criticality]:
+        if limit is None or inflight < limit * SAFE[exchange.criticality]:
             return None
         task = task_of(self._loop)
         if task is not None and task is self._last:
@@ -215,9 +217,6 @@ class InboundStage:
         self._refused += 1
         return self._full.answer(is_long=self.is_long)
 
-    def _refuse_crowded(self, exchange: Exchange) -> Rejection:
-        return self._crowded.answer()
-
     @property
     def is_long(self) -> bool:
         """Whether it has been armed for more than 30 s."""
@@ -233,7 +232,7 @@ class InboundStage:
         self.inside.discard(exchange)
         # Servers have a task for each request; whoever drives them by hand, one after
         # the other, keeps the loop from turning, and is no load.
-        task = task_of(self._loop)
+        task = exchange.task or task_of(self._loop)
         if task is not self._last or task is None:
             self._last = task
             self._done += 1
@@ -337,10 +336,8 @@ class InboundStage:
         )
 
 
-def _in_turn(*hooks: Hook) -> Hook | None:
-    """Return a hook that asks each, None for none; what fails says nothing."""
-    if not hooks:
-        return None
+def _in_turn(*hooks: Hook) -> Hook:
+    """Return a hook that asks each of them; what fails says nothing."""
 
     def ask(exchange: Exchange) -> Rejection | None:
         for hook in hooks:

@@ -205,20 +205,21 @@ class Tracing:
         """
         if exchange.started_ns >= self._look_at_ns:
             self.look(exchange.started_ns)
-        active, said = _current(), None
+        active, said, carrier = _current(), None, None
         if exchange.plan.reads is not self._reads:
             self._widen(exchange.plan.reads)
         wanted = self._wanted
         for name, value in exchange.scope["headers"]:
             if name in wanted:
-                if said is None:
-                    said = exchange.said = {}
-                said[name] = value
+                if name in self._fields:
+                    carrier = carrier or {}
+                    carrier[name] = value
+                elif said is None:
+                    said = exchange.said = {name: value}
+                else:
+                    said[name] = value
         if active and self._ride(exchange):
             return
-        carrier = None
-        if said is not None and not self._fields.isdisjoint(said):
-            carrier = {n: v for n, v in said.items() if n in self._fields}
         if self._opens and exchange.scope["type"] == "http":
             self._start(exchange, carrier, active)
         elif carrier:

@@ -107,7 +107,7 @@ def test_a_bucket_admits_its_burst_and_then_its_rate() -> None:
     assert bucket.take(1.0, 1, quota) == TAKEN
     assert bucket.take(1.5, 1, quota) == DENIED
     assert bucket.take(100.0, 50, quota) == TAKEN  # above the burst: all of it
-    assert bucket.left(100.0, quota) == 0
+    assert bucket.tokens == 0
 
 
 def test_an_exact_refusal_is_remembered_for_a_second_at_most() -> None:
