@@ -128,11 +128,12 @@ class Dependency:
         Raises CallError where nothing was sent, else what `fn` raises.
         """
         gate = self._gate
-        if held_attempt(gate) is not None:
-            return await fn(*args, **kw)
         work = _Work(fn, args, kw, timeout, classify)
         try:
-            ended = await _tried(gate, work, may_repeat=idempotent)
+            if held_attempt(gate) is not None:
+                ended = await _within(gate, work)
+            else:
+                ended = await _tried(gate, work, may_repeat=idempotent)
         except CallError as refusal:
             ended = Ended(IGNORED, error=refusal)
         if (error := _fault_of(gate, ended, fallback)) is not None:
@@ -156,11 +157,12 @@ class Dependency:
         On a thread with a running event loop it is never repeated.
         """
         gate = self._gate
-        if held_attempt(gate) is not None:
-            return fn(*args, **kw)
         work = _Work(fn, args, kw, timeout, classify)
         try:
-            ended = _tried_sync(gate, work, may_repeat=idempotent)
+            if held_attempt(gate) is not None:
+                ended = _within_sync(work)
+            else:
+                ended = _tried_sync(gate, work, may_repeat=idempotent)
         except CallError as refusal:
             ended = Ended(IGNORED, error=refusal)
         if (error := _fault_of(gate, ended, fallback)) is not None:
@@ -189,6 +191,29 @@ class Dependency:
     def __repr__(self) -> str:
         """Return how it was asked for."""
         return f"failsoft.dependency({self.name!r})"
+
+
+async def _within(gate: Gate, work: _Work) -> Ended:
+    """Make a call that is part of another: it has bound and fallback of its own."""
+    bound = asyncio.timeout(work.timeout_s)
+    try:
+        async with bound:
+            result = await work.start()
+    except Exception as error:  # noqa: BLE001 - border: raised again, or stood in for
+        if not (bound.expired() and isinstance(error, TimeoutError)):
+            return Ended(outcome_of_error(error), None, error)
+        late = CallTimeout(gate.name, f"no answer within {work.timeout_s:g} s")
+        late.__cause__ = error
+        return Ended(FAIL, None, late)
+    return Ended(outcome_of(result), result)
+
+
+def _within_sync(work: _Work) -> Ended:
+    try:
+        result = work.start()
+    except Exception as error:  # noqa: BLE001 - border: raised again, or stood in for
+        return Ended(outcome_of_error(error), None, error)
+    return Ended(outcome_of(result), result)
 
 
 async def _tried(gate: Gate, work: _Work, *, may_repeat: bool) -> Ended:

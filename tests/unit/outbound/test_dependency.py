@@ -360,6 +360,28 @@ async def test_a_call_within_a_call_counts_once() -> None:
     assert pay.state().calls == 1
 
 
+async def test_a_call_within_a_call_has_its_own_bound_and_fallback() -> None:
+    pay = dependency()
+
+    async def stuck() -> str:
+        await hang()
+        return "never"
+
+    async def outer() -> tuple[str, str, str]:
+        with pytest.raises(CallTimeout):
+            await pay.call(hang, timeout=0.01)
+        away = Peer(OSError(), OSError())
+        return (
+            await pay.call(stuck, timeout=0.01, fallback=lambda error: "late"),
+            await pay.call(away.aask, fallback=lambda error: "kept"),
+            pay.call_sync(away.ask, fallback=lambda error: "kept"),
+        )
+
+    assert await pay.call(outer) == ("late", "kept", "kept")
+    said = pay.state()
+    assert (said.calls, said.fallbacks) == (1, 3)
+
+
 async def test_a_task_that_outlives_its_call_counts_by_itself() -> None:
     pay = dependency()
     tasks = []
