@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,12 @@ from starlette.background import BackgroundTask
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import (
+    FileResponse,
+    PlainTextResponse,
+    Response,
+    StreamingResponse,
+)
 from starlette.routing import Route
 
 from asgi.conftest import Guard
@@ -273,6 +279,36 @@ async def test_a_body_that_must_end_in_time_is_cut_off(guard: Guard) -> None:
     assert (answer.status, answer.body) == (200, b"begun")
     assert answer.messages[-1]["more_body"] is True
     assert isinstance(answer.raised, DeadlineMissed)
+
+
+async def test_so_is_a_failure_that_nothing_could_stand_in_for(guard: Guard) -> None:
+    async def handler(request: Request) -> Response:
+        return StreamingResponse(parts(), 503)
+
+    rules = {"timeout": "30ms", "timeout_scope": "body", "fallback": lambda _: None}
+    guarded = await guard(app_of(handler), routes={"* *": rules})
+
+    answer = await asyncio.wait_for(get(guarded, "/x"), 2)
+
+    assert (answer.status, answer.body) == (503, b"begun")
+    assert isinstance(answer.raised, DeadlineMissed)
+
+
+async def test_what_comes_after_a_file_is_not_timed(
+    guard: Guard, tmp_path: Path
+) -> None:
+    async def handler(request: Request) -> Response:
+        return FileResponse(file, background=BackgroundTask(a_while, 0.06))
+
+    file = tmp_path / "answer.txt"
+    file.write_text("sent by the server")
+    rules = {"timeout": "30ms", "timeout_scope": "body"}
+    guarded = await guard(app_of(handler), routes={"* *": rules})
+
+    answer = await get(guarded, "/x", extensions={"http.response.pathsend": {}})
+
+    assert kinds(answer) == ["start", "pathsend"]
+    assert answer.raised is None
 
 
 async def test_a_body_that_has_begun_in_time_goes_on(guard: Guard) -> None:

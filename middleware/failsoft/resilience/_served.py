@@ -247,6 +247,8 @@ class Served:
             self._pass(message)
         elif kind in _FILES:
             self._noting = None
+            if self._own.covers_body and not message.get("more_body"):
+                self._end_deadline()
         return self._send(message)
 
     def _begin(self, start: Message) -> None:
@@ -293,6 +295,8 @@ class Served:
         self._state = _TAKEN
         self._guard.timed.discard(self)
         if not await self._stand_in():
+            if self._own.covers_body and self.task is not None:
+                self._guard.timed.add(self)
             self._begin(start)
             await self._send(start)
 
