@@ -51,7 +51,8 @@ def _cells(row: DependencyRow, view: FleetView) -> tuple[str, ...]:
     return (
         *(row.name, row.state, f"{len(row.nodes)}", f"{row.calls_per_s:.1f}"),
         *(_ratio(row.err, row), _ratio(row.slow, row), p99),
-        *(f"{row.refused_per_s:.1f}", due, left(row.until_ms, view.server_ms) or "-"),
+        *(f"{row.refused_per_s:.1f}", due),
+        left(row.until_ms, view.server_ms) if row.override else "-",
         *(row.by or "-", row.why or "-"),
     )
 

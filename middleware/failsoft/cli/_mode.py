@@ -76,7 +76,7 @@ def _lines(row: ModeRow, view: FleetView) -> list[str]:
     now = safe(row.now)
     if row.state != "off":
         who, why = safe(row.by or row.via), safe(row.trigger or row.why)
-        ends = left(row.until_ms, view.server_ms) or "no end"
+        ends = left(row.until_ms, view.server_ms)
         now = f"{now} by {who}: {why or '-'}; {ends}"
     tried = "never"
     if row.drilled_ms:

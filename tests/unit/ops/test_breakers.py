@@ -279,6 +279,7 @@ def test_the_table_says_what_is_not_known_and_keeps_strings_harmless() -> None:
 
     assert "OPEN 1/1" in text
     assert "n<30" in text
+    assert "no end" not in text  # of what: there is no override
     assert "\x1b" not in text
 
 
