@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from random import Random
 from threading import Event
@@ -339,6 +340,37 @@ async def test_an_armed_node_refuses_the_least_important_first(guard: Any) -> No
     assert len(low.json["trace_id"]) == 32
     assert low.headers["cache-control"] == "no-store"
     assert guarded.runtime.inbound.state().refused == 1
+
+
+@pytest.mark.parametrize("path", ["/hello", "/broken"])
+async def test_one_task_that_asks_again_and_again_is_no_crowd(
+    guard: Any, path: str
+) -> None:
+    rules = {"criticality": "sheddable", "timeout": "1s"}
+    guarded = await guard(App().app, routes={f"GET {path}": rules})
+    arm(guarded, 4.0)
+    asked = 0
+
+    for _ in range(100):  # the loop never turns, so no beat forgets them
+        with contextlib.suppress(ValueError):
+            asked += (await get(guarded, path)).status == 503
+
+    state = guarded.runtime.inbound.state()
+    assert (asked, state.refused) == (0, 0)
+
+
+async def test_what_many_tasks_finish_in_one_turn_of_the_loop_is_a_crowd(
+    guard: Any,
+) -> None:
+    guarded = await guard(
+        App().app, routes={"GET /hello": {"criticality": "sheddable"}}
+    )
+    arm(guarded, 4.0)
+
+    answers = await asyncio.gather(*(get(guarded, "/hello") for _ in range(20)))
+
+    refused = [answer.status == 503 for answer in answers]
+    assert refused[:1] + refused[2:] == [False] + [True] * 18
 
 
 async def test_refusals_ask_for_more_patience_after_thirty_seconds(guard: Any) -> None:
