@@ -139,7 +139,9 @@ class Fleet:
                 began = clock.monotonic()
                 try:
                     await self.second()
-                    self._be_alone(False)
+                    state = self.me.controls()
+                    # Of a store that was rewound nobody lifts what is held.
+                    self._be_alone(state is not None and state.state == "rewound")
                 except StoreError as error:
                     _log.debug("the fleet does not hear of this node: %s", error)
                     self._be_alone(True)

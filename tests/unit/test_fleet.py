@@ -20,7 +20,7 @@ from failsoft.controls.records import (
     encode_doc,
     parse_record,
 )
-from failsoft.controls.watcher import ControlState
+from failsoft.controls.watcher import ControlState, NodeState
 from failsoft.errors import (
     BreakerOpen,
     StoreConflict,
@@ -65,6 +65,7 @@ class Node:
         self.asking = Asking()
         self.book = Dependencies({})
         self.lag_ms = 0.0
+        self.word: NodeState = "live"
         me = Member(
             node=name,
             row=lambda: NodeRow(rev=1),
@@ -80,7 +81,7 @@ class Node:
 
     def state(self) -> ControlState:
         records = {key: parse_record(*key, raw) for key, raw in self.records.items()}
-        return ControlState(1, "e", "live", records, {}, False, StoreClock(float))
+        return ControlState(1, "e", self.word, records, {}, False, StoreClock(float))
 
     async def seconds(self, count: int = 3) -> None:
         for _ in range(count):
@@ -341,6 +342,23 @@ async def test_a_node_without_the_store_probes_alone_until_it_is_back(
     assert gate.is_alone is not is_back
     assert not node.fleet.is_leading
     assert (await store.fleet_read()).rows == {}  # it left
+
+
+async def test_a_node_whose_controls_nobody_can_lift_probes_alone(
+    store: MemoryStore,
+) -> None:
+    node = Node(store)
+    node.word = "rewound"
+    gate = node.book.of("pay")
+
+    running = asyncio.create_task(node.fleet.run())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+    assert gate.is_alone
 
 
 async def test_permits_of_the_fleet_reach_the_calls_that_wait(
