@@ -32,6 +32,7 @@ async def lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
         late = asyncio.create_task(charge_late(database, payments))
         yield {"database": database, "payments": payments}
         late.cancel()
+        await asyncio.wait([late])
 
 
 v1 = APIRouter(prefix="/v1", dependencies=[Depends(know_shopper)])

@@ -1,5 +1,7 @@
 """The scripted incident: a bad release of payments, slow, failing, taken back.
 
+Nobody has to act: the breaker opens for both nodes, the mode `charge-later` is entered
+and told to users, orders wait for their charge; once payments is back all of it ends.
 From its start it also sends an amount as text: nothing breaks, but the drift ledger
 says so within two seconds.
 
@@ -32,10 +34,12 @@ class Phase:
     behaviour: dict[str, Any]
 
 
+# Half a minute of calls has to turn slow before the breaker opens, some 16 s; from then
+# on payments is asked by few probes, which fail, until one finds it back.
 PHASES = (
-    Phase("slow", 20.0, {"delay_ms": 900, "shape": "v1-bad"}),
-    Phase("failing", 45.0, {"delay_ms": 400, "fail_ratio": 0.6, "shape": "v1-bad"}),
-    Phase("timing out", 15.0, {"delay_ms": 4000}),
+    Phase("slow", 25.0, {"delay_ms": 900, "shape": "v1-bad"}),
+    Phase("failing", 12.0, {"delay_ms": 400, "fail_ratio": 0.6, "shape": "v1-bad"}),
+    Phase("timing out", 8.0, {"delay_ms": 4000}),
 )
 RECOVERED: dict[str, Any] = {}
 
@@ -46,7 +50,7 @@ class Script:
 
     payments: str
     after_s: float = 20.0
-    every_s: float = 180.0
+    every_s: float = 900.0
     times: int = 1
     pace: float = 1.0
 
@@ -108,7 +112,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m shop.incident")
     parser.add_argument("--payments", required=True, help="URL of shop.payments")
     parser.add_argument("--after", type=float, default=20.0, help="seconds")
-    parser.add_argument("--every", type=float, default=180.0, help="seconds")
+    parser.add_argument("--every", type=float, default=900.0, help="seconds")
     parser.add_argument("--times", type=int, default=1)
     parser.add_argument("--pace", type=float, default=1.0, help="2 = twice as slow")
     given = parser.parse_args()

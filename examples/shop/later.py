@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import time
 from contextlib import suppress
 
@@ -10,18 +11,18 @@ import httpx
 
 from shop.checkout import confirm_order
 from shop.database import Database
-from shop.pay import CardDeclined, PaymentError, charge
+from shop.pay import CardDeclined, PaymentError, PaymentsAway, charge
 
 EACH_S = 1.0
 AT_ONCE = 20
-CLAIM_S = 10.0  # a node that died in between keeps no order for longer
+CLAIM_S = 10.0  # a node that died in between, or a lost answer, delays an order so long
 
 
 async def charge_late(stored: Database, payments: httpx.AsyncClient) -> None:
     """Run until cancelled; whatever fails is tried again a second later."""
     while True:
         await asyncio.sleep(EACH_S)
-        with suppress(PaymentError):
+        with suppress(PaymentError, sqlite3.Error):
             await charge_due(stored, payments)
 
 
@@ -33,15 +34,31 @@ async def charge_due(stored: Database, payments: httpx.AsyncClient) -> None:
         time.time() - CLAIM_S,
         AT_ONCE,
     )
-    for order_id, card, total_cents in rows:
-        if await _claim(stored, order_id):
-            try:
-                charge_id = await charge(payments, order_id, total_cents, card)
-            except CardDeclined:
-                await _settle(stored, order_id, None)
-            else:
+    charged: list[str] = []
+    try:
+        for order_id, card, total_cents in rows:
+            if await _claim(stored, order_id):
+                charge_id = await _charge(stored, payments, order_id, total_cents, card)
                 await _settle(stored, order_id, charge_id)
-                await confirm_order(stored, order_id)
+                charged += [order_id] if charge_id else []
+    finally:
+        await asyncio.gather(*(confirm_order(stored, one) for one in charged))
+
+
+async def _charge(
+    stored: Database, payments: httpx.AsyncClient, order_id: str, cents: int, card: str
+) -> str | None:
+    """Return the charge id, None for a declined card."""
+    try:
+        return await charge(payments, order_id, cents, card)
+    except CardDeclined:
+        return None
+    except PaymentsAway:  # was not even asked: the order need not wait for its turn
+        async with stored.transaction() as connection:
+            await connection.execute(
+                "UPDATE charges_due SET claimed_at = 0 WHERE order_id = ?", (order_id,)
+            )
+        raise
 
 
 async def _claim(stored: Database, order_id: str) -> bool:

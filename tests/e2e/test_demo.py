@@ -19,7 +19,7 @@ from load.servers import clean_environ, eventually, free_port, processes_with
 
 STATUS = re.compile(
     r"^\d+\.\d requests/s  errors (\S+)  p95 (\S+)( ms)?"
-    r"  nodes (\d)/(\d)  controls \d+(?:  drift (\d+))?$"
+    r"  nodes (\d)/(\d)  controls \d+(?:  drift (\d+))?(?:  .+)?$"
 )
 URL = re.compile(r"http://127\.0\.0\.1:\d+")
 

@@ -13,7 +13,8 @@ import pytest
 from load.servers import EXAMPLES, eventually, served
 from shop.dialects import FIRST, NEWEST, Dialect
 
-TOUCHY = '[dependency.payments]\nbreaker = { calls = 4, open = "300ms", permits = [1] }'
+DECLARED = "breaker = { slow = 0.5 }"
+TOUCHY = 'breaker = { calls = 4, open = "300ms", permits = [1] }'
 
 
 class Customer:
@@ -49,9 +50,8 @@ class Customer:
 def customer(tmp_path: Path) -> Iterator[Customer]:
     """A shop whose breaker of payments opens early and probes soon."""
     written = (EXAMPLES / "shop" / "failsoft.toml").read_text()
-    (tmp_path / "failsoft.toml").write_text(
-        written.replace("[dependency.payments]", TOUCHY)
-    )
+    assert DECLARED in written
+    (tmp_path / "failsoft.toml").write_text(written.replace(DECLARED, TOUCHY))
     shutil.copy(EXAMPLES / "shop" / "flags.json", tmp_path)
     with served("shop.payments:app", home=tmp_path) as payments:
         env = {

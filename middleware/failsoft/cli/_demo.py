@@ -24,6 +24,7 @@ from types import FrameType
 from failsoft.cli._demo_fleet import ChildEnded, Fleet, free_ports
 from failsoft.errors import Invalid, MissingExtraError, StoreUnavailable
 from failsoft.ops import connect
+from failsoft.ops.text import safe
 from failsoft.ops.views import FleetView
 from failsoft.settings import mask_url
 
@@ -32,7 +33,8 @@ __all__ = ["add_arguments", "main"]
 MAX_SECONDS = 3600.0
 MAX_RATE = 500.0
 STORE_WITHIN_S = 5.0
-INCIDENT_AFTER_S, INCIDENT_EVERY_S = 20.0, 180.0
+# Twice within a quarter of an hour and the mode would latch: a person has to look then.
+INCIDENT_AFTER_S, INCIDENT_EVERY_S = 20.0, 900.0
 NEEDS = {
     "fastapi": "FastAPI",
     "uvicorn": "uvicorn",
@@ -242,7 +244,7 @@ async def _check_store(plan: Plan) -> None:
 
 async def _print_status(fleet: Fleet, plan: Plan) -> None:
     operator = await connect(plan.redis, env=plan.env)
-    operator.want(("drift",))
+    operator.want(("drift", "dependencies"))
     try:
         async with asyncio.timeout(plan.seconds):
             while True:
@@ -263,8 +265,16 @@ def status_line(view: FleetView) -> str:
     return (
         f"{link}{totals.rps:.1f} requests/s  errors {errors}  p95 {p95}  "
         f"nodes {totals.nodes_live}/{totals.nodes_known}  "
-        f"controls {totals.controls_active}{drift}"
+        f"controls {totals.controls_active}{drift}{_degraded(view)}"
     )
+
+
+def _degraded(view: FleetView) -> str:
+    """Name dependencies that are not closed, and modes that are on."""
+    calls = view.dependencies.rows if view.dependencies else ()
+    said = [f"{row.name} {row.state}" for row in calls if row.letter not in ".?"]
+    said += [f"mode {mode.name} {mode.now}" for mode in view.modes if mode.is_on]
+    return "".join(f"  {safe(words)}" for words in said)
 
 
 def _show_terminal(fleet: Fleet, plan: Plan) -> None:
