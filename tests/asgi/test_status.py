@@ -106,6 +106,18 @@ async def test_a_mode_degrades_the_components_that_it_reaches(guard: Guard) -> N
     assert mode["since"] == search["since"]
 
 
+async def test_a_mode_that_gave_every_request_back_is_told_no_more(
+    guard: Guard,
+) -> None:
+    app = await guard(shop(), component=COMPONENTS, mode=MODES)
+    await put(app, "mode", "stale-search", ModeDoc("", "", via="auto", share=0.0))
+
+    told = (await ask(app)).json
+
+    assert told["status"]["indicator"] == "none"
+    assert told["modes"] == []
+
+
 async def test_what_is_not_public_counts_but_is_never_named(guard: Guard) -> None:
     app = await guard(shop(), component=COMPONENTS, mode=MODES)
     doc = ModeDoc("mallory@host", "INC-9 fraud", trigger="breaker payments")

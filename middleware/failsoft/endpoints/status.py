@@ -146,7 +146,7 @@ def _modes(known: Known) -> list[Any]:
     return [
         mode
         for mode in (acting.modes if acting is not None else ())
-        if not mode.dry_run and not mode.is_drill
+        if mode.share and not mode.dry_run and not mode.is_drill
     ]
 
 
