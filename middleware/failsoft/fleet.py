@@ -125,7 +125,7 @@ class Fleet:
         self.acting: asyncio.Task[None] | None = None  # what duties do now
         self._gone: tuple[str, ...] = ()
         self._quotas = b""
-        self.proposed: dict[str, tuple[bytes, int]] = {}
+        self.proposed: dict[str, tuple[tuple[object, ...], int]] = {}
 
     @property
     def is_leading(self) -> bool:
@@ -327,20 +327,22 @@ class _Lead:
             _log.warning("%s/%s is not written yet: %s", kind, name, error)
             return Write("lost")
         except StoreRefused as refused:
-            return await self._propose(change, why, refused)
+            return await self._propose(change, _meant(doc), refused, why)
         if answer.duplicate:
             return Write("same", answer.revision)
         return Write("written", answer.revision)
 
-    async def _propose(self, change: Change, why: str, refused: StoreRefused) -> Write:
+    async def _propose(
+        self, change: Change, meant: tuple[object, ...], refused: StoreRefused, why: str
+    ) -> Write:
         fleet, target = self._fleet, f"{change.kind}:{change.name}"
-        json, at_ms = fleet.proposed.get(target, (b"", 0))
+        before, at_ms = fleet.proposed.get(target, ((), 0))
         now_ms = self._facts.now_ms
-        if json == change.json and now_ms - at_ms < _PROPOSED_AGAIN_MS:
+        if before == meant and now_ms - at_ms < _PROPOSED_AGAIN_MS:
             return Write("proposed")
         while len(fleet.proposed) >= _PROPOSALS_KEPT:
             del fleet.proposed[next(iter(fleet.proposed))]
-        fleet.proposed[target] = (change.json, now_ms)
+        fleet.proposed[target] = (meant, now_ms)
         until_ms = int(change.until) if change.op == "put" else 0
         ttl_s = max(0.0, (until_ms - now_ms) / 1000) if until_ms else 0.0
         doc = change.json.decode()
@@ -349,6 +351,12 @@ class _Lead:
             await fleet.store.propose(target, msgspec.json.encode(proposal))
         _log.error("%s should be set by an operator: %s; %s", target, why, refused)
         return Write("proposed")
+
+
+def _meant(doc: Any) -> tuple[object, ...]:
+    """Return what a control would do; instants and figures change each second."""
+    said = ("want", "state", "share", "latched")
+    return (doc is None, *(getattr(doc, key, None) for key in said))
 
 
 def _is_automatic(record: Record) -> bool:

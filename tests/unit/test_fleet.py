@@ -232,6 +232,22 @@ async def test_without_the_right_to_write_it_leaves_one_proposal() -> None:
     assert msgspec.json.decode(said.doc, type=BreakerDoc).state == "open"
 
 
+async def test_what_is_wanted_second_by_second_is_proposed_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    node = Node(Refusing("shop"))
+    for second in range(5):
+        doc = ModeDoc("", "", via="auto", since_ms=1000 + second, trigger=f"{second} %")
+        await asked(node, "mode", "calm", doc, 60_000, f"burns {second} %")
+
+    told = [one for one in caplog.messages if "should be set by an operator" in one]
+    assert len(told) == 1
+
+    await asked(node, "mode", "calm", ModeDoc("", "", via="auto", share=0.5), 0, "x")
+    told = [one for one in caplog.messages if "should be set by an operator" in one]
+    assert len(told) == 2
+
+
 async def test_a_write_without_an_answer_is_tried_again() -> None:
     store = Refusing("shop")
     store.error = StoreUnavailable("away")
