@@ -64,6 +64,16 @@ async def test_tier_3_needs_a_reason_of_its_own_and_the_name() -> None:
         assert (write["reason"], write["confirm"]) == ("all hands", "shop-prod")
 
 
+async def test_nothing_is_asked_for_a_write_that_is_refused_anyway() -> None:
+    async with open_app() as desk:
+        await kill_dialog(desk, 3)
+        desk.clock.advance(12)
+        await desk.press("enter")
+
+        assert "STALE 12s: writes are refused, wait for LIVE" in desk.text()
+        assert "reason, then ENTER" not in desk.text()
+
+
 async def test_a_tier_that_rises_drops_what_was_typed() -> None:
     async with open_app() as desk:
         await kill_dialog(desk, 2)

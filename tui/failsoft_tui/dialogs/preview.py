@@ -183,8 +183,11 @@ class PreviewDialog(ModalScreen[Applied | None]):
     # -- applying --------------------------------------------------------------
 
     def action_apply(self) -> None:
-        """Apply, or ask for what the tier still needs."""
-        if self._asks.tier >= 3 and not self._reason:
+        """Apply, or ask for what the tier still needs; never in vain."""
+        self._error = self._desk.refusal()
+        if self._error:
+            self._paint()
+        elif self._asks.tier >= 3 and not self._reason:
             self._error = "tier 3 needs a reason of its own"
             self._ask("reason")
         elif self._asks.tier >= 3:
