@@ -75,6 +75,17 @@ async def test_redis_drops_fields_that_are_past_their_time(redis_url: str) -> No
     await store.aclose()
 
 
+async def test_redis_forgets_names_of_which_nothing_is_left(redis_url: str) -> None:
+    store = RedisStore(redis_url, "test")
+    await store.write(TickBatch("n1", None, {"pay": (1, 0, 0)}))
+    await store.server.ask("set", "SADD", store.keys.slos, "renamed")
+
+    await store.slo_prune(("pay",))
+
+    assert await store.slo_names() == ("pay",)
+    await store.aclose()
+
+
 async def test_states_of_alerts_are_replaced_and_dropped(store: AnyStore) -> None:
     await store.alerts_put({"a": b"1", "b": b"2"})
     await store.alerts_put({"a": b"3"}, ["b", "c"])

@@ -34,7 +34,7 @@ _OWN = {
     "slo show": "one objective with every rule and its windows",
     "alerts list": "what fires, what may soon, and since when",
     "alerts test": "send a test alert to each webhook of failsoft.toml from here",
-    "doctor": "check the store, its rights and the nodes",
+    "doctor": "check the settings, the store, its rights and the nodes",
     "log export": "the whole kept log as JSON lines, oldest first",
     "store status": "revision, digest and records of the store, and of each node",
     "store export": "the file a node can begin with (store.bootstrap)",

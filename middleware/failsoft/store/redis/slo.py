@@ -87,21 +87,28 @@ class RedisSlos:
         return tuple(sorted(text_of(name) for name in held))[:NAMES_READ]
 
     async def slo_prune(self, names: Iterable[str]) -> None:
-        """Drop buckets that are no longer kept, in two round trips."""
+        """Drop buckets that are no longer kept, and names whose buckets are gone."""
         what = "pruning SLOs"
         keys = [
             (self.keys.slo(n, width_s), width_s) for n in names for width_s in BUCKETS
         ]
+        known = await self.server.ask(what, "SMEMBERS", self.keys.slos)
         pipe = self.server.commands.pipeline(transaction=False)
+        for name in known:
+            pipe.exists(self.keys.slo(text_of(name), max(BUCKETS)))
         for key, _ in keys:
             pipe.hkeys(key)
         replies = self.server.checked(await self.server.run(pipe, what), what)
+        gone = [n for n, lives in zip(known, replies, strict=False) if not lives]
+        replies = replies[len(known) :]
         now_s = await self.server.now_ms() // 1000
         pipe = self.server.commands.pipeline(transaction=False)
         for (key, width_s), fields in zip(keys, replies, strict=True):
             old = [f for f in fields if not _is_kept(f, width_s, now_s)]
             if old:
                 pipe.hdel(key, *old)
+        if gone:
+            pipe.srem(self.keys.slos, *gone)
         if len(pipe):
             self.server.checked(await self.server.run(pipe, what), what)
 
