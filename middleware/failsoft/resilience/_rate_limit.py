@@ -9,7 +9,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 from hashlib import blake2b
-from ipaddress import ip_address, ip_network
+from ipaddress import IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
 from failsoft.consumer import consumer_of
@@ -125,13 +125,16 @@ def _header_reader(wanted: bytes) -> KeyOf:
 def _address(exchange: Exchange) -> str:
     client = exchange.scope.get("client")
     address = str(client[0]) if client else ""
-    if ":" in address:  # one subscriber has a /64 of IPv6
-        parts = address.partition("%")[0]
-        try:
-            return str(ip_network((parts, 64), strict=False))
-        except ValueError:
-            return address
-    return address or "-"
+    if ":" not in address:
+        return address or "-"
+    parts = address.partition("%")[0]
+    try:
+        network = IPv6Network((parts, 64), strict=False)
+        # Sockets and proxies of both kinds write ::ffff:192.0.2.7 for IPv4.
+        mapped = IPv6Address(parts).ipv4_mapped
+    except ValueError:
+        return address
+    return str(mapped or network)  # one subscriber has a /64 of IPv6
 
 
 def is_exempt(key: str, exempt: Iterable[str]) -> bool:

@@ -93,6 +93,8 @@ def test_keys_are_consumers_addresses_routes_headers_or_what_a_function_says() -
     assert key_of("route") == "*"
     assert key_of("ip", client=("192.0.2.7", 1)) == "192.0.2.7"
     assert key_of("ip", client=("2001:db8::7%eth0", 1)) == "2001:db8::/64"
+    assert key_of("ip", client=("::ffff:192.0.2.7", 1)) == "192.0.2.7"
+    assert key_of("ip", client=("no:address", 1)) == "no:address"
     assert key_of("ip", client=None) == "-"
     assert key_of("header:x-team", headers=headers) == "=blue"
     assert key_of("header:x-team") == "-"
