@@ -25,6 +25,7 @@ from failsoft import Failsoft, Static
 from failsoft.errors import BreakerOpen, DeadlineExceeded, DefinitionError
 from failsoft.outbound._attempt import CallNote
 from failsoft.pipeline import BodyPlan, InPlace, Plan, Rejection
+from failsoft.routes.standins import HANDLERS
 from failsoft.routes.table import RouteDef
 
 pytestmark = pytest.mark.anyio
@@ -386,6 +387,20 @@ async def test_a_fallback_that_nobody_knows_stops_the_start(
 
     assert isinstance(answer.raised, DefinitionError)
     assert "did you mean basic-list?" in str(answer.raised)
+
+
+async def test_without_any_handler_it_says_how_to_make_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("FAILSOFT_REDIS_URL", raising=False)
+    known = dict(HANDLERS)
+    guarded = Failsoft(Shop().app, **rules(fallback="basic-list"))
+
+    HANDLERS.clear()
+    answer = await get(guarded, "/x/1")
+    HANDLERS.update(known)
+
+    assert '@failsoft.handler("basic-list")' in str(answer.raised)
 
 
 # --- modes -----------------------------------------------------------------------

@@ -33,6 +33,7 @@ __all__ = ["Guard"]
 _AGAIN_NS = 20_000_000
 _TURNS = 20
 _NOTHING = RouteGuard()
+_ADD_HANDLER = 'write @failsoft.handler("{}") on a function that is imported'
 
 
 class Guard:
@@ -129,7 +130,7 @@ class Guard:
         """Return what is wrong with the handlers that routes name."""
         return [
             f"{where} = {name!r}: no failsoft.handler is called so; "
-            + suggest(name, HANDLERS)
+            + (suggest(name, HANDLERS) if HANDLERS else _ADD_HANDLER.format(name))
             for name, where in self._named.items()
             if name not in HANDLERS
         ]
