@@ -88,7 +88,8 @@ def burn_rate(bad: float, total: float, objective: float) -> float:
     """
     if not 0 < objective < 1:
         raise ValueError(f"objective = {objective} must be between 0 and 1")
-    return bad / total / (1 - objective) if total > 0 else 0.0
+    # Rounded, as 1 - 0.999 is a little more than 0.001: a limit that is met is met.
+    return round(bad / total / (1 - objective), 9) if total > 0 else 0.0
 
 
 def read_rule(
@@ -112,7 +113,7 @@ def auto_burn(history: SloHistory, name: str, objective: float, now_s: float) ->
     short = history.sums(name, _AUTO_SHORT_S, now_s)
     return Burn(
         slo=name,
-        limit=min(_AUTO_BURN * (1 - objective), _AUTO_MOST),
+        limit=round(min(_AUTO_BURN * (1 - objective), _AUTO_MOST), 9),
         events=long.t,
         ratio_long=_ratio(long),
         ratio_short=_ratio(short),

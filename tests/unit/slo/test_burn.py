@@ -28,6 +28,15 @@ def test_a_burn_of_one_lasts_exactly_the_period() -> None:
     assert burn_rate(0, 0, 0.999) == 0.0
 
 
+async def test_limits_that_are_just_met_are_met() -> None:
+    reports = Reports()
+    await reports.go(60, (10, 1, 0))
+
+    assert burn_rate(144, 10_000, 0.999) == 14.4
+    assert burn_rate(6, 100, 0.99) == 6.0
+    assert auto_burn(await reports.history(), "pay", 0.999, reports.now_s).is_over
+
+
 @pytest.mark.parametrize("objective", [0.0, 1.0, -1.0, 2.0])
 def test_an_objective_out_of_range_is_refused(objective: float) -> None:
     with pytest.raises(ValueError, match="between 0 and 1"):
