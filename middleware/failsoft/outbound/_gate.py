@@ -304,7 +304,8 @@ class Gate:
         quota = self.quotas.tightest(now)
         last_ok = breaker.last_ok
         p95_ms, p99_ms = self._percentiles(now)
-        is_forced = force is not None and force.state != "probe"
+        is_own = force is not None and force.is_fleet and self.is_alone
+        is_forced = force is not None and force.state != "probe" and not is_own
         return DependencyState(
             name=self.name,
             state=breaker.state,

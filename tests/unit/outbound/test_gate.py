@@ -182,8 +182,10 @@ def test_alone_a_node_probes_by_itself_what_the_fleet_opened() -> None:
     called(made, "ok", 14, 6.5)
 
     assert refused(made, 6.6) is None
+    assert made.state(6.6).in_force == "closed"
     made.is_alone = False
     assert refused(made, 6.7) is BreakerOpen
+    assert made.state(6.7).in_force == "fleet_open"
 
 
 def test_nobody_calls_before_retry_after_is_over() -> None:
