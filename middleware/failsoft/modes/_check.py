@@ -18,7 +18,7 @@ def faults_of(
     routes: Sequence[RouteDef],
     handlers: Collection[str],
 ) -> list[str]:
-    """Return a finding for each route or handler that a mode names in vain.
+    """Return a finding for each route, handler or trigger that a mode names in vain.
 
     routes: of the application, none where they cannot be known.
     """
@@ -28,6 +28,10 @@ def faults_of(
             if action == "reroute" and value not in handlers:
                 what = f"reroute = {value!r}: no failsoft.handler is called so"
                 found.append(f"mode.{name}.actions: {what}{_near(value, handlers)}")
+        for leaf in mode.enter.leaves() if mode.enter is not None else ():
+            if leaf.kind == "health":
+                what = f"nothing reports a health check {leaf.name!r}"
+                found.append(f"mode.{name}.enter: {what}; drop it, or enter by hand")
         if len(routes) > 1:  # one is `(no route)`
             found += _lost(name, mode, never, routes)
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from failsoft.modes._check import faults_of
 from failsoft.routes.table import RouteDef
-from failsoft.settings import ModeDefinition
+from failsoft.settings import ModeDefinition, Trigger
 
 ROUTES = (
     RouteDef("(no route)"),
@@ -40,6 +40,16 @@ def test_a_handler_that_is_not_there_is_a_fault_with_the_nearest() -> None:
     assert faults("* *", reroute="clam") == [
         "mode.m.actions: reroute = 'clam': no failsoft.handler is called so; "
         "did you mean calm?"
+    ]
+
+
+def test_a_trigger_that_nothing_can_make_true_protects_nobody() -> None:
+    mode = ModeDefinition(
+        "x", routes=("* *",), enter=Trigger("health", "db", word="bad")
+    )
+
+    assert faults_of({"m": mode}, (), ROUTES, ()) == [
+        "mode.m.enter: nothing reports a health check 'db'; drop it, or enter by hand"
     ]
 
 
