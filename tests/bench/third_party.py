@@ -149,6 +149,8 @@ def tell(run: Run, report: Report, wrk: str) -> None:
             )
         well = recovered_s(report.of(route), over_at)
         print(f"    {route:11} {'; '.join(cells)}; well after {well}")
+        for second, counts in late_errors(report.of(route), over_at):
+            print(f"      {second} s after: {counts}")
     if "state" in run.states[-1]:
         line = " ".join(
             f"{at}s:{state['in_force']}"
@@ -171,6 +173,15 @@ def recovered_s(report: Report, over_at: float) -> str:
         if report.between(over_at + at, over_at + at + 1).error_ratio() > 0.01
     ]
     return f"{max(bad, default=0)} s"
+
+
+def late_errors(report: Report, over_at: float) -> list[tuple[int, dict[str, int]]]:
+    """Return what each second from the second one on answered, if not all was well."""
+    seconds = [
+        (at, report.between(over_at + at, over_at + at + 1))
+        for at in range(2, int(AFTER_S))
+    ]
+    return [(at, part.by_status()) for at, part in seconds if part.error_ratio() > 0.01]
 
 
 async def hammered(run: Run) -> str:

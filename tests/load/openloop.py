@@ -27,6 +27,7 @@ MAX_RATE = 5000.0
 MAX_SECONDS = 3600.0
 MAX_OUTSTANDING = 2000
 TIMEOUT_S = 10.0
+IDLE_S = 3.0  # servers hang up after 5: amid a stall of ours nobody sees it
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 TIMED_OUT, BROKEN, DROPPED = 0, -1, -2
 WORDS = {TIMED_OUT: "timeout", BROKEN: "broken", DROPPED: "dropped"}
@@ -72,7 +73,7 @@ class Node:
         if parts.hostname not in LOOPBACK or parts.port is None:
             raise ValueError(f"{url}: load goes to a port of this machine only")
         self.host, self.port = parts.hostname, parts.port
-        self._idle: list[Connection] = []
+        self._idle: list[tuple[Connection, float]] = []
 
     async def ask(self, request: bytes, *, is_head: bool = False) -> int:
         """Send on an idle or new connection; return the status."""
@@ -84,23 +85,24 @@ class Node:
             writer.close()
             raise
         if reusable:
-            self._idle.append((reader, writer))
+            self._idle.append(((reader, writer), time.monotonic()))
         else:
             writer.close()
         return status
 
     async def _connection(self) -> Connection:
         while self._idle:
-            reader, writer = self._idle.pop()
+            (reader, writer), since = self._idle.pop()
             # A server that has shut this idle connection down must not cost a request.
-            if not reader.at_eof() and not writer.is_closing():
+            is_old = time.monotonic() - since > IDLE_S
+            if not is_old and not reader.at_eof() and not writer.is_closing():
                 return reader, writer
             writer.close()
         return await asyncio.open_connection(self.host, self.port)
 
     async def close(self) -> None:
         while self._idle:
-            _, writer = self._idle.pop()
+            (_, writer), _ = self._idle.pop()
             writer.close()
             await asyncio.gather(writer.wait_closed(), return_exceptions=True)
 

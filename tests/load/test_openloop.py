@@ -6,10 +6,11 @@ import asyncio
 import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from typing import Any
 
 import pytest
 
-from load.openloop import Load, Report, Request, Sample
+from load.openloop import Load, Node, Report, Request, Sample
 
 OK = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
 REFUSED = b"HTTP/1.1 503 Nope\r\nContent-Length: 0\r\n\r\n"
@@ -123,6 +124,28 @@ async def test_a_late_answer_is_counted_as_a_timeout() -> None:
         report = await load.run()
 
     assert report.by_status() == {"timeout": 5}
+
+
+@pytest.mark.anyio
+async def test_a_connection_idle_for_long_is_not_used_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    opened = []
+    real = asyncio.open_connection
+
+    async def connect(*at: Any) -> Any:
+        opened.append(at)
+        return await real(*at)
+
+    monkeypatch.setattr(asyncio, "open_connection", connect)
+    async with serving(lambda: OK) as url:
+        node = Node(url)
+        for idle_s in (3.0, 3.0, -1.0):
+            monkeypatch.setattr("load.openloop.IDLE_S", idle_s)
+            await node.ask(GET[0].encoded())
+        await node.close()
+
+    assert len(opened) == 2
 
 
 @pytest.mark.anyio
