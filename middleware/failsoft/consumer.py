@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ANONYMOUS",
     "CALLER_HEADERS",
+    "NAMING_HEADERS",
     "Consumers",
     "consumer_of",
     "hour_of",
@@ -31,6 +32,7 @@ ANONYMOUS = "(anonymous)"
 # each node.
 _UNSALTED = "(unsalted)"
 
+_NOTHING: dict[bytes, bytes] = {}
 _LENGTH = 64
 _MEMO = 1024
 # Of a user agent; one of 64 KiB would be kept as long as it is.
@@ -39,8 +41,10 @@ _UNSAFE = re.compile(rb"[^A-Za-z0-9_.@-]+")
 _PRODUCT = re.compile(rb"([A-Za-z][A-Za-z0-9_. -]{0,47})(?:/v?([0-9]{1,5}))?")
 _AGENT = b"user-agent"
 _SECRETS = _BEARER, _KEY = b"authorization", b"x-api-key"
-# What tells of a caller, besides the app ids of an environment.
-CALLER_HEADERS = frozenset((_AGENT, *_SECRETS))
+# What tells callers apart, besides the app ids of an environment; and what they are
+# called by.
+CALLER_HEADERS = frozenset(_SECRETS)
+NAMING_HEADERS = CALLER_HEADERS | {_AGENT}
 _HOUR_MS = 3_600_000
 
 # Browsers all call themselves Mozilla; the first of these names that one holds is
@@ -74,6 +78,7 @@ class Consumers:
         # Of app ids and user agents alone: keys are secrets, and are not kept.
         self._ids: dict[bytes, str] = {}
         self._agents: dict[bytes, tuple[str, bool]] = {}
+        self.plain: dict[bytes, str] = {}  # that alone say who it is
 
     @property
     def vary(self) -> tuple[str, ...]:
@@ -104,11 +109,19 @@ class Consumers:
             is_known = agent in known
             found = known[agent] if is_known else _kept(known, agent, _family)
             family, is_library = found
+            if family and not is_library and not self.headers:
+                self._note(said[_AGENT], family)
         if not family or is_library:
             for header in _SECRETS:
                 if said.get(header):
                     return self._hash(said[header])
         return family or ANONYMOUS
+
+    def _note(self, agent: bytes, family: str) -> None:
+        if len(self.plain) >= _MEMO:
+            self.plain.clear()
+        if len(agent) <= _READ_BYTES:
+            self.plain[agent] = family
 
     def _hash(self, secret: bytes) -> str:
         if not self.salt:
@@ -122,7 +135,12 @@ def consumer_of(exchange: Exchange) -> str:
     if not name:
         consumers: Consumers = exchange.runtime.consumers
         if _AGENT in exchange.plan.reads:
-            name = consumers.named(exchange.said or {})
+            said = exchange.said or _NOTHING
+            agent = said.get(_AGENT, b"")
+            if agent in consumers.plain:  # `named`, without its call
+                name = consumers.plain[agent]
+            else:
+                name = consumers.named(said)
         else:
             name = consumers.name(exchange.scope)
         exchange.consumer = name
@@ -148,7 +166,7 @@ def rank_in(exchange: Exchange, hour: bytes, dice: Callable[[], float]) -> float
     """
     caller, said = b"", exchange.said
     app_ids = exchange.runtime.consumers.headers
-    if app_ids or said is None or _AGENT not in exchange.plan.reads:
+    if app_ids or said is None or _KEY not in exchange.plan.reads:
         caller = _caller(exchange, app_ids)
     elif _BEARER in said:  # the same, without its calls
         caller = said[_BEARER]
@@ -163,7 +181,7 @@ def rank_in(exchange: Exchange, hour: bytes, dice: Callable[[], float]) -> float
 def _caller(exchange: Exchange, app_ids: tuple[bytes, ...]) -> bytes:
     scope = exchange.scope
     wanted = (*app_ids, *_SECRETS) if app_ids else _SECRETS
-    if _AGENT in exchange.plan.reads:
+    if _KEY in exchange.plan.reads:
         said = exchange.said
     else:
         said = {name: value for name, value in scope["headers"] if name in wanted}

@@ -4,8 +4,9 @@
 
 The spine is the middleware with the route bypassed: it measures, and protects from
 nothing.  Each stack adds one thing; `all` has them together on each request: the
-deadline, an armed shedder, the limits of rate and of requests at a time, one call
-through a breaker, and a mode that holds for a share of the callers.  Blocks of a
+deadline, an armed shedder, the limits of rate and of requests at a time, a declared
+dependency under an override, and a mode that holds for a share of the callers.  What
+a call costs that goes through a breaker is told apart.  Blocks of a
 stack are interleaved with blocks of the spine; the figure is the median difference,
 in CPU time of the thread, so that other processes hardly show in it.
 """
@@ -29,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from asgi.controls import put
 from bench.stacks import REQUESTS, build, drive
 from failsoft import Failsoft, dependency
-from failsoft.controls.records import ModeDoc
+from failsoft.controls.records import BreakerDoc, ModeDoc
 
 BLOCK = 400
 YIELD_EVERY = 8  # so that the beat of the loop comes as on a server
@@ -79,21 +80,27 @@ class Stack:
     """One way to be protected.
 
     is_armed: the shedder has a limit, never reached.  has_mode: one is in force for
-    a share of the callers.  calls: whether the call goes through a breaker.
+    a share of the callers.  calls: whether each request calls through a breaker.
+    has_breaker: a dependency is declared, and its breaker held closed by a record.
     """
 
     rules: dict[str, Any]
     is_armed: bool = False
     has_mode: bool = False
     calls: bool = False
+    has_breaker: bool = False
 
     async def start(self, name: str) -> Failsoft:
         app = Calling(build(name), is_protected=self.calls)
-        guarded = Failsoft(app, env="bench", routes={"* *": self.rules})
+        bank = {"dependency": {"bank": {"timeout": "1s"}}} if self.has_breaker else {}
+        guarded = Failsoft(app, env="bench", routes={"* *": self.rules}, **bank)
         await guarded.runtime.ensure()
         if self.has_mode:
             doc = ModeDoc("ana", "INC-1", share=0.001)
             await put(guarded, "mode", "fs.banner", doc)
+        if self.has_breaker:
+            held = BreakerDoc("ana", "INC-1", "closed")
+            await put(guarded, "breaker", "bank", held)
         return guarded
 
 
@@ -105,8 +112,11 @@ STACKS = {
     "mode for a share": Stack({}, has_mode=True),
     "these together": Stack(DEADLINE | CROWD, is_armed=True, has_mode=True),
     "rate limit": Stack(RATE),
+    "breaker held": Stack({}, has_breaker=True),
     "one call, breaker": Stack({}, calls=True),
-    "all": Stack(DEADLINE | RATE | CROWD, is_armed=True, has_mode=True, calls=True),
+    "all": Stack(
+        DEADLINE | RATE | CROWD, is_armed=True, has_mode=True, has_breaker=True
+    ),
 }
 
 

@@ -14,7 +14,7 @@ from functools import partial
 from time import perf_counter_ns
 from typing import Any, NamedTuple
 
-from failsoft.consumer import CALLER_HEADERS, rank_of
+from failsoft.consumer import CALLER_HEADERS, NAMING_HEADERS, rank_of
 from failsoft.pipeline import Exchange, Hook, Plan, Rejection, task_of
 from failsoft.resilience._concurrency import (
     IS_LATE,
@@ -82,6 +82,7 @@ class InboundStage:
         self._is_timed = False  # whether there was ever a deadline
         self._heard = CRITICALITY_HEADERS | self.guard.headers
         self._callers = self._heard | CALLER_HEADERS | {*self.guard.app_ids}
+        self._named = self._callers | NAMING_HEADERS
         self._routes: defaultdict[str, Inside] = defaultdict(set)
         self._streams: dict[Exchange, float] = {}
         self._refused = self._observed = 0
@@ -107,8 +108,11 @@ class InboundStage:
         timeout_ns = self.guard.timeout_ns(route, plan)
         self._is_timed = self._is_timed or timeout_ns > 0
         rate = self.limits.hook(route, plan)
-        asks_who = rate is not None or plan.choose is not None
-        plan.reads = self._callers if asks_who else self._heard
+        plan.reads = self._heard
+        if rate is not None:
+            plan.reads = self._named
+        elif plan.choose is not None:
+            plan.reads = self._callers
         limit = limit_of(route.rules.concurrency_limit, plan.scalars.concurrency)
         crowd = self._routes[route.key], limit
         plan.admit = (self._asking(plan, timeout_ns, rate, crowd),)
@@ -142,8 +146,15 @@ class InboundStage:
             said = exchange.said
             if is_ruled or (said is not None and not wanted.isdisjoint(said)):
                 rejection = first(exchange)
-            if rejection is None and (len(inside) >= most or shedder.limit is not None):
-                rejection = self._judge(exchange, shedder.limit)
+            armed = shedder.limit
+            if rejection is None and (
+                len(inside) >= most
+                or (
+                    armed is not None
+                    and len(inside) + self._done >= armed * SAFE[exchange.criticality]
+                )
+            ):
+                rejection = self._judge(exchange, armed)
             if rejection is not None:
                 return rejection
             exchange.holds = SLOT
@@ -195,7 +206,7 @@ class InboundStage:
         # What is done already made this turn of the loop as long as it is: handlers
         # that never wait are done before the next request is looked at.
         inflight = len(self.inside) + self._done
-        if limit is None or inflight < limit * SAFE[exchange.criticality]:
+        if limit is None:
             return None
         task = task_of(self._loop)
         if task is not None and task is self._last:
@@ -230,10 +241,13 @@ class InboundStage:
     def release(self, exchange: Exchange) -> None:
         """Give back what an admitted request held."""
         self.inside.discard(exchange)
-        # Servers have a task for each request; whoever drives them by hand, one after
-        # the other, keeps the loop from turning, and is no load.
-        task = exchange.task or task_of(self._loop)
-        if task is not self._last or task is None:
+        # What is done is counted once a task: servers have one for each request.  Who
+        # drives them by hand, one after the other, keeps the loop from turning, and
+        # is no crowd.
+        task = None
+        if self.shedder.limit is not None:
+            task = exchange.task or task_of(self._loop)
+        if task is None or task is not self._last:
             self._last = task
             self._done += 1
         if exchange.holds & PERMIT:
