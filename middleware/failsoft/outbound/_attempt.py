@@ -211,6 +211,8 @@ class Attempt:
 
     def __enter__(self) -> Attempt:
         """Take leave for the call."""
+        if self._began:
+            raise RuntimeError("an attempt is used once: ask for another one")
         self.begin()
         self.hold()
         return self

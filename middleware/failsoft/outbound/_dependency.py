@@ -232,8 +232,8 @@ async def _tried(gate: Gate, work: _Work, *, may_repeat: bool) -> Ended:
 
 async def _once(attempt: Attempt, work: _Work) -> Ended:
     attempt.hold()
-    bound = asyncio.timeout(attempt.timeout_s)
     try:
+        bound = asyncio.timeout(attempt.timeout_s)
         try:
             async with bound:
                 result = await work.start()

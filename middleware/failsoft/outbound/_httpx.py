@@ -11,7 +11,7 @@ from typing import Any
 
 from failsoft.errors import CallError, CallTimeout, DeadlineExceeded
 from failsoft.outbound._attempt import Attempt
-from failsoft.outbound._classify import FAIL, IGNORED
+from failsoft.outbound._classify import FAIL, IGNORED, outcome_of_error
 from failsoft.outbound._gate import Gate
 from failsoft.outbound._tap import Copy
 
@@ -76,6 +76,8 @@ def _joined(module: Any, kind: Any) -> type[CallError]:
 
 def outcome_of_theirs(error: Exception, attempt: Attempt, request: Any) -> str:
     """Return what an exception of the inner transport says of the other side."""
+    if isinstance(error, CallError):
+        return outcome_of_error(error)  # of a transport of ours within this one
     module: Any = module_of(request)
     ours = (module.PoolTimeout, module.UnsupportedProtocol, module.LocalProtocolError)
     if isinstance(error, ours):

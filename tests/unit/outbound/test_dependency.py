@@ -296,6 +296,26 @@ def test_what_cannot_be_guarded_is_refused() -> None:
         pay.call_sync(Peer(OSError("away")).ask, fallback=later)
 
 
+async def test_what_is_no_bound_costs_no_permit() -> None:
+    pay = dependency()
+    bad: Any = "2s"
+
+    with pytest.raises(TypeError):
+        await pay.call(Peer().aask, timeout=bad)
+
+    assert await pay.call(Peer().aask) == "yes"
+    assert pay.state().calls == 1
+
+
+def test_an_attempt_is_used_once() -> None:
+    attempt = dependency().attempt()
+    with attempt:
+        pass
+
+    with pytest.raises(RuntimeError, match="used once"), attempt:
+        pass
+
+
 async def test_a_generator_that_another_task_closes_gives_its_permit_back() -> None:
     pay = dependency()
 

@@ -464,6 +464,23 @@ async def test_a_client_within_a_call_of_the_same_dependency_counts_once(
     assert (scene.state.fail, scene.state.calls) == (9, 10)
 
 
+def test_what_a_transport_within_refuses_says_nothing_of_this_one(module: Any) -> None:
+    scene = Scene(module, lambda _: module.Response(200))
+    made: Any = open_transport(
+        ("y", DependencySettings()),
+        lambda: None,
+        None,
+        scene.transport,
+        lambda: scene.found,
+    )
+    scene.found.of("x").enforce(Force("open"), 0.0, 0.0)
+
+    with module.Client(transport=made) as client, pytest.raises(errors.BreakerOpen):
+        client.get("http://x.test")
+
+    assert scene.found.state("y").calls == 0
+
+
 def test_hosts_lead_to_the_dependency_and_others_to_their_own_name(module: Any) -> None:
     scene = Scene(module, lambda _: module.Response(200))
 
