@@ -191,6 +191,8 @@ class Fleet:
         gates = tuple(self.me.book.gates())
         self._said = {gate.name: gate.breaker.state for gate in gates}
         active = [gate for gate in gates if gate.is_active(now)]
+        # Of more than are told, those that the fleet has to decide about come first.
+        active.sort(key=lambda gate: gate.breaker.state == CLOSED)
         return tuple(
             row_of(gate.state(now), gate.breaker.failures_in_row, now_ms)
             for gate in active[:DEPENDENCIES_KEPT]

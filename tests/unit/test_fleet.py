@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -30,6 +31,7 @@ from failsoft.errors import (
 from failsoft.fleet import AUTOMATION, Fleet, Member
 from failsoft.outbound._quota import Announced
 from failsoft.outbound._stage import Dependencies
+from failsoft.settings import DependencySettings
 from failsoft.store.fleet import FleetBeat, FleetSay, NodeRow, QuotaSum, decode_quotas
 from failsoft.store.memory import MemoryStore
 from failsoft.store.protocols import Answer, Call, Change
@@ -139,6 +141,21 @@ async def test_a_breaker_that_nobody_calls_is_no_news_for_ever(
 
     assert not gate.is_active(clock.monotonic())
     assert not node.fleet._has_news()
+
+
+def test_of_more_dependencies_than_are_told_the_broken_ones_are() -> None:
+    node = Node(None)
+    now = clock.monotonic()
+    declared = {f"d{nth:02}": DependencySettings() for nth in range(80)}
+    node.book = Dependencies(declared)
+    node.fleet.me = replace(node.fleet.me, book=node.book)
+    for gate in node.book.gates():
+        gate.used_at = now
+    node.book.of("d79").breaker.trip(now, "dead")
+
+    rows = node.fleet._rows(now, 0.0)
+
+    assert (len(rows), rows[0].name, rows[0].vote) == (65, "d79", True)
 
 
 async def asked(node: Node, *wants: Any) -> Write:
