@@ -24,6 +24,7 @@ from failsoft.endpoints.health import Readiness
 from failsoft.endpoints.openapi import serve_documents
 from failsoft.endpoints.own import serve_own
 from failsoft.errors import DefinitionError, FailsoftError
+from failsoft.lifespan import Lifespan
 from failsoft.pipeline import (
     CURRENT,
     Exchange,
@@ -56,11 +57,6 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 # Marks a scope that an outer Failsoft already serves.
 _MARK = "failsoft"
 _SENT_BY_SERVER = ("http.response.pathsend", "http.response.zerocopysend")
-_LAST_WORDS = (
-    "lifespan.startup.failed",
-    "lifespan.shutdown.complete",
-    "lifespan.shutdown.failed",
-)
 _REDISCOVER_NS = 1_000_000_000
 
 
@@ -251,40 +247,8 @@ class Failsoft:
             await receive()
             await send({"type": "lifespan.startup.failed", "message": str(fault)})
             return
-        has_lifespan, refused = False, ""
-
-        async def hear() -> Message:
-            if refused:  # the application ends what it started, before it is told
-                return {"type": "lifespan.shutdown"}
-            message = await receive()
-            if message["type"] == "lifespan.shutdown":
-                self._readiness.stopping()
-            return message
-
-        async def forward(message: Message) -> None:
-            nonlocal has_lifespan, refused
-            has_lifespan = True
-            if message["type"] == "lifespan.startup.complete":
-                try:
-                    await self._complete()
-                except DefinitionError as fault:
-                    refused = str(fault)
-                    return
-                self._readiness.up()
-            elif refused:
-                message = {"type": "lifespan.startup.failed", "message": refused}
-            if message["type"] in _LAST_WORDS:
-                # Before it is said: a server may end the loop once it heard it.
-                await self.runtime.stop()
-            await send(message)
-
-        try:
-            await self.app(scope, hear, forward)
-        finally:
-            if has_lifespan:
-                await self.runtime.stop()
-            else:  # the server goes on to serve without one
-                self._readiness.up()
+        lifespan = Lifespan(self._readiness, self._complete, self.runtime.stop)
+        await lifespan.serve(self.app, scope, receive, send)
 
     # --- requests -----------------------------------------------------------
 
