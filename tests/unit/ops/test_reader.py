@@ -70,6 +70,25 @@ async def until(reader: Reader, state: str, *, after: int = -1) -> FleetView:
     raise AssertionError("the reader ended")
 
 
+async def test_rows_of_nodes_are_read_when_they_are_asked_for(
+    store: LosableStore,
+) -> None:
+    reader = Reader(StoreSource(store, "memory", period_s=60.0))
+    reader.start()
+    try:
+        before = await until(reader, "up")
+
+        reader.want(("dependencies",))
+        async with asyncio.timeout(5):
+            async for view in reader.watch():
+                if view.dependencies is not None:
+                    break
+    finally:
+        await reader.aclose()
+
+    assert before.dependencies is None
+
+
 async def test_a_lost_store_keeps_the_last_view_and_its_age(
     store: LosableStore, reader: Reader
 ) -> None:

@@ -79,6 +79,7 @@ class StoreSource:
         self._controls = _Controls()
         self._ledgers = LedgerReader(store)
         self._wanted = asyncio.Event()
+        self._fleet_wanted = asyncio.Event()  # and not before
         self._now_ms = 0
         self._out: asyncio.Queue[Batch] = asyncio.Queue(16)
 
@@ -122,6 +123,7 @@ class StoreSource:
         tries = 0
         while True:
             started = clock.elapsed()
+            self._fleet_wanted.clear()
             try:
                 batch = await self._read()
             except StoreError as error:
@@ -133,7 +135,9 @@ class StoreSource:
                 continue
             tries = 0
             await self._out.put(batch)
-            await asyncio.sleep(max(0.0, started + self._period_s - clock.elapsed()))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(started + self._period_s - clock.elapsed()):
+                    await self._fleet_wanted.wait()
 
     def _fault(self, error: StoreError, tries: int) -> Link:
         never_up = self._link.state == "connecting"
@@ -226,8 +230,11 @@ class StoreSource:
 
     def want(self, sections: Iterable[Section]) -> None:
         """Read these sections too, at once and then each 5 s, and no others."""
+        before = self._ledgers.wants_fleet
         self._ledgers.want(sections)
         self._wanted.set()
+        if self._ledgers.wants_fleet and not before:
+            self._fleet_wanted.set()
 
     async def _ledger_loop(self) -> None:
         """Read by itself: a ledger of 20,000 entries must not hold up the picture."""
