@@ -18,6 +18,7 @@ from starlette.routing import Route
 import failsoft
 from asgi.lifespan import started
 from failsoft import Failsoft
+from failsoft.cli import run
 from failsoft.cli._doctor import _settings
 from failsoft.errors import DefinitionError
 
@@ -164,3 +165,19 @@ async def test_what_may_come_yet_is_only_warned_of(
 def test_a_handler_without_a_name_is_told_what_to_write() -> None:
     with pytest.raises(DefinitionError, match=r'write @failsoft\.handler\("hello"\)'):
         failsoft.handler(hello)  # type: ignore[arg-type]
+
+
+def test_a_store_that_is_away_has_its_own_exit_status_unless_settings_are_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    asked = ["doctor", "--redis", "redis://127.0.0.1:1/0"]
+    config = Path("failsoft.toml")
+
+    config.write_text('[defaults]\ntimeout = "1s"\n')
+    away = run(asked)
+    config.write_text("[defaults]\ntimeout = 0\n")
+    wrong = run(asked)
+
+    assert (away, wrong) == (6, 1)
+    assert "defaults.timeout = 0 is out of range" in capsys.readouterr().out
