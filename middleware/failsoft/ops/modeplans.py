@@ -30,6 +30,7 @@ __all__ = ["MODE_PLANNERS"]
 
 _DRILL_S = 600.0
 _NAMED = 5
+_AUTOMATIC = ("auto", "schedule")
 _ORDINARY = "the ordinary answers again"
 
 
@@ -153,7 +154,7 @@ def _mode_leave(command: ModeLeave, view: FleetView, definitions: Definitions) -
         check_stored(row)
     until, until_s = ends_in(command.for_s)
     why = f"trigger: {held.trigger}" if held.trigger else "its trigger may be true"
-    is_on = held.want == "on" and held.via in ("auto", "schedule")
+    is_on = held.want == "on" and held.via in _AUTOMATIC
     return Plan(
         target=command.target,
         action="mode-leave",
@@ -179,6 +180,10 @@ def _mode_leave(command: ModeLeave, view: FleetView, definitions: Definitions) -
 
 
 def _mode_auto(command: ModeAuto, view: FleetView, definitions: Definitions) -> Plan:
+    _, held = _held(view, command.target)
+    if held.want == "on" and held.via in _AUTOMATIC and not held.latched:
+        # To take the record away would lift the protection until its trigger held anew.
+        raise Invalid(command.target, "is automation's already; mode leave ends it")
     return _given_back(command.target, view, "mode-auto")
 
 

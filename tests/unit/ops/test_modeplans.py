@@ -91,7 +91,9 @@ def test_automation_gets_a_latched_mode_back() -> None:
 
 
 def test_what_a_drill_proved_is_remembered() -> None:
-    made = plan(ModeAuto("mode:stale"), stale=ON)
+    mine = msgspec.structs.replace(ON, via="operator")
+
+    made = plan(ModeAuto("mode:stale"), stale=mine)
 
     assert (doc_of(made).want, doc_of(made).via, doc_of(made).exercised_ms) == (
         *("auto", "auto"),
@@ -119,6 +121,7 @@ def test_a_drill_is_short_small_and_named_so() -> None:
     ("command", "text"),
     [
         (ModeDrill("mode:stale"), "is on already"),
+        (ModeAuto("mode:stale"), "automation's already; mode leave ends it"),
         (ModeDrill("mode:calm", for_s=0.0), "a drill needs an end"),
         (ModeEnter("mode:calm", share=0.0), "must be above 0, to 100"),
         (ModeEnter("mode:calm", share=2.0), "must be above 0, to 100"),
