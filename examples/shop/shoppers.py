@@ -129,7 +129,7 @@ class Shoppers:
         """Take ids from an answer; a checkout that failed gives its cart back."""
         if wish.route == "POST /v1/cart" and status == 201:
             self._carts.append(body["cart_id"])
-        elif wish.route == "POST /v1/checkout" and status == 201:
+        elif wish.route == "POST /v1/checkout" and status in (201, 202):
             self._orders.append(body["order_id"])
         elif wish.route == "POST /v1/checkout" and status >= 500 and wish.body:
             self._carts.append(wish.body["cart_id"])
