@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -109,8 +109,9 @@ class Run:
 
     async def watch(self) -> None:
         while True:
-            said = json.loads(await asyncio.to_thread(self.app.ask, "/state"))
-            self.states.append(said)
+            with suppress(OSError):  # it may be too busy to say
+                said = json.loads(await asyncio.to_thread(self.app.ask, "/state"))
+                self.states.append(said)
             await asyncio.sleep(1.0)
 
 
@@ -135,7 +136,8 @@ def tell(run: Run, report: Report, wrk: str) -> None:
     fault_at = report.started_at + CALM_S
     over_at = fault_at + FAULT_S
     sent = [state["sent"] for state in run.states]
-    reached = sent[min(int(CALM_S + FAULT_S), len(sent) - 1)] - sent[int(CALM_S)]
+    first, last = (min(int(s), len(sent) - 1) for s in (CALM_S, CALM_S + FAULT_S))
+    reached = sent[last] - sent[first]
     print(f"  {run.name}: {reached} calls sent to it in {FAULT_S:.0f} s of fault{wrk}")
     for route in ROUTES:
         cells = []
