@@ -60,13 +60,19 @@ class ModeDuty:
         }
 
     async def each_second(self, facts: FleetFacts, lead: Lead) -> None:
-        """Judge every mode on the facts of this second."""
+        """Judge every mode on the facts of this second; raises what one of them did."""
         sight = Sight(facts, self._burns())
+        faults: list[Exception] = []
         for name, mode in self._modes.items():
             seen = _seen(name, facts)
-            await self._remember(mode, seen, lead)
-            if name in self._held:
-                await self._mind(mode, seen, sight, lead)
+            try:
+                await self._remember(mode, seen, lead)
+                if name in self._held:
+                    await self._mind(mode, seen, sight, lead)
+            except Exception as fault:  # noqa: BLE001 - border: the other modes go on
+                faults.append(fault)
+        if faults:
+            raise faults[0]
 
     async def _mind(
         self, mode: ModeDefinition, seen: _Seen, sight: Sight, lead: Lead
@@ -194,7 +200,8 @@ def _reconciled(held: _Held, doc: ModeDoc | None, now: float) -> State:
     if doc.latched:
         return replace(adopted, phase="latched")
     if doc.step:
-        step, until = doc.step - 1, now + STEP_S
+        # Its definition may have had more steps than ours.
+        step, until = min(doc.step, held.rule.steps) - 1, now + STEP_S
         return replace(adopted, phase="recovering", step=step, step_until=until)
     return replace(adopted, is_timed=doc.via == "schedule")
 

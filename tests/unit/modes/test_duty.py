@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -238,6 +239,19 @@ async def test_another_leader_goes_on_where_the_last_one_stopped() -> None:
     assert (stood.step, fleet.doc) == (1, None)
 
 
+async def test_a_leader_whose_recovery_has_fewer_steps_ends_it_all_the_same() -> None:
+    fleet = Fleet(replace(STALE, recover=(100,)))
+    doc = ModeDoc("", "", via="auto", since_ms=T0 - 900_000, step=3, share=0.5)
+    fleet.put("m", doc, T0 + 300_000)  # so near its end that it is renewed
+
+    await fleet.seconds(1)
+    assert fleet.doc is not None
+    assert fleet.doc.step == 1
+    await fleet.seconds(30)
+
+    assert fleet.records == {}
+
+
 async def test_a_latch_holds_until_a_person_acts_whoever_leads() -> None:
     fleet = Fleet(m=ModeDoc("(automation)", "x", via="auto", latched=True))
 
@@ -260,6 +274,22 @@ async def test_it_flaps_three_times_and_is_latched_without_an_end() -> None:
 
     assert fleet.doc is not None
     assert (fleet.doc.latched, fleet.records["mode", "m"].until_ms) == (True, 0)
+
+
+async def test_a_trigger_that_raises_is_told_and_keeps_no_other_mode_from_acting() -> (
+    None
+):
+    fleet = Fleet()
+    broken = replace(STALE, enter=Trigger("nonsense"))
+    fleet.duty = ModeDuty(
+        {"broken": broken, "m": STALE}, lambda: {"search": fleet.burn}, lambda: 0.5
+    )
+    fleet.burns(0.2)
+
+    with pytest.raises(KeyError, match="nonsense"):
+        await fleet.seconds(1)
+
+    assert fleet.doc is not None
 
 
 async def test_what_cannot_be_written_is_tried_again() -> None:
