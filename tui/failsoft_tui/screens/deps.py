@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any, ClassVar
 
-from failsoft.errors import FailsoftError
 from failsoft.ops.fleetrows import DependencyRow, DependencyView
 from failsoft.ops.text import safe
-from failsoft.ops.verbs import parse_line
 from failsoft.ops.views import FleetView
 from failsoft_tui.actions import bindings
 from failsoft_tui.deprows import dep_order
@@ -84,15 +81,6 @@ class DepsScreen(PaneScreen):
 
     # -- writes ----------------------------------------------------------------
 
-    def _say(self, verb: str, name: str) -> None:
-        """Preview what a line of the one grammar says of a breaker."""
-        try:
-            command = parse_line(shlex.join(["breaker", verb, name])).command()
-        except FailsoftError as error:
-            self.refuse(safe(error, 300))
-        else:
-            self.command(command)
-
     def _row(self, what: str) -> DependencyRow | None:
         row: DependencyRow | None = self.table.cursor_row()
         if row is None:
@@ -116,7 +104,7 @@ class DepsScreen(PaneScreen):
 
         def chosen(verb: str | None) -> None:
             if verb is not None:
-                self._say(verb, row.name)
+                self.say("breaker", verb, row.name)
 
         title = f"Breaker of {safe(row.name, 64)}, on every node"
         self.app.push_screen(PickDialog(self.desk, title, entries), chosen)
@@ -127,7 +115,7 @@ class DepsScreen(PaneScreen):
         if row is None:
             return
         if row.override:
-            self._say("auto", row.name)
+            self.say("breaker", "auto", row.name)
         else:
             self.refuse(f"{safe(row.name, 64)} has no override: nodes decide already")
 
@@ -135,4 +123,4 @@ class DepsScreen(PaneScreen):
         """Preview a probe now."""
         row = self._row("P")
         if row is not None:
-            self._say("probe", row.name)
+            self.say("breaker", "probe", row.name)

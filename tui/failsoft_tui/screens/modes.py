@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import Any, ClassVar
 
-from failsoft.errors import FailsoftError
 from failsoft.ops.command import Extend
 from failsoft.ops.fleetrows import ModeRow
 from failsoft.ops.text import safe
-from failsoft.ops.verbs import parse_line
 from failsoft.ops.views import FleetView
 from failsoft_tui.actions import bindings
 from failsoft_tui.desk import Desk
@@ -76,15 +73,6 @@ class ModesScreen(PaneScreen):
 
     # -- writes ----------------------------------------------------------------
 
-    def _say(self, *words: str) -> None:
-        """Preview what a line of the one grammar says of the row's mode."""
-        try:
-            command = parse_line(shlex.join(words)).command()
-        except FailsoftError as error:
-            self.refuse(safe(error, 300))
-        else:
-            self.command(command)
-
     def _row(self, what: str) -> ModeRow | None:
         row: ModeRow | None = self.table.cursor_row()
         if row is None:
@@ -100,11 +88,11 @@ class ModesScreen(PaneScreen):
         if row is None:
             return
         if row.is_on:
-            self._say("mode", "leave", row.name)
+            self.say("mode", "leave", row.name)
         elif row.params and row.name.startswith("fs."):
             self._form(row)
         else:
-            self._say("mode", "enter", row.name)
+            self.say("mode", "enter", row.name)
 
     def action_form(self) -> None:
         """Open the form of entering the mode, also of one that is on."""
@@ -128,7 +116,7 @@ class ModesScreen(PaneScreen):
         if row.state == "off" or (row.via == "auto" and row.state != "latched"):
             self.refuse(f"{safe(row.name, 80)} is left to its triggers already")
         else:
-            self._say("mode", "auto", row.name)
+            self.say("mode", "auto", row.name)
 
     def action_drill(self) -> None:
         """Preview a rehearsal on a small share of requests."""
@@ -140,7 +128,7 @@ class ModesScreen(PaneScreen):
                 f"{safe(row.name, 80)} is on: a drill is for a mode that is off"
             )
         else:
-            self._say("mode", "drill", row.name)
+            self.say("mode", "drill", row.name)
 
     def action_until(self) -> None:
         """Preview another end."""

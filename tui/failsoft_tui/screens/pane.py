@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from typing import Any
 
 from textual.widget import Widget
 
+from failsoft.errors import FailsoftError
+from failsoft.ops.text import safe
+from failsoft.ops.verbs import parse_line
 from failsoft.ops.views import FleetView
 from failsoft_tui.desk import Desk
 from failsoft_tui.paint import Line
@@ -57,3 +61,12 @@ class PaneScreen(ListScreen):
         """Fit the pane, too."""
         super().on_resize()
         self.call_after_refresh(self._paint_pane)
+
+    def say(self, *words: str) -> None:
+        """Preview what a line of the one grammar says."""
+        try:
+            command = parse_line(shlex.join(words)).command()
+        except FailsoftError as error:
+            self.refuse(safe(error, 300))
+        else:
+            self.command(command)
