@@ -77,7 +77,9 @@ def test_a_decorated_handler_keeps_its_signature() -> None:
 
 
 def test_an_unknown_criticality_is_refused() -> None:
-    with pytest.raises(ValueError, match='criticality = "high" must be one of critical_plus'):
+    with pytest.raises(
+        ValueError, match='criticality = "high" must be one of critical_plus'
+    ):
         failsoft.route(criticality="high")  # type: ignore[arg-type]
 
 
