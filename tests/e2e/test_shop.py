@@ -225,8 +225,11 @@ def test_the_summary_of_the_traffic_agrees_with_what_the_servers_counted(
     routes = summary["routes"]
     checkouts = routes["POST /v1/checkout"]["by_status"]
     charges = {name: n - before[name] for name, n in shop.charges().items()}
-    assert charges["charged"] == checkouts["201"] == count_orders(shop) - orders_before
-    assert charges["failed"] == checkouts["500"] > 0
+    # What the throttle held back is an order all the same, and charged sooner or later.
+    paid, queued = checkouts["201"], checkouts.get("202", 0)
+    assert paid <= count_orders(shop) - orders_before <= paid + queued
+    assert paid <= charges["charged"]
+    assert charges["failed"] >= checkouts["500"] > 0
     assert summary["sent"] == summary["n"] == sum(summary["by_status"].values())
     assert summary["rate_per_s"] == pytest.approx(60, rel=0.2)
     assert set(summary["consumers"]) == {"web", "ios/5.2", "partner"}
