@@ -67,6 +67,31 @@ async def test_a_hanging_handler_is_answered_for(guard: Guard) -> None:
     assert answer.raised is None
 
 
+async def test_nobody_answers_for_a_handler_that_was_not_asked_yet(
+    guard: Guard,
+) -> None:
+    guarded = await guard(app_of(hang), **SOON)
+    before: list[int] = []
+    plans = guarded.runtime.snapshot.plans
+    plan = next(plan for plan in plans if plan.key == "GET /x")
+    (hook,) = plan.admit
+
+    async def wait() -> None:
+        await a_while(0.06)  # past the deadline
+        exchange = current()
+        before.append(exchange.status if exchange else -1)
+
+    def ask(exchange: Any) -> Any:
+        exchange.pending = wait
+        return hook(exchange)
+
+    plan.admit = (ask,)
+    answer = await get(guarded, "/x")
+
+    assert before == [0]
+    assert (answer.status, kinds(answer)) == (504, ["start", "body"])
+
+
 async def test_a_handler_in_time_sees_what_is_left_and_is_not_touched(
     guard: Guard,
 ) -> None:
@@ -388,6 +413,7 @@ async def test_who_has_no_time_left_is_refused_at_once(guard: Guard) -> None:
     answer = await get(guarded, "/x", headers=saying(failsoft_timeout_ms="4"))
 
     assert (answer.status, called) == (504, [])
+    assert answer.json["elapsed_ms"] < 1000
 
 
 async def test_a_missed_deadline_counts_as_an_error(guard: Guard) -> None:
