@@ -251,7 +251,7 @@ async def test_an_attempt_that_ran_out_of_time_leaves_the_next_its_own(
     async def answer(request: Any) -> Any:
         own.append(dict(request.extensions["timeout"]))
         if len(own) == 1:
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         return module.Response(200)
 
     scene = Scene(module, lambda _: None, timeout_s=0.02, retries=1)
