@@ -109,7 +109,6 @@ async def test_resizing_never_ends_the_app() -> None:
             await desk.press(*keys)
             for width, height in sizes:
                 await desk.pilot.resize_terminal(width, height)
-                await desk.pilot.pause()
                 assert len(desk.lines()) == height
         assert "KILL route:" in desk.text()
 
