@@ -17,6 +17,7 @@ from anyio.to_thread import current_default_thread_limiter
 
 from failsoft.controls.targets import covers
 from failsoft.pipeline import Exchange, Plan, Rejection
+from failsoft.problem import late_answer
 from failsoft.resilience._deadline import heed, timeout_ns_of
 from failsoft.resilience._served import ASGIApp, RouteGuard, Served
 from failsoft.resilience._stale import Shelf
@@ -72,7 +73,8 @@ class Guard:
 
     def heed(self, exchange: Exchange, said: Mapping[bytes, bytes]) -> Rejection | None:
         """Lower a request's deadline by its headers; refuse where it is too late."""
-        return heed(exchange, said)
+        is_late = heed(exchange, said) is not None
+        return late_answer(exchange, perf_counter_ns()) if is_late else None
 
     def of(self, route: RouteDef, plan: Plan) -> RouteGuard | None:
         """Return what stands before the application on a plan, None for nothing."""
