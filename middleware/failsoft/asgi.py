@@ -118,8 +118,8 @@ class Failsoft:
             if exchange.pending is not None and exchange.rejection is None:
                 exchange.rejection = await self._wait(exchange)
             if exchange.rejection is None:
-                is_timed = exchange.deadline_ns and exchange.task is None
-                if is_timed or plan.guard is not None:
+                is_guarded = exchange.deadline_ns or plan.guard is not None
+                if is_guarded and exchange.task is None:
                     app = self.runtime.inbound.guarded(app, exchange)
                 if plan.body is None and plan.answer is None:
                     await app(scope, receive, outgoing)
@@ -337,7 +337,7 @@ class Failsoft:
                 if exchange.status == 500 and is_refused(exchange):
                     send = hold(exchange, send)
                 exchange.phase = 1
-                if exchange.task is not None:  # begun in time
+                if exchange.task is not None and late is None:  # begun in time
                     exchange.deadline_ns = 0
                 message = self._stamped(exchange, message)
             elif kind in _SENT_BY_SERVER and not message.get("more_body"):

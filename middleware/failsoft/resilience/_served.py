@@ -64,6 +64,11 @@ class RouteGuard:
     in_place: InPlace | None = None
 
     @property
+    def is_idle_in_time(self) -> bool:
+        """Whether it does nothing about an answer that begins in time."""
+        return not (self.covers_body or self.keeps or self.has_stand_in)
+
+    @property
     def has_stand_in(self) -> bool:
         """Whether anything may answer for an application that fails."""
         return bool(self.stale_s or self.fallback is not None or self.in_place)
@@ -169,7 +174,8 @@ class Served:
 
         Made for what is late alone: one for each request would cost 2 us.
         """
-        self = exchange.late = cls(guard, None, exchange, RouteGuard())
+        own = exchange.plan.guard or RouteGuard()
+        self = exchange.late = cls(guard, None, exchange, own)
         self._send = exchange.runtime.sender(exchange, exchange.send)
         self.task = exchange.task
         self._context = Context()

@@ -136,7 +136,8 @@ class InboundStage:
         ticker, (room, limit) = self.ticker, crowd
         shedder = Shedder(0, 0, 0) if plan.scalars.no_shed else self.shedder
         # What changes bodies lies around a guard, so that it sees a late answer too.
-        is_bare = plan.guard is None and plan.body is None and plan.answer is None
+        is_idle = plan.guard is None or plan.guard.is_idle_in_time
+        is_bare = is_idle and plan.body is None and plan.answer is None
 
         def ask(exchange: Exchange) -> Rejection | None:
             rejection = None
