@@ -61,7 +61,9 @@ def _show(view: FleetView, name: str) -> Picture:
     if found is None:
         known = [row.name for row in view.limits]
         near = ", ".join(map(safe, nearest(name, known) or known[:5])) or "none"
-        raise Invalid("limit", f"{safe(name)!r} is counted by no live node; known: {near}")
+        raise Invalid(
+            "limit", f"{safe(name)!r} is counted by no live node; known: {near}"
+        )
     head = f"limit {safe(found.name)}: {safe(found.policy)}, {safe(found.how)}"
     text = table(_NODE_HEADS, [_node_cells(one) for one in found.nodes])
     return {"limit": plain(found)}, f"{head}\n{text}"

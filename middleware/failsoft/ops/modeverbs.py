@@ -74,7 +74,7 @@ _ENTER = (
     _for("1h"),
     Word("--until-cleared", "no end (asks for more)", "switch", False),
     *_SET,
-    Word("--share", "percent of the callers it is for (100)", "percent", False),
+    Word("--share", "percent of the consumers it is for (100)", "percent", False),
     Word("--observe", "only count what it would do", "switch", False),
     Word("--group", "incident this belongs to", required=False),
 )
@@ -100,12 +100,12 @@ MODE_VERBS: tuple[Verb, ...] = (
     ),
     Verb(
         "mode drill",
-        "try a mode on a few callers; in no SLO",
+        "try a mode on a few consumers; in no SLO",
         (
             _MODE,
             _for("10m"),
             *_SET,
-            Word("--share", "percent of the callers (5)", "percent", False),
+            Word("--share", "percent of the consumers (5)", "percent", False),
         ),
         "operator",
         _drilled,
