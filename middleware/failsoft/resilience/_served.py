@@ -275,18 +275,14 @@ class Served:
             part = message.get("body", b"")
             noting.parts.append(part)
             noting.room_bytes -= len(part)
-            if noting.room_bytes < 0:
+            if noting.room_bytes < 0 or is_last:
                 self._noting = None
-            elif is_last:
-                self._keep(noting)
+            if noting.room_bytes >= 0 and is_last:
+                scope, body = self._exchange.scope, b"".join(noting.parts)
+                said = noting.headers, body, perf_counter_ns()
+                self._guard.shelf.keep(noting.key, scope, *said)
         if is_last and self._own.covers_body:
             self._end_deadline()
-
-    def _keep(self, noting: _Noting) -> None:
-        self._noting = None
-        scope, now_ns = self._exchange.scope, perf_counter_ns()
-        said = noting.headers, b"".join(noting.parts), now_ns
-        self._guard.shelf.keep(noting.key, scope, *said)
 
     def _end_deadline(self) -> None:
         self._guard.timed.discard(self)
@@ -355,10 +351,11 @@ class Served:
             yield named, "fallback"
 
     async def _ask(self, source: Any, word: str) -> Spoken | None:
-        key, guard = self._exchange.plan.key, self._guard
+        key, guard, heard = self._exchange.plan.key, self._guard, self._heard
+        receive = heard.again(is_alone=False) if heard is not None else None
         try:
             async with asyncio.timeout(guard.settings.fallback_s):
-                said = await ask(source, partial(self._request, is_alone=False))
+                said = await ask(source, partial(self._request, receive))
         except (Exception, CancelledError) as error:  # border: the first one counts
             task = current_task()
             is_ours = task is not None and task.cancelling() > 0
@@ -370,11 +367,9 @@ class Served:
             guard.exercised[key] = self._exchange.runtime.now_ms()
         return said
 
-    def _request(self, *, is_alone: bool) -> Any:
+    def _request(self, receive: Receive | None) -> Any:
         from starlette.requests import Request
 
-        heard = self._heard
-        receive = heard.again(is_alone=is_alone) if heard is not None else None
         scope = dict(self._exchange.scope)
         return Request(scope, receive) if receive is not None else Request(scope)
 
@@ -384,7 +379,7 @@ class Served:
         """Have a mode's handler answer; the application does where it cannot."""
         key, said = self._exchange.plan.key, None
         try:
-            said = await ask(HANDLERS[name], partial(self._reader, receive))
+            said = await ask(HANDLERS[name], partial(self._request, receive))
         except Exception as error:  # noqa: BLE001 - border: the application is asked
             self._exchange.runtime.failed(f"reroute of {key}", error)
         if said is None:
@@ -394,11 +389,6 @@ class Served:
             self._end_deadline()
             self._guard.exercised[name] = self._exchange.runtime.now_ms()
             await self._give(said, "reroute")
-
-    def _reader(self, receive: Receive) -> Any:
-        from starlette.requests import Request
-
-        return Request(dict(self._exchange.scope), receive)
 
     async def _from_shelf(self, age_s: float) -> bool:
         """Answer with what is kept, if it is not older."""
