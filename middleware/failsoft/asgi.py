@@ -441,7 +441,9 @@ class Failsoft:
                 self.runtime.calls.saw(exchange.plan.key, exchange.calls)
             if exchange.flags is not None and rejection is None:
                 guard, state = self.runtime.guard, self.runtime.flags
-                guard.settle(exchange.flags, state, status or 500, duration_us)
+                # What stood in for a failure hides it from clients, not from guards.
+                judged = 500 if exchange.degraded else status or 500
+                guard.settle(exchange.flags, state, judged, duration_us)
         except Exception as error:  # noqa: BLE001 - border: the answer is out
             self.runtime.failed("counting", error)
         try:
