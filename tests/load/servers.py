@@ -90,8 +90,16 @@ def accepts(port: int) -> bool:
 
 
 def clean_environ() -> dict[str, str]:
-    """Return this process's environment without settings of failsoft."""
-    return {k: v for k, v in os.environ.items() if not k.startswith("FAILSOFT_")}
+    """Return this process's environment without settings of failsoft, or a size.
+
+    A terminal has a size of its own; pytest-xdist says 80 columns.
+    """
+    sizes = ("COLUMNS", "LINES")
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("FAILSOFT_") and name not in sizes
+    }
 
 
 def processes_with(text: str) -> list[str]:
