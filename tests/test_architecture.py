@@ -15,6 +15,7 @@ import sys
 import tokenize
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import redirect_stdout, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,12 @@ def breaches(
     return {path: wrong for path, wrong in found.items() if wrong}
 
 
+@cache
+def parsed(source: str) -> ast.Module:
+    """Return the tree of a file, which several checks look at."""
+    return ast.parse(source)
+
+
 # --- sizes -----------------------------------------------------------------
 
 
@@ -54,6 +61,7 @@ def docstring_lines(tree: ast.AST) -> set[int]:
     return lines
 
 
+@cache
 def code_lines(source: str) -> set[int]:
     """Return the numbers of lines that are no blank, comment or docstring."""
     skipped = {
@@ -68,7 +76,7 @@ def code_lines(source: str) -> set[int]:
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type not in skipped:
             lines |= set(range(token.start[0], token.end[0] + 1))
-    return lines - docstring_lines(ast.parse(source))
+    return lines - docstring_lines(parsed(source))
 
 
 def function_sizes(source: str) -> dict[str, int]:
@@ -78,7 +86,7 @@ def function_sizes(source: str) -> dict[str, int]:
         f"{node.name}:{node.lineno}": len(
             code & set(range(node.lineno, (node.end_lineno or 0) + 1))
         )
-        for node in ast.walk(ast.parse(source))
+        for node in ast.walk(parsed(source))
         if isinstance(node, Function)
     }
 
@@ -92,7 +100,7 @@ def too_long(source: str) -> list[str]:
 
 
 def too_many_methods(source: str) -> list[str]:
-    classes = [n for n in ast.walk(ast.parse(source)) if isinstance(n, ast.ClassDef)]
+    classes = [n for n in ast.walk(parsed(source)) if isinstance(n, ast.ClassDef)]
     counts = {
         c.name: sum(isinstance(part, Function) for part in c.body) for c in classes
     }
@@ -254,7 +262,7 @@ def sleeps(source: str) -> list[int]:
     """Return lines that call time.sleep, or asyncio/anyio.sleep with more than 0."""
     return [
         node.lineno
-        for node in ast.walk(ast.parse(source))
+        for node in ast.walk(parsed(source))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr == "sleep"
@@ -298,7 +306,7 @@ def wrong_words(text: str) -> list[str]:
 
 def shown_texts(source: str) -> Iterator[tuple[int, str]]:
     """Yield texts a person could read: no docstrings, no identifiers, no CSS."""
-    tree = ast.parse(source)
+    tree = parsed(source)
     documentation = docstring_lines(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -375,7 +383,7 @@ def rank(name: str) -> tuple[int, str]:
 
 
 def wrong_exports(source: str) -> list[str]:
-    tree = ast.parse(source)
+    tree = parsed(source)
     for node in tree.body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__":
             exported = list(ast.literal_eval(node.value))
@@ -400,7 +408,7 @@ def missing_hops(text: str, root: Path) -> list[str]:
     missing = []
     for file, name in re.findall(r"`([\w/]+\.py):([\w.]+)`", text):
         places = [root / source / file for source in ("middleware", "tui")]
-        known = [names_of(ast.parse(p.read_text())) for p in places if p.is_file()]
+        known = [names_of(parsed(p.read_text())) for p in places if p.is_file()]
         if not any(name in names for names in known):
             missing.append(f"{file}:{name}")
     return missing

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from failsoft.ops.rings import MINUTE_S, WINDOW_S, Counts, FleetRings
@@ -75,6 +75,11 @@ def hists(span: Span, route: str) -> tuple[dict[int, int], dict[int, int]]:
     return merged_hist(span.now, route), merged_hist(span.minute, route)
 
 
+# Each makes minutes of seconds of a fleet: a hundred of them take 6 s.
+a_few = settings(max_examples=40)
+
+
+@a_few
 @given(_seconds)
 def test_windows_hold_exactly_the_calls_of_their_seconds(
     seconds: list[_Second],
@@ -95,6 +100,7 @@ def test_windows_hold_exactly_the_calls_of_their_seconds(
         assert (ring.past_n, ring.past_errors) == past[:2]
 
 
+@a_few
 @given(_seconds, st.randoms())
 def test_the_order_in_which_nodes_are_merged_does_not_matter(
     seconds: list[_Second], dice: random.Random
@@ -111,6 +117,7 @@ def test_the_order_in_which_nodes_are_merged_does_not_matter(
         assert one.span().of(route, few=True) == other.span().of(route, few=True)
 
 
+@a_few
 @given(_seconds)
 def test_a_route_asked_for_each_second_shows_what_one_asked_once_shows(
     seconds: list[_Second],
@@ -125,6 +132,7 @@ def test_a_route_asked_for_each_second_shows_what_one_asked_once_shows(
     assert shown == [once.span().of(route, few=False) for route in _ROUTES]
 
 
+@a_few
 @given(_seconds)
 def test_the_fleet_is_the_sum_of_its_routes(seconds: list[_Second]) -> None:
     rings = FleetRings()
