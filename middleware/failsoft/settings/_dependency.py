@@ -12,6 +12,7 @@ from failsoft.settings._readers import (
     Rate,
     Reader,
     Span,
+    is_whole,
     read_bool,
     read_fields,
     read_header_names,
@@ -101,7 +102,7 @@ def _read_version_header(raw: object, at: At) -> str:
 
 def _count(low: int, high: int) -> Reader:
     def read(raw: object, at: At) -> int:
-        if isinstance(raw, bool) or not isinstance(raw, int) or not low <= raw <= high:
+        if not is_whole(raw, low, high):
             problem = f"must be a whole number from {low} to {high}"
             raise Fault(problem, f"write {low}, without quotes")
         return raw

@@ -26,6 +26,7 @@ from failsoft.settings._readers import (
     read_texts,
     require,
     suggest,
+    whole,
 )
 from failsoft.settings._words import CRITICALITIES
 
@@ -235,16 +236,6 @@ def _read_shed(raw: object, at: At) -> Shed:
     return Shed(found.get("share", 1.0), found.get("class"))
 
 
-def _read_concurrency(raw: object, at: At) -> int:
-    return _whole(raw, *map(int, RANGES["concurrency"]))
-
-
-def _whole(raw: object, least: int, most: int) -> int:
-    if isinstance(raw, bool) or not isinstance(raw, int) or not least <= raw <= most:
-        raise Fault(f"must be a whole number {least} to {most}", f"write {least}")
-    return raw
-
-
 _ACTIONS: dict[str, Reader] = {
     "read_only": _read_true,
     "maintenance": read_text,
@@ -256,7 +247,7 @@ _ACTIONS: dict[str, Reader] = {
     "timeout": Span("5ms", "1h"),
     "timeout_scale": Rate(*RANGES["timeout_scale"]),
     "rate_limit_scale": Rate(*RANGES["rate_limit_scale"]),
-    "concurrency": _read_concurrency,
+    "concurrency": whole(*map(int, RANGES["concurrency"])),
     "no_retries": _read_true,
     "no_shed": _read_true,
     "quiet": _read_true,
@@ -392,7 +383,7 @@ def _read_recover(raw: object, at: At) -> tuple[int, ...]:
     todo = "write [10, 25, 50, 100]"
     if not isinstance(raw, list | tuple) or not 1 <= len(raw) <= 10:
         raise Fault("must be a list of 1 to 10 percentages", todo)
-    steps = tuple(_whole(one, 1, 100) for one in raw)
+    steps = tuple(whole(1, 100)(one, at) for one in raw)
     if steps[-1] != 100 or sorted(set(steps)) != [*steps]:
         raise Fault("must rise to 100", todo)
     return steps
@@ -410,10 +401,6 @@ def _read_drill_every(raw: object, at: At) -> float:
     return Span("1d", "365d")(raw, at)
 
 
-def _read_priority(raw: object, _: At) -> int:
-    return _whole(raw, 0, 100)
-
-
 _MODE: dict[str, Reader] = {
     "title": read_text,
     "severity": one_of("minor", "major", "critical"),
@@ -428,7 +415,7 @@ _MODE: dict[str, Reader] = {
     "timing": _read_timing,
     "recover": _read_recover,
     "probe": Rate(0, 0.5),
-    "priority": _read_priority,
+    "priority": whole(0, 100),
     "drill_every": _read_drill_every,
     "dry_run": read_bool,
 }

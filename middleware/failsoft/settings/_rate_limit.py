@@ -18,6 +18,7 @@ from failsoft.settings._readers import (
     read_text,
     read_texts,
     suggest,
+    whole,
 )
 
 __all__ = [
@@ -31,7 +32,6 @@ __all__ = [
     "read_rate_limit",
     "read_route_limit",
     "unknown_limits",
-    "whole",
 ]
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]{0,63}")
@@ -147,17 +147,6 @@ def unknown_limits(
         for place, name in routes
         if name and not is_rate(name) and name not in known
     ]
-
-
-def whole(low: int, high: int) -> Reader:
-    """Return a reader of a whole number."""
-
-    def read(raw: object, at: At) -> int:
-        if isinstance(raw, bool) or not isinstance(raw, int) or not low <= raw <= high:
-            raise Fault(f"must be a whole number {low} to {high}", f"write {low}")
-        return raw
-
-    return read
 
 
 def or_function(reader: Reader) -> Reader:

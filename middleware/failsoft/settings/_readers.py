@@ -14,7 +14,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import urlsplit
 
 __all__ = ["is_date", "is_flag_key", "mask_text", "mask_url", "parse_span_s"]
@@ -180,6 +180,22 @@ def read_texts(raw: object, at: At) -> tuple[str, ...]:
     if isinstance(raw, str) or not isinstance(raw, list | tuple):
         raise Fault("must be a list", f"write [{_shown(raw)}]")
     return tuple(read_text(item, at) for item in raw)
+
+
+def is_whole(raw: object, low: int, high: int) -> TypeGuard[int]:
+    """Whether a value is a whole number within bounds; true and false are none."""
+    return isinstance(raw, int) and not isinstance(raw, bool) and low <= raw <= high
+
+
+def whole(low: int, high: int) -> Reader:
+    """Return a reader of a whole number."""
+
+    def read(raw: object, at: At) -> int:
+        if not is_whole(raw, low, high):
+            raise Fault(f"must be a whole number {low} to {high}", f"write {low}")
+        return raw
+
+    return read
 
 
 def one_of(*choices: str) -> Reader:

@@ -13,7 +13,6 @@ from failsoft.settings._rate_limit import (
     read_cost,
     read_key,
     read_route_limit,
-    whole,
 )
 from failsoft.settings._readers import (
     IN_CODE,
@@ -27,6 +26,7 @@ from failsoft.settings._readers import (
     read_fields,
     read_tags,
     read_text,
+    whole,
 )
 from failsoft.settings._tolerance import read_handling
 from failsoft.settings._words import CRITICALITIES

@@ -11,6 +11,7 @@ from failsoft.settings._readers import (
     Fault,
     Reader,
     Span,
+    is_whole,
     one_of,
     read_bool,
     read_texts,
@@ -54,7 +55,7 @@ class CriticalitySettings:
 def _read_inflight(raw: object, at: At) -> int:
     if at.source == "environment" and isinstance(raw, str) and raw.isdecimal():
         raw = int(raw)
-    if isinstance(raw, bool) or not isinstance(raw, int) or not 4 <= raw <= 1_000_000:
+    if not is_whole(raw, 4, 1_000_000):
         raise Fault("must be a whole number 4 to 1000000", "write 1000")
     return raw
 

@@ -14,6 +14,7 @@ from failsoft.settings._readers import (
     At,
     Fault,
     Reader,
+    is_whole,
     one_of,
     read_bool,
     read_date,
@@ -169,7 +170,7 @@ def read_brownout(raw: object, at: At) -> BrownoutDefinition:
 
 
 def _read_count(raw: object, at: At) -> int:
-    if not isinstance(raw, int) or isinstance(raw, bool) or not 1 <= raw <= 10_000:
+    if not is_whole(raw, 1, 10_000):
         raise Fault("is no count", "write a number from 1 to 10000")
     return raw
 
