@@ -52,13 +52,12 @@ class Scene:
         self.found = Dependencies({"x": DependencySettings(hosts=hosts, **settings)})
         self.found.of("x").rand = lambda: 0.0
         self._answer = answer
-        self.transport: Any = open_transport(
-            ("", DependencySettings()),
-            lambda: None,
-            None,
-            module.MockTransport(self.note),
-            lambda: self.found,
-        )
+        self.transport = self.over(module.MockTransport(self.note), "")
+
+    def over(self, inner: Any, name: str = "x") -> Any:
+        """Return a transport of ours around another one."""
+        given = name, DependencySettings()
+        return open_transport(given, lambda: None, None, inner, lambda: self.found)
 
     def note(self, request: Any) -> Any:
         self.asked.append(request)
@@ -126,9 +125,7 @@ async def test_the_head_of_an_answer_is_bounded_in_whole(module: Any) -> None:
         await asyncio.get_running_loop().create_future()
 
     hanging = module.MockTransport(hang)
-    made: Any = open_transport(
-        ("x", DependencySettings()), lambda: None, None, hanging, lambda: scene.found
-    )
+    made = scene.over(hanging)
     async with module.AsyncClient(transport=made) as client:
         with pytest.raises(module.ReadTimeout) as caught:
             await client.get("http://x.test")
@@ -255,13 +252,7 @@ async def test_an_attempt_that_ran_out_of_time_leaves_the_next_its_own(
         return module.Response(200)
 
     scene = Scene(module, lambda _: None, timeout_s=0.02, retries=1)
-    made: Any = open_transport(
-        ("x", DependencySettings()),
-        lambda: None,
-        None,
-        module.MockTransport(answer),
-        lambda: scene.found,
-    )
+    made = scene.over(module.MockTransport(answer))
     async with module.AsyncClient(transport=made) as client:
         assert (await client.get("http://x.test")).status_code == 200
 
@@ -283,13 +274,7 @@ async def test_what_knows_no_time_outs_ends_all_the_same(
             ended.set()
 
     scene = Scene(module, lambda _: None, timeout_s=0.001)
-    made: Any = open_transport(
-        ("x", DependencySettings()),
-        lambda: None,
-        None,
-        module.MockTransport(hang),
-        lambda: scene.found,
-    )
+    made = scene.over(module.MockTransport(hang))
     async with module.AsyncClient(transport=made) as client:
         with pytest.raises(errors.CallTimeout):
             await client.get("http://x.test")
@@ -371,13 +356,7 @@ async def test_a_caller_that_leaves_detaches_and_the_answer_is_closed(
         return module.Response(200, stream=Stream())
 
     scene = Scene(module, lambda _: None)
-    made: Any = open_transport(
-        ("x", DependencySettings()),
-        lambda: None,
-        None,
-        module.MockTransport(answer),
-        lambda: scene.found,
-    )
+    made = scene.over(module.MockTransport(answer))
     async with module.AsyncClient(transport=made) as client:
         task = asyncio.create_task(client.get("http://x.test"))
         await gone.wait()
@@ -402,13 +381,7 @@ async def test_with_a_hundred_left_behind_no_more_are_sent(module: Any) -> None:
 
     gate = scene.found.of("x")
     gate.enforce(Force("closed"), 0.0, 0.0)
-    made: Any = open_transport(
-        ("x", DependencySettings()),
-        lambda: None,
-        None,
-        module.MockTransport(hang),
-        lambda: scene.found,
-    )
+    made = scene.over(module.MockTransport(hang))
     async with module.AsyncClient(transport=made) as client:
         calls = [client.get("http://x.test") for _ in range(100)]
         await asyncio.gather(*calls, return_exceptions=True)
@@ -433,13 +406,7 @@ async def test_a_call_without_any_bound_is_cancelled_with_its_caller(
             ended.set()
 
     scene = Scene(module, lambda _: None)
-    made: Any = open_transport(
-        ("x", DependencySettings()),
-        lambda: None,
-        None,
-        module.MockTransport(hang),
-        lambda: scene.found,
-    )
+    made = scene.over(module.MockTransport(hang))
     async with module.AsyncClient(transport=made, timeout=None) as client:
         task = asyncio.create_task(client.get("http://x.test"))
         await begun.wait()
@@ -466,13 +433,7 @@ async def test_a_client_within_a_call_of_the_same_dependency_counts_once(
 
 def test_what_a_transport_within_refuses_says_nothing_of_this_one(module: Any) -> None:
     scene = Scene(module, lambda _: module.Response(200))
-    made: Any = open_transport(
-        ("y", DependencySettings()),
-        lambda: None,
-        None,
-        scene.transport,
-        lambda: scene.found,
-    )
+    made = scene.over(scene.transport, "y")
     scene.found.of("x").enforce(Force("open"), 0.0, 0.0)
 
     with module.Client(transport=made) as client, pytest.raises(errors.BreakerOpen):
