@@ -3,47 +3,28 @@
 from __future__ import annotations
 
 import re
-import shutil
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 
 from e2e.test_cli_contract import CONTRACT, ENV, MAIL, OLD, Node, orders
 from failsoft import Failsoft
-from failsoft.testing import redis_server
-from load.servers import accepts, eventually, free_port
+from load.servers import eventually
+from tui.served import watched
 from tui.test_terminal import Terminal
 
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[tuple[Terminal, Node]]:
     """`failsoft top`, armed for INC-311, over a node that has drift."""
-    if shutil.which("tmux") is None:
-        pytest.skip("needs tmux: apt install tmux")
-    with redis_server(own=True) as server:
-        port = free_port()
-        guarded = Failsoft(orders(), redis_url=server.url, env=ENV, contract=CONTRACT)
-        config = uvicorn.Config(guarded, port=port, log_level="warning")
-        served = uvicorn.Server(config)
-        thread = threading.Thread(target=served.run)
-        thread.start()
-        top = f"{sys.executable} -m failsoft top --redis {server.url} --env {ENV}"
-        state = str(tmp_path / "state")
-        terminal = Terminal(
-            tmp_path / "tmux", (80, 24), command=top, XDG_STATE_HOME=state
-        )
-        try:
-            eventually(lambda: accepts(port), within_s=30)
-            yield terminal, Node(port)
-        finally:
-            terminal.close()
-            served.should_exit = True
-            thread.join(timeout=10)
+
+    def guarded(url: str) -> Failsoft:
+        return Failsoft(orders(), redis_url=url, env=ENV, contract=CONTRACT)
+
+    with watched(guarded, ENV, tmp_path, (80, 24)) as found:
+        yield found.terminal, Node(found.port)
 
 
 def confirm(terminal: Terminal) -> None:

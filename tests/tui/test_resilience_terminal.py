@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
@@ -14,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
@@ -22,8 +18,8 @@ from starlette.routing import Route
 
 import failsoft
 from e2e.verbs import runner
-from failsoft.testing import redis_server
-from load.servers import accepts, eventually, free_port
+from load.servers import eventually
+from tui.served import watched
 from tui.test_terminal import Terminal
 
 ENV = "shop"
@@ -91,31 +87,15 @@ class Fleet:
 @pytest.fixture
 def fleet(tmp_path: Path) -> Iterator[Fleet]:
     """`failsoft top`, armed for INC-311, over a node whose third party is dead."""
-    if shutil.which("tmux") is None:
-        pytest.skip("needs tmux: apt install tmux")
     config = tmp_path / "failsoft.toml"
     config.write_text(TOML)
-    with redis_server(own=True) as server:
-        port = free_port()
-        app = Starlette(routes=[Route("/pay", pay, methods=["POST"])])
-        guarded = failsoft.Failsoft(
-            app, redis_url=server.url, env=ENV, config=str(config)
-        )
-        served = uvicorn.Server(uvicorn.Config(guarded, port=port, log_level="warning"))
-        thread = threading.Thread(target=served.run)
-        thread.start()
-        top = f"{sys.executable} -m failsoft top --redis {server.url} --env {ENV}"
-        state = str(tmp_path / "state")
-        terminal = Terminal(
-            tmp_path / "tmux", (120, 40), command=top, XDG_STATE_HOME=state
-        )
-        try:
-            eventually(lambda: accepts(port), within_s=30)
-            yield Fleet(server.url, port, terminal)
-        finally:
-            terminal.close()
-            served.should_exit = True
-            thread.join(timeout=10)
+    app = Starlette(routes=[Route("/pay", pay, methods=["POST"])])
+
+    def guarded(url: str) -> failsoft.Failsoft:
+        return failsoft.Failsoft(app, redis_url=url, env=ENV, config=str(config))
+
+    with watched(guarded, ENV, tmp_path, (120, 40)) as found:
+        yield Fleet(found.url, found.port, found.terminal)
 
 
 def test_an_operator_opens_a_dependency_and_enters_a_mode(
