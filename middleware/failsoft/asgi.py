@@ -12,13 +12,13 @@ import os
 from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable, MutableMapping
 from pathlib import Path
-from random import getrandbits
 from time import perf_counter_ns
 from typing import Any
 
 from failsoft import clock
 from failsoft.application import count_routes, opens_inside, root_path_of
 from failsoft.bodyflow import serve
+from failsoft.dice import getrandbits
 from failsoft.endings import ask_if_gone, excuse, note_end, note_handshake
 from failsoft.endpoints.health import Readiness
 from failsoft.endpoints.openapi import serve_documents

@@ -10,12 +10,12 @@ from __future__ import annotations
 import json
 import logging
 import os
-import random
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from failsoft import dice
 from failsoft.application import compressing_inside
 from failsoft.consumer import Consumers
 from failsoft.controls.records import Record
@@ -283,7 +283,7 @@ class Planner:
     def _plan(self, route: RouteDef, cell: Any, acting: Acting) -> Plan:
         if hook := self.answers.get(route.key):
             return Plan(route.key, route.criticality, cell, (hook,))
-        made_by = self._now_ms, random.random, self.tallies
+        made_by = self._now_ms, dice.random, self.tallies
         plan = compile_plan(route, cell, acting, *made_by)
         if isinstance(plan.choose, Chooser):
             plan.choose.dress = partial(self._dress_chosen, route, plan)

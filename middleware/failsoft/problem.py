@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter_ns
 from typing import Any
 
 import msgspec
 
+from failsoft import dice
 from failsoft.errors import CallError, DeadlineExceeded, FlagUnavailable
 from failsoft.pipeline import Exchange, Rejection, Scope
 
@@ -110,7 +110,7 @@ def late_answer(exchange: Exchange, now_ns: int) -> Rejection:
 def _without(error: CallError, *, may_name: bool) -> Rejection:
     """Return the answer to a call that could not be made, and that nobody caught."""
     wait_s = error.retry_after_s
-    headers = (retry_after(wait_s, random.random),) if wait_s > 0 else ()
+    headers = (retry_after(wait_s, dice.random),) if wait_s > 0 else ()
     return problem(
         "dependency",
         503,

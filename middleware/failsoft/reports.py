@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from failsoft import dice
 from failsoft.controls.alarms import Alarms
 from failsoft.controls.lead import Duty
 from failsoft.controls.targets import covers
@@ -116,7 +116,7 @@ def _duties(runtime: Any, fleet: Fleet, desk: AlertDesk) -> list[Duty]:
         return FleetRule(rules.fail_ratio, rules.slow_ratio, in_row=rules.in_row)
 
     # Alerts first: modes read what burns.
-    modes = ModeDuty(runtime.settings.modes, desk.burns, random.random)
+    modes = ModeDuty(runtime.settings.modes, desk.burns, dice.random)
     return [QuorumDuty(rule_of, fleet.has_passed), desk.duty(), modes]
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import random
 import threading
 from collections.abc import AsyncIterator
 from typing import Any
@@ -659,3 +660,14 @@ async def test_without_a_lifespan_wrong_settings_fail_each_request() -> None:
     answer = await get(Failsoft(shop(), env="UPPER"), "/hello")
 
     assert isinstance(answer.raised, DefinitionError)
+
+
+async def test_requests_leave_the_random_numbers_of_the_application_alone(
+    guard: Any,
+) -> None:
+    guarded = await guard(shop())
+    random.seed(1)
+    before = random.getstate()
+    answers = [await get(guarded, path) for path in ("/hello", "/orders/7", "/no")]
+    assert [answer.status for answer in answers] == [200, 200, 404]
+    assert random.getstate() == before

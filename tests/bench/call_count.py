@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import random
 import sys
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from bench.stacks import REQUESTS, build, drive, sampled_provider
-from failsoft import Failsoft
+from failsoft import Failsoft, dice
 
 
 async def calls_of(app: Any, name: str) -> int:
@@ -70,7 +69,7 @@ def main() -> int:
     if parser.parse_args().otel:
         from opentelemetry import trace
 
-        random.seed(7)  # no request of these is among the sampled ones
+        dice.seed(7)  # no request of these is among the sampled ones
         trace.set_tracer_provider(sampled_provider(0.01))
     print(json.dumps(asyncio.run(added_calls())))
     return 0

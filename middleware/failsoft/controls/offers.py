@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import zlib
 from collections.abc import Callable
 
-from failsoft import clock
+from failsoft import clock, dice
 from failsoft.controls.held import Held
 from failsoft.controls.lastgood import Saved, decode_file, encode_file
 from failsoft.controls.rewind import offers_of
@@ -58,7 +57,7 @@ class Offers:
         store: NodeStore,
         watcher: Watcher,
         *,
-        rand: Callable[[], float] = random.random,
+        rand: Callable[[], float] = dice.random,
     ) -> None:
         self._store = store
         self._watcher = watcher

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from failsoft import dice
 from failsoft.clock import elapsed
 from failsoft.controls.clock import StoreClock
 from failsoft.controls.held import Held, Key, Mark
@@ -119,7 +119,7 @@ class Watcher:
     rewind: Literal["hold", "accept"] = field(default="hold", kw_only=True)
     good: Held | None = field(default=None, kw_only=True)
     good_from: str = field(default="", kw_only=True)
-    rand: Callable[[], float] = field(default=random.random, kw_only=True)
+    rand: Callable[[], float] = field(default=dice.random, kw_only=True)
     elapsed: Callable[[], float] = field(default=elapsed, kw_only=True)
 
     def __post_init__(self) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import os
-import random
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
@@ -14,7 +13,7 @@ from weakref import WeakSet
 
 import msgspec
 
-from failsoft import clock
+from failsoft import clock, dice
 from failsoft.controls.records import Record
 from failsoft.outbound._gate import DependencyState, Force, Gate
 from failsoft.outbound._quota import Announced
@@ -93,7 +92,7 @@ class Dependencies:
             gate = self._gates.get(name)
             if gate is None:
                 settings, now = self._declared.get(name, _NONE), clock.monotonic()
-                gate = Gate(name, settings, threading.Lock(), random.random, now)
+                gate = Gate(name, settings, threading.Lock(), dice.random, now)
                 gate.enforce(self._forces.get(name), now, self._now_ms())
                 self._gates[name] = gate
         return gate

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import threading
 import time
 from collections import deque
@@ -19,7 +18,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakSet
 
-from failsoft import clock
+from failsoft import clock, dice
 from failsoft.errors import CallError, CallTimeout, DeadlineExceeded, DefinitionError
 from failsoft.outbound._attempt import Attempt, Ended, Tries, held_attempt
 from failsoft.outbound._classify import IGNORED, outcome_of_status, slow_after
@@ -442,7 +441,7 @@ def open_transport(
 
     def make_tap(found: str) -> Tap:
         load = partial(_load, found, models)
-        return Tap((found, told), find_peers, load, _WORKER.add, random.random)
+        return Tap((found, told), find_peers, load, _WORKER.add, dice.random)
 
     return DependencyTransport(name, find_gates, make_tap, inner)
 

@@ -7,7 +7,6 @@ who is inside, the beat of the loop, the shedder.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -15,6 +14,7 @@ from time import perf_counter_ns
 from typing import Any, NamedTuple
 
 from failsoft.consumer import CALLER_HEADERS, NAMING_HEADERS, rank_of
+from failsoft.dice import random
 from failsoft.pipeline import Exchange, Hook, Plan, Rejection, task_of
 from failsoft.resilience._concurrency import (
     IS_LATE,
@@ -64,9 +64,7 @@ class InboundStage:
     with what may stand in.
     """
 
-    def __init__(
-        self, settings: Settings, dice: Callable[[], float] = random.random
-    ) -> None:
+    def __init__(self, settings: Settings, dice: Callable[[], float] = random) -> None:
         shed = self._shed = settings.shed
         self._peers = settings.criticality.trusted_peers
         self._dice = dice

@@ -6,12 +6,11 @@ nothing and pays nothing.
 
 from __future__ import annotations
 
-import random
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from failsoft import clock
+from failsoft import clock, dice
 from failsoft.consumer import consumer_of
 from failsoft.controls.records import Record
 from failsoft.controls.targets import covers
@@ -50,7 +49,7 @@ class ToleranceStage:
         *,
         bypassing: Collection[str] = (),
         now_ms: Callable[[], float] = lambda: clock.unix() * 1000,
-        rand: Callable[[], float] = random.random,
+        rand: Callable[[], float] = dice.random,
     ) -> None:
         self._settings = settings
         self._ledger = ledger

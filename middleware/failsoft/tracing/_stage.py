@@ -9,7 +9,6 @@ own span inside us (`opens_inside`), we open none and read it when the answer st
 from __future__ import annotations
 
 import logging
-import random
 import re
 from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextvars import ContextVar, Token
@@ -20,6 +19,7 @@ from opentelemetry import context as otel_context
 from opentelemetry import propagate, trace
 from opentelemetry.trace import SpanContext, SpanKind, StatusCode, TraceFlags
 
+from failsoft import dice
 from failsoft.pipeline import Exchange, Plan, Scope
 from failsoft.tracing._context import parse_traceparent
 from failsoft.tracing._sampling import LOW_64, NEVER, root_bound
@@ -36,7 +36,7 @@ _SIGNED = re.compile(
 )
 _LOOK_NS = 1_000_000_000
 _log = logging.getLogger("failsoft")
-_bits = random.getrandbits
+_bits = dice.getrandbits
 # Under which name a context holds its span; written by hand it costs 1 us less.
 (_SPAN_KEY,) = trace.set_span_in_context(trace.INVALID_SPAN, otel_context.Context())
 _Context = otel_context.Context

@@ -6,7 +6,6 @@ what differs by version alone (its headers, its end) is read from `Resolved`.
 
 from __future__ import annotations
 
-import random
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 
 from failsoft.consumer import Consumers
 from failsoft.controls.records import Record
+from failsoft.dice import random
 from failsoft.pipeline import Exchange, Plan, Scope
 from failsoft.routes.table import RouteDef
 from failsoft.shapes.findings import Finding
@@ -74,7 +74,7 @@ class VersionStage:
         now_ms: Callable[[], float],
         usage: Usage | None = None,
         report: Report = _ignore,
-        dice: Callable[[], float] = random.random,
+        dice: Callable[[], float] = random,
         bypass: str = "/_failsoft",
         app_root: str = "",
     ) -> None:

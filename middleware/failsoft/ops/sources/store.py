@@ -7,14 +7,13 @@ complete read is proof: a log entry says nothing about the age of observations.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Literal, Protocol
 
 import msgspec
 
-from failsoft import clock
+from failsoft import clock, dice
 from failsoft.errors import StoreError, StoreRefused
 from failsoft.ops.nodes import heartbeat_of
 from failsoft.ops.sources.ledgers import LedgerReader, LedgerStore, Section
@@ -66,7 +65,7 @@ class StoreSource:
         address: str = "",
         *,
         period_s: float = _PERIOD_S,
-        rand: Callable[[], float] = random.random,
+        rand: Callable[[], float] = dice.random,
     ) -> None:
         self._store = store
         self._address = address

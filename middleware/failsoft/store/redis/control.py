@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,6 +13,7 @@ from typing import Any
 
 from redis import exceptions as redis_errors
 
+from failsoft import dice
 from failsoft.errors import (
     StoreConflict,
     StoreError,
@@ -140,7 +140,7 @@ class RedisControls:
                 reply = await self._evaluate(call)
             except StoreUnavailable as error:
                 failure = error
-                await asyncio.sleep(random.uniform(0.02, 0.1))
+                await asyncio.sleep(dice.uniform(0.02, 0.1))
                 continue
             answer = await self._answer(call, reply, retried=attempt > 0)
             emit(self.env, call, answer)
