@@ -49,28 +49,37 @@ class _Node(dict[str, "_Node"]):
 
     any_text: `{name}`, one non-empty segment.  patterns: segments with a
     convertor or literal parts.  tails: whole-path expressions below this node.
-    only: plans by method, if exactly one unguarded entry ends here.
     """
 
-    __slots__ = ("any_text", "entries", "is_hard", "only", "patterns", "tails")
+    __slots__ = ("any_text", "entries", "patterns", "tails")
 
     def __init__(self) -> None:
         self.any_text: _Node | None = None
         self.patterns: list[tuple[re.Pattern[str], _Node]] = []
         self.tails: list[tuple[re.Pattern[str], Entry]] = []
         self.entries: list[Entry] = []
-        self.only: Mapping[str, int] | None = None
-        self.is_hard = False
 
-    def freeze(self) -> None:
-        """Note what the quick walk may rely on, here and below."""
-        self.is_hard = bool(self.tails or self.patterns)
-        if len(self.entries) == 1 and self.entries[0].guard is None:
-            self.only = self.entries[0].plans
-        for child in [*self.values(), *(child for _, child in self.patterns)]:
-            child.freeze()
-        if self.any_text is not None:
-            self.any_text.freeze()
+
+class _Sure(dict[str, "_Sure"]):
+    """The part of a node in which one walk, without a way back, finds the route.
+
+    any_text: after any text that is no key here, None = it is not sure.  only: plans
+    by method, where just one unguarded entry ends here.
+    """
+
+    __slots__ = ("any_text", "only")
+
+    def __init__(self, node: _Node | None = None) -> None:
+        self.any_text: _Sure | None = None
+        self.only: Mapping[str, int] = {}
+        if node is None or node.tails or node.patterns:
+            return
+        if len(node.entries) == 1 and node.entries[0].guard is None:
+            self.only = node.entries[0].plans
+        if node.any_text is not None:
+            self.any_text = _Sure(node.any_text)
+        for text, child in node.items():  # a literal beside `{name}`: either may match
+            self[text] = _Sure(child if node.any_text is None else None)
 
 
 def segments_of(path: str) -> list[str] | None:
@@ -102,10 +111,11 @@ _by_order = operator.attrgetter("order")
 class Trie:
     """A set of routes; `add` at start-up, `find` on the request path."""
 
-    __slots__ = ("_root",)
+    __slots__ = ("_root", "_sure")
 
     def __init__(self) -> None:
         self._root = _Node()
+        self._sure = _Sure()
 
     def add(self, path: str, entry: Entry, regex: re.Pattern[str] | None) -> None:
         """Register a path template; `regex` serves where segments do not."""
@@ -149,32 +159,22 @@ class Trie:
 
     def freeze(self) -> None:
         """Prepare for `find`; no route is added afterwards."""
-        self._root.freeze()
+        self._sure = _Sure(self._root)
 
     def find(self, method: str, path: str, scope: Mapping[str, Any]) -> int:
         """Return the plan's index for method and path, 0 without a full match.
 
         Walks literals and `{name}`s; anything else is left to `_find_hard`.
         """
-        node = self._root
+        node = self._sure
         for part in path.split("/"):
-            if node.is_hard:
-                return self._find_hard(method, path, scope)
             child = node.get(part)
             if child is None:
                 child = node.any_text
                 if child is None or not part:
-                    # `$` of Starlette's expressions also matches before one
-                    # trailing newline; without this `%0A` would slip past a kill.
-                    if path.endswith("\n"):
-                        return self._find_hard(method, path[:-1], scope)
-                    return 0
-            elif node.any_text is not None:
-                return self._find_hard(method, path, scope)
+                    return self._find_hard(method, path, scope)
             node = child
-        if node.only is None or node.is_hard or method not in node.only:
-            return self._find_hard(method, path, scope)
-        return node.only[method]
+        return node.only.get(method) or self._find_hard(method, path, scope)
 
     def _find_hard(self, method: str, path: str, scope: Mapping[str, Any]) -> int:
         """Try every entry that matches the path, in the order of registration."""
