@@ -17,9 +17,16 @@ from typing import Any
 
 from failsoft import clock
 from failsoft.application import count_routes, opens_inside, root_path_of
-from failsoft.bodyflow import serve
+from failsoft.bodyflow import serve, watch
 from failsoft.dice import getrandbits
-from failsoft.endings import ask_if_gone, excuse, note_end, note_handshake
+from failsoft.endings import (
+    ask_if_gone,
+    count_failure,
+    excuse,
+    note_end,
+    note_handshake,
+    settle_more,
+)
 from failsoft.endpoints.health import Readiness
 from failsoft.endpoints.openapi import serve_documents
 from failsoft.endpoints.own import serve_own
@@ -30,6 +37,7 @@ from failsoft.pipeline import (
     Exchange,
     Rejection,
     Scope,
+    in_turn,
 )
 from failsoft.problem import (
     answer_http,
@@ -44,7 +52,7 @@ from failsoft.routes.table import build_table
 from failsoft.routes.trie import WEBSOCKET
 from failsoft.runtime import Runtime
 from failsoft.settings import load_settings
-from failsoft.tracing._context import format_response
+from failsoft.tracing._context import TRACERESPONSE
 from failsoft.tracing._stage import Apart, Tracing
 
 __all__ = ["Failsoft"]
@@ -100,44 +108,53 @@ class Failsoft:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope; unknown types pass through untouched."""
-        if scope["type"] != "http" or _MARK in scope or self._fault is not None:
+        if (
+            scope["type"] != "http"
+            or _MARK in scope
+            or self._fault is not None
+            or self.runtime.loop is not get_running_loop()
+        ):
             await self._rare(scope, receive, send)
             return
-        started_ns = perf_counter_ns()
-        if self.runtime.loop is not get_running_loop():
-            await self._start()
-        exchange = self._open(scope, scope["method"], started_ns)
+        exchange = self._open(scope, scope["method"], perf_counter_ns())
         exchange.send = send
         token = CURRENT.set(exchange)
-        exchange.plan.cell.enter()
+        plan, app = exchange.plan, self.app
+        plan.cell.enter()
         outgoing = self._sender(exchange, send)
         try:
-            plan, app = exchange.plan, self.app
-            if plan.admit:
-                exchange.rejection = self._admit(exchange)
+            if plan.ask is not None:
+                try:
+                    exchange.rejection = plan.ask(exchange)
+                except Exception as error:  # noqa: BLE001 - border: it must go on
+                    self.runtime.failed(f"admit {plan.key}", error)
             if exchange.pending is not None and exchange.rejection is None:
                 exchange.rejection = await self._wait(exchange)
-            if exchange.rejection is None:
-                is_guarded = exchange.deadline_ns or plan.guard is not None
-                if is_guarded and exchange.task is None:
+            if exchange.rejection is not None:
+                await answer_http(exchange, exchange.rejection, outgoing)
+            else:
+                if exchange.task is None and (exchange.deadline_ns or plan.guard):
                     app = self.runtime.inbound.guarded(app, exchange)
-                if plan.body is None and plan.answer is None:
+                if plan.is_direct:
                     await app(scope, receive, outgoing)
                 else:
                     bodies = self.runtime.bodies
                     await serve(app, exchange, receive, outgoing, bodies)
-                if exchange.late is not None:
-                    await exchange.late.over()
-                if exchange.phase != 2 and not await release(exchange, send):
-                    await ask_if_gone(exchange, receive)
-            else:
-                await answer_http(exchange, exchange.rejection, outgoing)
+                if exchange.phase != 2 or exchange.late is not None:
+                    await self._end(exchange, receive, send)
         except BaseException as error:
             if not await self._covers(exchange, error, send):
                 raise
         finally:
             CURRENT.reset(token)
             self._settle(exchange)
+
+    async def _end(self, exchange: Exchange, receive: Receive, send: Send) -> None:
+        """See to an answer that the application left open, or gave too late."""
+        if exchange.late is not None:
+            await exchange.late.over()
+        if exchange.phase != 2 and not await release(exchange, send):
+            await ask_if_gone(exchange, receive)
 
     async def _covers(
         self, exchange: Exchange, error: BaseException, send: Send
@@ -164,7 +181,10 @@ class Failsoft:
         elif self._fault is not None:
             raise self._fault
         else:
-            await self._websocket(scope, receive, send)
+            if self.runtime.loop is not get_running_loop():
+                await self._start()
+            serve_it = self if kind == "http" else self._websocket
+            await serve_it(scope, receive, send)
 
     # --- routes -------------------------------------------------------------
 
@@ -292,17 +312,6 @@ class Failsoft:
             self.runtime.failed("finding the version", error)
             return None
 
-    def _admit(self, exchange: Exchange) -> Rejection | None:
-        for hook in exchange.plan.admit:
-            try:
-                rejection = hook(exchange)
-            except Exception as error:  # noqa: BLE001 - border: a request must go on
-                self.runtime.failed(f"admit {exchange.plan.key}", error)
-                continue
-            if rejection is not None:
-                return rejection
-        return None
-
     async def _wait(self, exchange: Exchange) -> Rejection | None:
         """Wait for what admits a request later, such as a limit that others share."""
         pending, exchange.pending = exchange.pending, None
@@ -334,8 +343,15 @@ class Failsoft:
                         return Apart(send(message))
             elif kind == "http.response.start":
                 exchange.status = message["status"]
+                watches = exchange.plan.watches
                 if exchange.status == 500 and is_refused(exchange):
                     send = hold(exchange, send)
+                elif (
+                    watches is not None
+                    and watches(exchange.status)
+                    and exchange.rejection is late is None  # not an answer of ours
+                ):
+                    send = watch(exchange, send, self.runtime.bodies)
                 exchange.phase = 1
                 if exchange.task is not None and late is None:  # begun in time
                     exchange.deadline_ns = 0
@@ -360,15 +376,22 @@ class Failsoft:
         headers = [*message.get("headers", ()), *exchange.plan.notices]
         wanted = self._headers
         if wanted.traceresponse:
-            ids = exchange.trace_id, exchange.span_id, exchange.trace_flags
-            headers.append((b"traceresponse", format_response(*ids)))
+            told = exchange.traceresponse
+            if not told:
+                ids = exchange.trace_id, exchange.span_id, exchange.trace_flags
+                told = TRACERESPONSE % ids
+            headers.append((b"traceresponse", told))
         if wanted.request_id and not _has(headers, b"x-request-id"):
             headers.append((b"x-request-id", _request_id(exchange)))
         if exchange.limit is not None:
             headers.append(exchange.limit)
         if exchange.notices is not None:
             headers += [(b"failsoft-notice", value) for value in exchange.notices]
-        message = {**message, "headers": headers}
+        if len(message) == 3 and "headers" in message:  # nearly all; copying costs more
+            kind, status = message["type"], message["status"]
+            message = {"type": kind, "status": status, "headers": headers}
+        else:
+            message = {**message, "headers": headers}
         if exchange.plan.start is not None:
             try:
                 status = exchange.plan.start(exchange, message["status"], headers)
@@ -379,10 +402,7 @@ class Failsoft:
         return message
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started_ns = perf_counter_ns()
-        if self.runtime.loop is not get_running_loop():
-            await self._start()
-        exchange = self._open(scope, WEBSOCKET, started_ns)
+        exchange = self._open(scope, WEBSOCKET, perf_counter_ns())
         token = CURRENT.set(exchange)
         exchange.plan.cell.enter()
 
@@ -393,7 +413,7 @@ class Failsoft:
             return send(message)
 
         try:
-            exchange.rejection = self._admit(exchange)
+            exchange.rejection = in_turn(*exchange.plan.admit)(exchange)
             if exchange.pending is not None and exchange.rejection is None:
                 exchange.rejection = await self._wait(exchange)
             if exchange.rejection is None:
@@ -417,33 +437,27 @@ class Failsoft:
     def _settle(self, exchange: Exchange) -> None:
         # The answer's end, not the application's: background tasks come after it.
         ended_ns = exchange.ended_ns or perf_counter_ns()
-        duration_us = (ended_ns - exchange.started_ns) // 1000
+        took_ns = ended_ns - exchange.started_ns
+        plan, rejection = exchange.plan, exchange.rejection
         try:
+            for inside in exchange.counted:
+                inside.pop(exchange, None)
             # What raised, or never answered, is a 500: by the server if not by the app.
-            if exchange.holds:
-                self.runtime.inbound.release(exchange)
             status = exchange.status if exchange.exception is None else 500
-            if exchange.plan.settled is not None:
-                exchange.plan.settled(exchange, status or 500)
-            rejection = exchange.rejection
+            if plan.settled is not None:
+                plan.settled(exchange, status or 500)
             if rejection is not None and rejection.is_refusal:
-                exchange.plan.cell.inflight -= 1
-                exchange.plan.cell.refuse(rejection.reason, rejection.status)
+                plan.cell.inflight -= 1
+                plan.cell.refuse(rejection.reason, rejection.status)
             elif 0 < status < 500:
-                exchange.plan.cell.leave(status, duration_us, exchange.sent_bytes)
+                plan.cell.leave(status, took_ns, exchange.sent_bytes)
             else:
-                self._fail(exchange, status or 500, duration_us)
-            if exchange.plan.scalars.drill:
-                excuse(exchange, status or 500, duration_us)
-            if exchange.degraded:
-                exchange.plan.cell.degraded += 1
-            if exchange.calls:
-                self.runtime.calls.saw(exchange.plan.key, exchange.calls)
-            if exchange.flags is not None and rejection is None:
-                guard, state = self.runtime.guard, self.runtime.flags
-                # What stood in for a failure hides it from clients, not from guards.
-                judged = 500 if exchange.degraded else status or 500
-                guard.settle(exchange.flags, state, judged, duration_us)
+                count_failure(exchange, status or 500, took_ns)
+            if plan.scalars.drill:
+                excuse(exchange, status or 500, took_ns // 1000)
+            e = exchange
+            if e.watched or e.calls or e.degraded or e.flags is not None:
+                settle_more(exchange, status or 500, took_ns // 1000)
         except Exception as error:  # noqa: BLE001 - border: the answer is out
             self.runtime.failed("counting", error)
         try:
@@ -453,13 +467,6 @@ class Failsoft:
             self.runtime.failed("closing the span", error)
         exchange.scope.pop(_MARK, None)
         exchange.settle()
-
-    def _fail(self, exchange: Exchange, status: int, duration_us: int) -> None:
-        """Count a failure, and keep it if it is of a kind not seen before."""
-        runtime, cell = self.runtime, exchange.plan.cell
-        cell.leave(status, duration_us, exchange.sent_bytes)
-        group = runtime.deck.fail(exchange, duration_us, int(runtime.now_ms()))
-        cell.fail(group, is_exception=exchange.exception is not None)
 
 
 def _has(headers: list[Any], wanted: bytes) -> bool:

@@ -31,7 +31,7 @@ from failsoft.bodies import (
 from failsoft.pipeline import BodyPlan, Exchange, Headers, Rejection, Scope
 from failsoft.problem import BODILESS, answer_http
 
-__all__ = ["ContractRejected", "serve"]
+__all__ = ["ContractRejected", "serve", "watch"]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -418,6 +418,13 @@ async def serve(
     A refusal found in a body is answered here, and is then in `exchange.rejection`.
     """
     plan, scope = exchange.plan, exchange.scope
+    if plan.body is not None and not plan.is_held:
+        reading = _Incoming(exchange, plan.body, receive, bodies)
+        try:
+            await app(scope, reading.receive, send)
+        finally:
+            reading.close()
+        return
     headers = scope.get("headers", ())
     if plan.answer is not None and plan.answer.changes:
         scope["headers"] = [pair for pair in headers if pair[0] not in _NOT_ASKED]
@@ -443,6 +450,12 @@ async def serve(
         outgoing.close()
         if incoming is not None:
             incoming.close()
+
+
+def watch(exchange: Exchange, send: Send, bodies: Bodies) -> Send:
+    """Return the `send` that looks at an answer, from its start, as it passes."""
+    outgoing = exchange.watched = _Outgoing(exchange, send, bodies)
+    return outgoing.send
 
 
 def _is_ours(error: BaseException) -> bool:

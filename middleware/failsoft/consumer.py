@@ -131,20 +131,20 @@ class Consumers:
 
 def consumer_of(exchange: Exchange) -> str:
     """Return who made a request, worked out once for each."""
-    name = exchange.consumer
-    if not name:
-        consumers: Consumers = exchange.runtime.consumers
-        if _AGENT in exchange.plan.reads:
-            said = exchange.said or _NOTHING
-            agent = said.get(_AGENT, b"")
-            if agent in consumers.plain:  # `named`, without its call
-                name = consumers.plain[agent]
-            else:
-                name = consumers.named(said)
-        else:
-            name = consumers.name(exchange.scope)
-        exchange.consumer = name
-    return name
+    said, consumers = exchange.said, exchange.runtime.consumers
+    if said is not None:
+        name: str | None = consumers.plain.get(said.get(_AGENT, b""))
+        if name is not None:
+            exchange.consumer = name
+            return name
+    if not exchange.consumer:
+        is_read = _AGENT in exchange.plan.reads
+        exchange.consumer = (
+            consumers.named(said or _NOTHING)
+            if is_read
+            else consumers.name(exchange.scope)
+        )
+    return exchange.consumer
 
 
 def hour_of(now_ms: float) -> bytes:

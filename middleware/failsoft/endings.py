@@ -9,7 +9,14 @@ from typing import Any
 
 from failsoft.pipeline import Exchange
 
-__all__ = ["ask_if_gone", "excuse", "note_end", "note_handshake"]
+__all__ = [
+    "ask_if_gone",
+    "count_failure",
+    "excuse",
+    "note_end",
+    "note_handshake",
+    "settle_more",
+]
 
 _GONE = (
     "ClientDisconnect",
@@ -77,3 +84,26 @@ def note_handshake(exchange: Exchange, message: MutableMapping[str, Any]) -> Non
     exchange.phase = 1
     # The handshake is what is timed: a connection may stay for hours.
     exchange.ended_ns = perf_counter_ns()
+
+
+def count_failure(exchange: Exchange, status: int, took_ns: int) -> None:
+    """Count a failure, and keep it if it is of a kind not seen before."""
+    runtime, cell = exchange.runtime, exchange.plan.cell
+    cell.leave(status, took_ns, exchange.sent_bytes)
+    group = runtime.deck.fail(exchange, took_ns // 1000, int(runtime.now_ms()))
+    cell.fail(group, is_exception=exchange.exception is not None)
+
+
+def settle_more(exchange: Exchange, status: int, duration_us: int) -> None:
+    """Tell what few requests have: flags, calls, stand-ins, an answer looked at."""
+    runtime = exchange.runtime
+    if exchange.watched is not None:
+        exchange.watched.close()
+    if exchange.degraded:
+        exchange.plan.cell.degraded += 1
+    if exchange.calls:
+        runtime.calls.saw(exchange.plan.key, exchange.calls)
+    if exchange.flags is not None and exchange.rejection is None:
+        # What stood in for a failure hides it from clients, not from guards.
+        judged = 500 if exchange.degraded else status
+        runtime.guard.settle(exchange.flags, runtime.flags, judged, duration_us)

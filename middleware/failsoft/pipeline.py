@@ -26,12 +26,15 @@ __all__ = [
     "Exchange",
     "Headers",
     "InPlace",
+    "Inside",
     "Plan",
     "Rejection",
     "Scalars",
     "Scope",
+    "Settled",
     "Start",
     "VersionPlans",
+    "in_turn",
     "task_of",
 ]
 
@@ -81,6 +84,9 @@ class Rejection:
 
 
 Hook = Callable[["Exchange"], Rejection | None]
+# Requests that are with the application, of a node or of a route; of one event loop.
+# No set: the code of dicts is warm in every request, that of sets is not.
+Inside = dict["Exchange", None]
 
 
 # Takes a complete body; returns the one to go on with (the same for no change).
@@ -91,6 +97,8 @@ Headers = list[tuple[bytes, bytes]]
 # Takes (exchange, status, headers) of an answer that starts; edits the headers in
 # place, and returns the status to send.
 Start = Callable[["Exchange", int, Headers], int]
+# Takes (exchange, final status) of a request that is over.
+Settled = Callable[["Exchange", int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +116,11 @@ class BodyPlan:
     is_required: bool = False
     statuses: Callable[[int], bool] | None = None
     elsewhere: Callable[[Exchange], None] | None = None
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether each part goes on at once, and none is ever refused."""
+        return not (self.changes or self.is_required)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,6 +163,27 @@ class InPlace:
 AS_DECLARED = Scalars()
 
 
+def in_turn(*hooks: Hook) -> Hook:
+    """Return a hook that asks each of them; what fails says nothing."""
+
+    def ask(exchange: Exchange) -> Rejection | None:
+        for hook in hooks:
+            try:
+                rejection = hook(exchange)
+            except Exception as error:  # noqa: BLE001 - border: a request must go on
+                exchange.runtime.failed(f"admit {exchange.plan.key}", error)
+                continue
+            if rejection is not None:
+                return rejection
+        return None
+
+    return ask
+
+
+def _every(status: int) -> bool:
+    return True
+
+
 class Plan:
     """What one route does with a request, compiled at one revision.
 
@@ -166,11 +200,17 @@ class Plan:
     scalars: what modes turn here.  in_place: how modes answer for the application,
     None = they do not, or by a hook alone.  settled: told of each request when it is
     over, with its final status.  reads: names of request headers that its hooks read.
+
+    What a request reads of these is worked out once, by `seal`.  ask: all of `admit`
+    as one hook, None for none.  is_held: bodies may be held back or refused, not only
+    looked at as they pass.  is_direct: the application reads from the server.
+    watches: of which statuses an answer is looked at as it passes, None for none.
     """
 
     __slots__ = (
         "admit",
         "answer",
+        "ask",
         "body",
         "by_version",
         "cell",
@@ -179,6 +219,8 @@ class Plan:
         "facts",
         "guard",
         "in_place",
+        "is_direct",
+        "is_held",
         "key",
         "method",
         "notices",
@@ -187,6 +229,7 @@ class Plan:
         "settled",
         "start",
         "template",
+        "watches",
     )
 
     def __init__(
@@ -212,8 +255,22 @@ class Plan:
         self.choose: Callable[[Exchange], Plan] | None = None
         self.scalars: Scalars = AS_DECLARED
         self.in_place: InPlace | None = None
-        self.settled: Callable[[Exchange, int], None] | None = None
+        self.settled: Settled | None = None
         self.reads: frozenset[bytes] = frozenset()
+        self.seal()
+
+    def seal(self) -> None:
+        """Work out what requests read, once every feature has had its say."""
+        self.ask: Hook | None = None
+        if self.admit:
+            is_one = len(self.admit) == 1
+            self.ask = self.admit[0] if is_one else in_turn(*self.admit)
+        plans = [plan for plan in (self.body, self.answer) if plan is not None]
+        self.is_held = not all(plan.is_watching for plan in plans)
+        self.is_direct = self.body is None and not self.is_held
+        self.watches: Callable[[int], bool] | None = None
+        if self.answer is not None and not self.is_held:
+            self.watches = self.answer.statuses or _every
 
     def each(self, dress: Callable[[Plan], None]) -> None:
         """Have a function add to this plan and to those of all its versions."""
@@ -267,19 +324,23 @@ class Exchange:
     contract; resolved is what the versions stage keeps of it.  consumer is the
     hashed caller, "" while nobody asked.  drift counts findings in its bodies.
     criticality: of the request, which a header may have lowered.  deadline_ns: by
-    `perf_counter_ns`, 0 for none.  holds: bits of what is given back at the end.
+    `perf_counter_ns`, 0 for none.  counted: those it is among until its end.
+    is_late: it was answered for while the handler goes on.
     pending: what is still to be awaited before it is admitted.  degraded: what stood
     in for the application's answer (stale fallback static reroute), "" for nothing.
     calls: notes of outbound attempts.  said: headers among those that the plan reads,
     None for none of them.  limit: header that tells of its rate limit.
     task: that runs the application, of a request with a deadline and no guard.  send:
     the server's.  late: who answered in place of an application that was late.
+    watched: what looks at the answer as it passes.  traceresponse: the header's value
+    where it is known, b"" = to be made of the ids and flags.
     """
 
     __slots__ = (
         "_context",
         "calls",
         "consumer",
+        "counted",
         "criticality",
         "deadline_ns",
         "degraded",
@@ -287,7 +348,7 @@ class Exchange:
         "ended_ns",
         "exception",
         "flags",
-        "holds",
+        "is_late",
         "late",
         "limit",
         "notices",
@@ -311,7 +372,9 @@ class Exchange:
         "token",
         "trace_flags",
         "trace_id",
+        "traceresponse",
         "version",
+        "watched",
     )
 
     def __init__(self, scope: Scope, runtime: Any, started_ns: int) -> None:
@@ -334,6 +397,7 @@ class Exchange:
         self.trace_id: int = 0
         self.span_id: int = 0
         self.trace_flags = 0
+        self.traceresponse = b""
         self.version = ""
         self.resolved: Any = None
         self.consumer = ""
@@ -341,7 +405,8 @@ class Exchange:
         self.notices: list[bytes] | None = None
         self.criticality = ""
         self.deadline_ns = 0
-        self.holds = 0
+        self.counted: tuple[Inside, ...] = ()
+        self.is_late = False
         self.pending: Callable[[], Awaitable[Rejection | None]] | None = None
         self.degraded = ""
         self.calls: list[Any] | None = None
@@ -350,6 +415,7 @@ class Exchange:
         self.task: Any = None
         self.send: Any
         self.late: Any = None
+        self.watched: Any = None
 
     def notice(self, value: bytes) -> None:
         """Add a `Failsoft-Notice` header to the answer, if it has not started."""

@@ -279,6 +279,7 @@ class Planner:
         for route, plan in zip(self._routes, found, strict=True):
             if not route.bypass and route.key not in self.answers:
                 self._inbound.dress(route, plan)
+            plan.each(Plan.seal)
 
     def _plan(self, route: RouteDef, cell: Any, acting: Acting) -> Plan:
         if hook := self.answers.get(route.key):
@@ -299,6 +300,7 @@ class Planner:
             if self.own_document is not None:
                 self.own_document(route, plan)
         self._inbound.dress(route, plan)
+        plan.each(Plan.seal)
 
 
 def _warn_of_compression(app: Any) -> None:

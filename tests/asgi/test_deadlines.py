@@ -86,6 +86,7 @@ async def test_nobody_answers_for_a_handler_that_was_not_asked_yet(
         return hook(exchange)
 
     plan.admit = (ask,)
+    plan.seal()
     answer = await get(guarded, "/x")
 
     assert before == [0]

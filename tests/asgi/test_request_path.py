@@ -473,6 +473,7 @@ async def test_a_fault_of_ours_is_told_and_does_not_fail_the_request(
         raise KeyError("ours")
 
     plan.admit = (faulty,)
+    plan.seal()
 
     answer = await get(guarded, "/hello")
 

@@ -22,7 +22,6 @@ from asgi.drive import Answer, Message, drive, get, http_scope
 from asgi.eventually import eventually
 from failsoft import Failsoft, current
 from failsoft.pipeline import Scalars
-from failsoft.resilience._concurrency import IS_LATE
 
 pytestmark = pytest.mark.anyio
 
@@ -96,6 +95,7 @@ def redress(guarded: Failsoft, **scalars: Any) -> None:
     for route, plan in zip(runtime.table.routes, runtime.snapshot.plans, strict=True):
         plan.admit, plan.scalars = (), Scalars(**scalars)
         runtime.inbound.dress(route, plan)
+        plan.seal()
 
 
 async def inside(app: App, count: int) -> None:
@@ -252,6 +252,7 @@ async def test_a_failing_hook_of_another_feature_leaks_nothing(guard: Any) -> No
 
     for plan in guarded.runtime.snapshot.plans:
         plan.admit = (*plan.admit, ask)
+        plan.seal()
 
     answer = await get(guarded, "/hello")
 
@@ -272,6 +273,7 @@ async def test_one_cancelled_while_it_waits_to_be_admitted_leaks_nothing(
 
     for plan in plans:
         plan.admit = (*plan.admit, ask)
+        plan.seal()
     task = asyncio.create_task(get(guarded, "/hello"))
     await inside(app, 1)
 
@@ -279,6 +281,7 @@ async def test_one_cancelled_while_it_waits_to_be_admitted_leaks_nothing(
     await asyncio.wait([task])
     for plan, admit in zip(plans, before, strict=True):
         plan.admit = admit
+        plan.seal()
 
     assert await is_free(guarded, app)
 
@@ -547,7 +550,7 @@ async def test_what_has_not_answered_counts_for_as_long_as_it_takes(
     tasks = [asyncio.create_task(get(guarded, p)) for p in ("/slow", "/stream")]
     await inside(app, 2)
     late = next(e for e in beats.stage.inside if e.phase)
-    late.holds |= IS_LATE  # answered for, while its handler goes on
+    late.is_late = True  # answered for, while its handler goes on
 
     beats.pass_s(60)
     held = inflight(guarded)

@@ -147,8 +147,8 @@ class Node:
         self.done.append(Done(planned_s, name, self.now_s - planned_s))
 
     def _release(self, exchange: Exchange) -> None:
-        if exchange.holds:
-            self.stage.release(exchange)
+        for inside in exchange.counted:
+            inside.pop(exchange, None)
 
 
 def in_time(done: list[Done]) -> list[Done]:

@@ -41,7 +41,7 @@ def fill(window: Window, routes: list[str], requests: int) -> None:
         cell = window.cell(key, "critical")
         for _ in range(requests):
             cell.enter()
-            cell.leave(200, int(_dice.lognormvariate(8.5, 0.6)), 300)
+            cell.leave(200, int(1000 * _dice.lognormvariate(8.5, 0.6)), 300)
 
 
 def received_bytes(server: RedisServer) -> int:

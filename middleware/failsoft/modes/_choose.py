@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from failsoft.consumer import consumer_of, hour_of, rank_in
 from failsoft.modes._model import ActiveMode
@@ -33,7 +34,8 @@ class Tally:
     """What one mode did on this node since its activation.
 
     floor: rank of the least critical route that it covers.  credit: probes it may
-    still send.
+    still send.  watched: cells of routes of which it touches every request -> what
+    they had been asked before.
     """
 
     __slots__ = (
@@ -46,6 +48,7 @@ class Tally:
         "probes",
         "since_ms",
         "touched",
+        "watched",
     )
 
     def __init__(self, name: str, since_ms: int) -> None:
@@ -55,6 +58,13 @@ class Tally:
         self.acts: dict[str, int] = {}
         self.floor = 0
         self.credit = 0.0
+        self.watched: dict[Any, int] = {}
+
+    def settle(self) -> None:
+        """Stop watching routes: what they were asked so far was touched."""
+        for cell, asked in self.watched.items():
+            self.touched += cell.asked - asked
+        self.watched.clear()
 
     def may_probe(self, share: float, rank: int) -> bool:
         """Whether this request is one of the probes; the least critical ones first.
@@ -76,7 +86,9 @@ class Tally:
 
     def row(self) -> ModeRow:
         """Return the counts as the fleet is told of them."""
-        counts = self.touched, self.probes, self.bad, dict(self.acts), self.failed
+        touched = self.touched
+        touched += sum(cell.asked - asked for cell, asked in self.watched.items())
+        counts = touched, self.probes, self.bad, dict(self.acts), self.failed
         return ModeRow(self.name, self.since_ms, *counts)
 
 
@@ -87,10 +99,15 @@ class Tallies:
         self._held: dict[str, Tally] = {}
 
     def keep(self, modes: Iterable[ActiveMode]) -> None:
-        """Forget what no longer holds; what begins anew is counted anew."""
+        """Forget what no longer holds; what begins anew is counted anew.
+
+        Before plans are compiled: they say which routes each mode holds for.
+        """
         since = {mode.name: mode.since_ms for mode in modes}
         held = self._held.items()
         self._held = {n: t for n, t in held if since.get(n) == t.since_ms}
+        for tally in self._held.values():
+            tally.settle()
 
     def of(self, mode: ActiveMode) -> Tally:
         """Return the tally of a mode."""
@@ -120,6 +137,11 @@ class Cover:
         mode, said = self.mode, self.mode.definition
         is_whole = mode.share >= 1 and not mode.probe and not mode.dry_run
         return is_whole and not (said.consumers or said.versions or self.methods)
+
+    def watch(self, cell: Any) -> None:
+        """Count what a route is asked from now on, as all of it is touched."""
+        if self.is_counted:
+            self.tally.watched[cell] = cell.asked
 
     def part(self, exchange: Exchange, level: float) -> int:
         """Return whether the mode holds for a request, and count it.

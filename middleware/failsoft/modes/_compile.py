@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -23,7 +23,15 @@ from failsoft.modes._refuse import (
     mode_hook,
     notice_of,
 )
-from failsoft.pipeline import AS_DECLARED, Exchange, Hook, InPlace, Plan, Scalars
+from failsoft.pipeline import (
+    AS_DECLARED,
+    Exchange,
+    Hook,
+    InPlace,
+    Plan,
+    Scalars,
+    Settled,
+)
 from failsoft.routes.table import RouteDef
 from failsoft.settings import ANSWERING, ModeDefinition
 
@@ -118,8 +126,8 @@ def compile_plan(
 ) -> Plan:
     """Compile what acts on one route.  Bypass routes are never touched.
 
-    The plan is that of the modes that hold for every request; its `choose` finds the
-    others, and counts into `tallies`.
+    The plan is that of the modes that hold for every request; if there are others,
+    its `choose` finds them.  Both count into `tallies`.
     """
     kill = None
     for record, doc in () if route.bypass else acting.kills:
@@ -131,7 +139,10 @@ def compile_plan(
     base = maker.plan([cover for cover in covers if cover.is_plain])
     if kill is not None:
         base.admit = (kill,)
-    if covers:
+    if all(cover.is_plain for cover in covers):
+        for cover in covers:
+            cover.watch(cell)
+    else:
         base.choose = Chooser(covers, base, maker.plan, now_ms, dice)
     return base
 
@@ -235,9 +246,7 @@ def scalars_of(modes: Sequence[ActiveMode]) -> Scalars:
     )
 
 
-def _counting(
-    holding: Sequence[Cover], probing: Sequence[Cover]
-) -> Callable[[Exchange, int], None] | None:
+def _counting(holding: Sequence[Cover], probing: Sequence[Cover]) -> Settled | None:
     """Return what counts the ends of requests: of probes, and of drills."""
     drilled = [cover for cover in holding if cover.mode.is_drill]
     if not (drilled or probing):

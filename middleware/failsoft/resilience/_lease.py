@@ -70,19 +70,23 @@ def standing(quota: Quota, remaining: int, reset_s: float) -> bytes:
 
 
 class _Telling:
-    """What tells clients of a gate; the newest header is kept, as most are alike."""
+    """What tells clients of a gate.
 
-    __slots__ = ("_header", "_told")
+    header: the newest one, kept as most are alike; up to date after a `take` that
+    returned TAKEN.
+    """
+
+    __slots__ = ("_told", "header")
 
     def __init__(self) -> None:
         self._told: float = -1
-        self._header: tuple[bytes, bytes] | None = None
+        self.header: tuple[bytes, bytes] | None = None
 
     def _tell(self, left: float, quota: Quota) -> tuple[bytes, bytes] | None:
         self._told = left
         full_s = max(0, quota.burst - left) / quota.rate_per_s
-        self._header = b"ratelimit", standing(quota, int(left), full_s)
-        return self._header
+        self.header = b"ratelimit", standing(quota, int(left), full_s)
+        return self.header
 
 
 class Bucket(_Telling):
@@ -102,16 +106,20 @@ class Bucket(_Telling):
 
     def take(self, now: float, cost: int, quota: Quota) -> int:
         """Take the cost of a request; one above the burst takes the whole of it."""
-        burst = quota.burst
-        tokens = self.tokens
-        if now > self._at:  # `fill`, without its calls
-            tokens += (now - self._at) * quota.rate_per_s
-            self._at = now
+        # `fill`, without its calls.
+        tokens = self.tokens + (now - self._at) * quota.rate_per_s
+        burst, self._at = quota.burst, now
         if tokens > burst:
             tokens = burst
-        need = cost if cost < burst else burst
-        self.tokens = tokens if tokens < need else tokens - need
-        return DENIED if tokens < need else TAKEN
+        if cost > burst:
+            cost = burst
+        if tokens < cost:
+            self.tokens = tokens
+            return DENIED
+        tokens = self.tokens = tokens - cost
+        if not self._told <= tokens < self._told + 1:
+            self._tell(tokens // 1, quota)
+        return TAKEN
 
     def drain(self, now: float, cost: int, quota: Quota) -> None:
         """Note what somebody else has let pass."""
@@ -129,8 +137,6 @@ class Bucket(_Telling):
 
     def tell(self, now: float, quota: Quota) -> tuple[bytes, bytes] | None:
         """Return the `RateLimit` of what remains after a `take`."""
-        if self._told <= self.tokens < self._told + 1:
-            return self._header
         return self._tell(self.tokens // 1, quota)
 
 
@@ -188,6 +194,7 @@ class Lease(_Telling):
         self._count += cost
         if self.tokens - cost >= self._low and cost <= quota.burst:
             self.tokens -= cost  # `draw`, without its call
+            self.tell(now, quota)
             return TAKEN
         return self.draw(now, cost, quota)
 
@@ -196,7 +203,10 @@ class Lease(_Telling):
         need = cost if cost < quota.burst else quota.burst
         if self.tokens >= need:
             self.tokens -= need
-            return LOW if self.tokens < self._low and now >= self._deny_until else TAKEN
+            if self.tokens < self._low and now >= self._deny_until:
+                return LOW
+            self.tell(now, quota)
+            return TAKEN
         # The refusal that is remembered saves more trips than the lease itself.
         return DENIED if now < self._deny_until else ASK
 
@@ -277,7 +287,7 @@ class Lease(_Telling):
             left += self.left
             if left > quota.burst:
                 left = quota.burst
-        return self._header if left == self._told else self._tell(left, quota)
+        return self.header if left == self._told else self._tell(left, quota)
 
 
 class Window(_Telling):

@@ -144,17 +144,18 @@ class RateLimits:
             except Exception as error:  # noqa: BLE001 - border: functions of others
                 exchange.runtime.failed(f"rate limit of {exchange.plan.key}", error)
                 return None
-            if key in keys and not limiter.is_crowded:
-                gates = keys[key]  # `gates`, without its call
-            else:
+            # `gates`, without its call where nothing has to make room.
+            gates = None if limiter.is_crowded else keys.get(key)
+            if gates is None:
                 gates = limiter.gates(key, now)
             if not gates:
                 return None
             if is_single:  # nearly always, and then there is no more to it
-                verdict = gates[0].take(now, cost, first)
+                gate = gates[0]
+                verdict = gate.take(now, cost, first)
                 if verdict == TAKEN:
                     limiter.allowed += 1
-                    exchange.limit = gates[0].tell(now, first)
+                    exchange.limit = gate.header
                     return None
                 verdicts = [verdict]
             else:

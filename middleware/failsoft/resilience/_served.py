@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 from failsoft.errors import DeadlineMissed
 from failsoft.pipeline import CURRENT, Exchange, Headers, InPlace, Scope
 from failsoft.problem import BODILESS, answer_http, late_answer
-from failsoft.resilience._concurrency import IS_LATE
 from failsoft.resilience._stale import Key, is_keepable, key_of, replay
 from failsoft.resilience._standin import Heard, Spoken, ask
 from failsoft.routes.standins import HANDLERS
@@ -204,7 +203,7 @@ class Served:
             return False
         exchange, grace_s = self._exchange, self._own.grace_s
         self.is_late, self._state = True, _TAKEN
-        exchange.holds |= IS_LATE
+        exchange.is_late = True
         if grace_s is None:
             timeout_s = (exchange.deadline_ns - exchange.started_ns) / _NS
             grace_s = min(timeout_s, self._guard.settings.grace_s)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-__all__ = ["RANGES", "SAFE", "Shedder"]
+__all__ = ["RANGES", "Shedder"]
 
 # Of the limit, from the sub-level 0 to 1: classes above 1 keep headroom, so that
 # traffic of one class alone is bounded too.  (from, width)
@@ -19,7 +19,6 @@ RANGES = {
     "sheddable_plus": (0.4, 0.4),
     "sheddable": (0.1, 0.3),
 }
-SAFE = {name: low for name, (low, _) in RANGES.items()}
 _FLOOR = 4.0
 _LATE_TO_ARM = 3  # one blocking call makes one late beat, and never arms
 _MOST_STEPS = 4
@@ -30,7 +29,8 @@ class Shedder:
     """The limit of one node; None while nothing proves that it is overloaded.
 
     target_s: lag that is fine.  interval_s: between changes.  most: what the limit
-    never exceeds.  armed_at_s: since when there is a limit.
+    never exceeds.  armed_at_s: since when there is a limit.  safe: by class, fewer in
+    flight than that are let in without a question.
     """
 
     __slots__ = (
@@ -39,25 +39,41 @@ class Shedder:
         "_interval_s",
         "_late",
         "_least_s",
+        "_limit",
         "_most",
         "_peak",
         "_reached_s",
         "_target_s",
         "_worst_s",
         "armed_at_s",
+        "is_armed",
         "is_reached",
-        "limit",
+        "safe",
     )
 
     def __init__(self, target_s: float, interval_s: float, most: int) -> None:
         self._target_s, self._interval_s, self._most = target_s, interval_s, most
-        self.limit: float | None = None
+        self.limit = None
         self.armed_at_s = 0.0
         self._above_s: float | None = None
         self._late, self._least_s = 0, math.inf
         self._reached_s = 0.0
         self._began_s, self._worst_s = -math.inf, 0.0
         self._peak, self.is_reached = 0, False
+
+    @property
+    def limit(self) -> float | None:
+        """Requests in flight, None while it is not armed."""
+        return self._limit
+
+    @limit.setter
+    def limit(self, limit: float | None) -> None:
+        self._limit, self.is_armed = limit, limit is not None
+        most = self._most
+        self.safe = dict.fromkeys(RANGES, most)
+        if limit is not None:
+            for name, (low, _) in RANGES.items():
+                self.safe[name] = min(most, math.ceil(limit * low))
 
     def admits(
         self, criticality: str, inflight: int, rank: Callable[[], float]

@@ -15,13 +15,14 @@ from typing import Any, NamedTuple
 
 from failsoft.consumer import CALLER_HEADERS, NAMING_HEADERS, rank_of
 from failsoft.dice import random
-from failsoft.pipeline import Exchange, Hook, Plan, Rejection, task_of
-from failsoft.resilience._concurrency import (
-    IS_LATE,
-    PERMIT,
-    SLOT,
+from failsoft.pipeline import (
+    Exchange,
+    Hook,
     Inside,
-    limit_of,
+    Plan,
+    Rejection,
+    in_turn,
+    task_of,
 )
 from failsoft.resilience._criticality import (
     CRITICALITY_HEADERS,
@@ -31,7 +32,7 @@ from failsoft.resilience._criticality import (
 from failsoft.resilience._guard import Guard
 from failsoft.resilience._limits import RateLimits
 from failsoft.resilience._reduced import Reduced
-from failsoft.resilience._shed import SAFE, Shedder
+from failsoft.resilience._shed import Shedder
 from failsoft.resilience._ticker import Ticker
 from failsoft.routes.table import RouteDef
 from failsoft.settings import Settings
@@ -73,15 +74,15 @@ class InboundStage:
         self.limits = RateLimits(settings, dice)
         self.shedder = Shedder(shed.target_s, shed.interval_s, shed.max_inflight)
         self.ticker = Ticker(self.beat)
-        self.inside: Inside = set()
-        self._done = 0  # that had a slot, since the last beat; of one task, one
-        self._last: Any = None  # the task of the newest of them
+        self.inside: Inside = {}
+        self._crowd = 0  # inside at the last beat, and those that came since
+        self._last: Any = None  # the task of the newest of them, where it is asked for
         self._loop: asyncio.AbstractEventLoop | None = None
         self._is_timed = False  # whether there was ever a deadline
         self._heard = CRITICALITY_HEADERS | self.guard.headers
         self._callers = self._heard | CALLER_HEADERS | {*self.guard.app_ids}
         self._named = self._callers | NAMING_HEADERS
-        self._routes: defaultdict[str, Inside] = defaultdict(set)
+        self._routes: defaultdict[str, Inside] = defaultdict(dict)
         self._streams: dict[Exchange, float] = {}
         self._refused = self._observed = 0
         self._now_s = self._looked_s = 0.0
@@ -111,7 +112,8 @@ class InboundStage:
             plan.reads = self._named
         elif plan.choose is not None:
             plan.reads = self._callers
-        limit = limit_of(route.rules.concurrency_limit, plan.scalars.concurrency)
+        limits = route.rules.concurrency_limit, plan.scalars.concurrency
+        limit = min((most for most in limits if most is not None), default=None)
         crowd = self._routes[route.key], limit
         plan.admit = (self._asking(plan, timeout_ns, rate, crowd),)
 
@@ -129,37 +131,37 @@ class InboundStage:
         cost as much for being called as for what it does.
         """
         criticality, wanted, is_ruled = plan.criticality, self._heard, bool(plan.admit)
-        first = _in_turn(self._heed, *plan.admit)
-        inside, most = self.inside, self._shed.max_inflight
-        ticker, (room, limit) = self.ticker, crowd
-        shedder = Shedder(0, 0, 0) if plan.scalars.no_shed else self.shedder
+        first = in_turn(self._heed, *plan.admit)
+        inside, ticker, (room, limit) = self.inside, self.ticker, crowd
+        here, here_and_there = (inside,), (inside, room)
+        never = Shedder(0, 0, self._shed.max_inflight)
+        shedder = never if plan.scalars.no_shed else self.shedder
         # What changes bodies lies around a guard, so that it sees a late answer too.
         is_idle = plan.guard is None or plan.guard.is_idle_in_time
-        is_bare = is_idle and plan.body is None and plan.answer is None
 
         def ask(exchange: Exchange) -> Rejection | None:
             rejection = None
             exchange.criticality = criticality
-            if timeout_ns:
-                exchange.deadline_ns = exchange.started_ns + timeout_ns
+            exchange.deadline_ns = timeout_ns and exchange.started_ns + timeout_ns
             said = exchange.said
             if is_ruled or (said is not None and not wanted.isdisjoint(said)):
                 rejection = first(exchange)
-            armed = shedder.limit
-            if rejection is None and (
-                len(inside) >= most
-                or (
-                    armed is not None
-                    and len(inside) + self._done >= armed * SAFE[exchange.criticality]
-                )
-            ):
-                rejection = self._judge(exchange, armed)
+            if self._crowd >= shedder.safe[exchange.criticality]:
+                rejection = rejection or self._judge(exchange, shedder.limit)
             if rejection is not None:
                 return rejection
-            exchange.holds = SLOT
-            inside.add(exchange)
-            if is_bare and exchange.deadline_ns:
-                exchange.task = task_of(self._loop)
+            exchange.counted = here
+            inside[exchange] = None
+            task = None
+            if shedder.is_armed or exchange.deadline_ns:
+                task = task_of(self._loop)
+                if exchange.deadline_ns and is_idle and not plan.is_held:
+                    exchange.task = task
+            # Servers have a task for each request.  Who drives them by hand, one after
+            # the other, keeps the loop from turning, and is no crowd.
+            if task is None or task is not self._last:
+                self._crowd += 1
+                self._last = task
             if not ticker.is_on:
                 ticker.wake()
             if rate is not None:
@@ -167,8 +169,8 @@ class InboundStage:
             if rejection is None and limit is not None:
                 if len(room) >= limit:
                     return self._crowded.answer()
-                room.add(exchange)
-                exchange.holds = SLOT | PERMIT
+                room[exchange] = None
+                exchange.counted = here_and_there
             return rejection
 
         return ask
@@ -204,7 +206,7 @@ class InboundStage:
             return self._refuse_full(exchange)
         # What is done already made this turn of the loop as long as it is: handlers
         # that never wait are done before the next request is looked at.
-        inflight = len(self.inside) + self._done
+        inflight = self._crowd
         if limit is None:
             return None
         task = task_of(self._loop)
@@ -235,23 +237,9 @@ class InboundStage:
 
     def opened(self, exchange: Exchange) -> None:
         """Take a WebSocket whose handshake is answered: it may stay for hours."""
-        self.inside.discard(exchange)
-
-    def release(self, exchange: Exchange) -> None:
-        """Give back what an admitted request held."""
-        self.inside.discard(exchange)
-        # What is done is counted once a task: servers have one for each request.  Who
-        # drives them by hand, one after the other, keeps the loop from turning, and
-        # is no crowd.
-        task = None
-        if self.shedder.limit is not None:
-            task = exchange.task or task_of(self._loop)
-        if task is None or task is not self._last:
-            self._last = task
-            self._done += 1
-        if exchange.holds & PERMIT:
-            self._routes[exchange.plan.key].discard(exchange)
-        exchange.holds = 0
+        if exchange in self.inside:
+            del self.inside[exchange]
+            self._crowd -= 1
 
     # --- the loop -----------------------------------------------------------
 
@@ -284,7 +272,7 @@ class InboundStage:
         """Start anew, on another loop or in a forked child: nobody is inside."""
         self.ticker.end()
         self.inside.clear()
-        self._done, self._last, self._loop = 0, None, None
+        self._crowd, self._last, self._loop = 0, None, None
         self._streams.clear()
         for inside in self._routes.values():
             inside.clear()
@@ -299,11 +287,11 @@ class InboundStage:
         try:
             if self._shed.handling != "off":
                 lag_s = max(lag_s, self._starvation_s(now_s))
-                self.shedder.tick(now_s, lag_s, len(self.inside) + self._done)
-            self._done, self._last = 0, None
+                self.shedder.tick(now_s, lag_s, self._crowd)
             if now_s - self._looked_s >= 1.0:
                 self._looked_s = now_s
                 self._let_streams_go(now_s)
+            self._crowd, self._last = len(self.inside), None
             inside = self.inside if self._is_timed else ()
             has_deadlines = self.guard.sweep(perf_counter_ns(), inside)
         except Exception as error:  # noqa: BLE001 - border: the next beat comes
@@ -334,11 +322,11 @@ class InboundStage:
         """Count no more what has been answering for 5 s, such as event streams."""
         before, self._streams = self._streams, {}
         for exchange in tuple(self.inside):
-            if not exchange.phase or exchange.holds & IS_LATE:
+            if not exchange.phase or exchange.is_late:
                 continue
             since_s = before.get(exchange, now_s)
             if now_s - since_s >= _STREAM_S:
-                self.inside.discard(exchange)
+                self.inside.pop(exchange, None)
             else:
                 self._streams[exchange] = since_s
 
@@ -347,20 +335,3 @@ class InboundStage:
         return ShedState(
             self.shedder.limit, len(self.inside), self._refused, self._observed
         )
-
-
-def _in_turn(*hooks: Hook) -> Hook:
-    """Return a hook that asks each of them; what fails says nothing."""
-
-    def ask(exchange: Exchange) -> Rejection | None:
-        for hook in hooks:
-            try:
-                rejection = hook(exchange)
-            except Exception as error:  # noqa: BLE001 - border: a request must go on
-                exchange.runtime.failed(f"admit {exchange.plan.key}", error)
-                continue
-            if rejection is not None:
-                return rejection
-        return None
-
-    return ask

@@ -10,7 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-__all__ = ["bucket_of", "bucket_value_us", "merge_into", "percentile_us"]
+__all__ = [
+    "bucket_of",
+    "bucket_value_us",
+    "count_into",
+    "merge_into",
+    "percentile_us",
+]
 
 _MAX_US = (1 << 32) - 1  # about 71 min
 
@@ -31,6 +37,12 @@ def bucket_value_us(bucket: int) -> float:
         return float(bucket)
     shift = (bucket >> 4) - 1
     return ((bucket - (shift << 4)) + 0.5) * (1 << shift)
+
+
+def count_into(target: dict[int, int], durations_us: Iterable[int]) -> None:
+    """Add durations in microseconds to `target`."""
+    for bucket in map(bucket_of, durations_us):
+        target[bucket] = target.get(bucket, 0) + 1
 
 
 def merge_into(target: dict[int, int], parts: Iterable[Mapping[int, int]]) -> None:

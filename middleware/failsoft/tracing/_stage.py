@@ -22,6 +22,7 @@ from opentelemetry.trace import SpanContext, SpanKind, StatusCode, TraceFlags
 from failsoft import dice
 from failsoft.pipeline import Exchange, Plan, Scope
 from failsoft.tracing._context import parse_traceparent
+from failsoft.tracing._ids import new_ids
 from failsoft.tracing._sampling import LOW_64, NEVER, root_bound
 
 __all__ = ["Apart", "Tracing"]
@@ -225,8 +226,7 @@ class Tracing:
         elif carrier:
             self._join(exchange, carrier)
         else:
-            exchange.trace_id = _bits(128) or 1
-            exchange.span_id = _bits(64) or 1
+            exchange.trace_id, exchange.span_id, exchange.traceresponse = new_ids()
 
     def look(self, now_ns: int) -> None:
         """Read what is configured: the provider, and who opens the server span.
@@ -293,15 +293,14 @@ class Tracing:
         self, exchange: Exchange, carrier: Mapping[bytes, bytes] | None, active: Any
     ) -> None:
         parent = self._parent_context(carrier) if carrier else None
-        trace_id = _trace_id_of(parent) if parent is not None else 0
-        if not trace_id:
-            trace_id = _bits(128) or 1
+        trace_id, span_id, told = new_ids()
         span: trace.Span
         if parent is None and trace_id & LOW_64 >= self._bound:
-            exchange.trace_id = trace_id
-            exchange.span_id = _bits(64) or 1
-            span = _Unsampled(trace_id, exchange.span_id, None)
+            exchange.trace_id, exchange.span_id = trace_id, span_id
+            exchange.traceresponse = told
+            span = _Unsampled(trace_id, span_id, None)
         else:
+            trace_id = _trace_id_of(parent) or trace_id
             span = self._decide(exchange, parent, trace_id)
             if span.is_recording():
                 exchange.span = span
@@ -424,6 +423,7 @@ def _adopt(exchange: Exchange, context: SpanContext) -> None:
     exchange.trace_id = context.trace_id
     exchange.span_id = context.span_id
     exchange.trace_flags = int(context.trace_flags)
+    exchange.traceresponse = b""
 
 
 def _annotate(span: Any, exchange: Exchange) -> None:

@@ -14,11 +14,16 @@ from failsoft.pipeline import Exchange, Plan, Rejection
 from failsoft.routes.table import RouteDef
 from failsoft.settings import ModeDefinition, Shed, StaticAnswer
 from failsoft.store.fleet import ModeRow
+from failsoft.telemetry import RouteCell
 
 NOW_MS = 1_790_000_000_000
 SEARCH = RouteDef("GET /search", "sheddable")
 BUY = RouteDef("POST /buy", "critical_plus")
 LESS = ModeDefinition("Less", actions=(("shed", Shed(1.0)),))
+
+
+def cell_of(route: RouteDef) -> RouteCell:
+    return RouteCell(route.key, route.criticality)
 
 
 class Node:
@@ -35,7 +40,7 @@ class Node:
 
     def compiled(self, route: RouteDef) -> Plan:
         more = (lambda: NOW_MS, lambda: 0.5, self.tallies)
-        return compile_plan(route, None, self.acting, *more)
+        return compile_plan(route, cell_of(route), self.acting, *more)
 
     def request(self, route: RouteDef, caller: int = 0, version: str = "") -> Exchange:
         headers = [(b"x-app", b"app-%d" % caller)]
@@ -69,6 +74,27 @@ def test_a_canary_meets_its_share_and_always_the_same_callers() -> None:
     assert first == again
     assert 70 <= sum(first) <= 130
     assert node.row.touched == 2 * sum(first)
+
+
+def test_of_a_mode_for_everybody_the_routes_count_what_it_touches() -> None:
+    node = Node(LESS)
+    plan = node.plans[SEARCH.key]
+    for status in (200, 404, 499):
+        plan.cell.enter()
+        plan.cell.leave(status, 1_000, 0)
+    plan.cell.refuse("shed")
+    before = node.row.touched
+    plan.cell.clear()  # the next second
+    plan.cell.refuse("shed")
+    after = node.row.touched
+
+    node.tallies.keep(node.acting.modes)  # plans are compiled anew
+    node.plans = {SEARCH.key: node.compiled(SEARCH)}
+    anew = node.plans[SEARCH.key].cell
+    anew.refuse("shed")
+
+    assert plan.choose is None
+    assert (before, after, node.row.touched) == (4, 5, 6)
 
 
 def test_who_is_back_to_normal_stays_so_while_it_recovers() -> None:
@@ -188,7 +214,9 @@ def test_of_two_modes_the_lower_number_holds() -> None:
     records = [Record("mode", name, 1, NOW_MS, 0, json) for name in ("s", "t")]
 
     acting = read_acting(records, {"s": slow, "t": slower}, ())
-    scalars = compile_plan(SEARCH, None, acting, lambda: NOW_MS, lambda: 0.5).scalars
+    scalars = compile_plan(
+        SEARCH, cell_of(SEARCH), acting, lambda: NOW_MS, lambda: 0.5
+    ).scalars
 
     assert (scalars.timeout_s, scalars.concurrency, scalars.no_retries) == (
         0.2,

@@ -13,6 +13,7 @@ from failsoft.modes import compile_plan, read_acting
 from failsoft.pipeline import Exchange, Plan, Rejection
 from failsoft.routes.table import RouteDef
 from failsoft.settings import ModeDefinition, Shed, StaticAnswer
+from failsoft.telemetry import RouteCell
 
 NOW_MS = 1_790_000_000_000
 CHECKOUT = RouteDef("POST /checkout", "critical_plus", ("pay",))
@@ -26,6 +27,10 @@ DEEP = b'{"who":"a","why":"b","params":{"a":' + b"[" * 99_999 + b"]" * 99_999 + 
 class NoRuntime:
     snapshot: Any = None
     consumers = Consumers()
+
+
+def cell_of(route: RouteDef) -> RouteCell:
+    return RouteCell(route.key, route.criticality)
 
 
 def kill(target: str, until_ms: int = 0, **fields: Any) -> Record:
@@ -45,7 +50,7 @@ def plan_of(
     **modes: ModeDefinition,
 ) -> Plan:
     acting = read_acting(records, modes, never)
-    return compile_plan(route, None, acting, lambda: NOW_MS, lambda: 0.5)
+    return compile_plan(route, cell_of(route), acting, lambda: NOW_MS, lambda: 0.5)
 
 
 def answer(plan: Plan, **scope: Any) -> Rejection | None:
@@ -167,7 +172,9 @@ def test_a_share_of_callers_that_cannot_be_told_apart_is_shed_by_dice() -> None:
     definition = ModeDefinition("Fewer", actions=(("shed", Shed(0.3)),))
     acting = read_acting([activation("few")], {"few": definition}, ())
     rolls = iter([0.1, 0.9, 0.9, 0.29, 0.9])
-    plan = compile_plan(REVIEWS, None, acting, lambda: NOW_MS, lambda: next(rolls))
+    plan = compile_plan(
+        REVIEWS, cell_of(REVIEWS), acting, lambda: NOW_MS, lambda: next(rolls)
+    )
 
     found = [reason(plan, client=None) for _ in range(3)]
 

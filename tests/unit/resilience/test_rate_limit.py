@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from failsoft.pipeline import Exchange
 from failsoft.resilience._rate_limit import (
     Limiter,
     Link,
@@ -82,7 +83,9 @@ def test_a_mode_scales_rate_and_burst_and_always_lets_something_pass() -> None:
 
 
 def key_of(key: Any, **scope: Any) -> str:
-    exchange: Any = SimpleNamespace(scope={"headers": [], **scope}, consumer="shop")
+    runtime = SimpleNamespace(snapshot=None, consumers=None)
+    exchange = Exchange({"headers": [], **scope}, runtime, 0)
+    exchange.consumer = "shop"
     return key_reader(key)(exchange)
 
 

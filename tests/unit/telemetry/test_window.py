@@ -3,14 +3,14 @@ from __future__ import annotations
 import msgspec
 
 from failsoft.store.slo import Counts
-from failsoft.telemetry import RouteCell, RouteTick, Tick, Window
+from failsoft.telemetry import RouteCell, RouteTick, Tick, Window, bucket_of
 from failsoft.telemetry._wire import encode
 
 
 def answered(cell: RouteCell, status: int, times: int = 1) -> None:
     for _ in range(times):
         cell.enter()
-        cell.leave(status, 1_500, 10)
+        cell.leave(status, 1_500_000, 10)
 
 
 def flushed(window: Window) -> tuple[dict[str, RouteTick], dict[str, Counts]]:
@@ -29,6 +29,15 @@ def test_a_second_holds_what_happened_in_it_and_the_next_starts_at_zero() -> Non
 
     assert (first["GET /x"].n, sum(first["GET /x"].hist.values())) == (3, 3)
     assert second == {}
+
+
+def test_many_answers_in_one_second_are_all_in_the_histogram() -> None:
+    window = Window()
+    answered(window.cell("GET /x", "critical"), 200, 2_500)
+
+    tick, _ = window.flush("n1", 1000, 0.0)
+
+    assert tick.routes[0].hist == tick.hist == {bucket_of(1_500): 2_500}
 
 
 def test_statuses_fall_into_their_classes() -> None:
