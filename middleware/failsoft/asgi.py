@@ -108,14 +108,11 @@ class Failsoft:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI scope; unknown types pass through untouched."""
-        if (
-            scope["type"] != "http"
-            or _MARK in scope
-            or self._fault is not None
-            or self.runtime.loop is not get_running_loop()
-        ):
+        if scope["type"] != "http" or _MARK in scope or self._fault is not None:
             await self._rare(scope, receive, send)
             return
+        if self.runtime.loop is not get_running_loop():
+            await self._start()
         exchange = self._open(scope, scope["method"], perf_counter_ns())
         exchange.send = send
         token = CURRENT.set(exchange)
@@ -181,10 +178,7 @@ class Failsoft:
         elif self._fault is not None:
             raise self._fault
         else:
-            if self.runtime.loop is not get_running_loop():
-                await self._start()
-            serve_it = self if kind == "http" else self._websocket
-            await serve_it(scope, receive, send)
+            await self._websocket(scope, receive, send)
 
     # --- routes -------------------------------------------------------------
 
@@ -402,6 +396,8 @@ class Failsoft:
         return message
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.runtime.loop is not get_running_loop():
+            await self._start()
         exchange = self._open(scope, WEBSOCKET, perf_counter_ns())
         token = CURRENT.set(exchange)
         exchange.plan.cell.enter()

@@ -129,8 +129,8 @@ class Scalars:
 
     timeout_s and timeout_scale: of the deadline.  rate_limit_scale: of limits.
     concurrency: of the route on one node.  stale_s: age that may stand in.  no_shed,
-    no_retries, quiet: left out altogether.  drill: the request is part of a drill and
-    in no SLO.
+    no_retries: left out altogether.  quiet: no samples are taken.  drill: the request
+    is part of a drill and in no SLO.
     """
 
     timeout_s: float | None = None
@@ -267,9 +267,10 @@ class Plan:
             self.ask = self.admit[0] if is_one else in_turn(*self.admit)
         plans = [plan for plan in (self.body, self.answer) if plan is not None]
         self.is_held = not all(plan.is_watching for plan in plans)
-        self.is_direct = self.body is None and not self.is_held
+        looks = not self.scalars.quiet
+        self.is_direct = not (self.is_held or (self.body is not None and looks))
         self.watches: Callable[[int], bool] | None = None
-        if self.answer is not None and not self.is_held:
+        if self.answer is not None and looks and not self.is_held:
             self.watches = self.answer.statuses or _every
 
     def each(self, dress: Callable[[Plan], None]) -> None:

@@ -18,7 +18,7 @@ from asgi.controls import put
 from asgi.drive import Answer, drive, http_scope
 from failsoft import Failsoft, route
 from failsoft.clock import utc_date
-from failsoft.controls.records import ToleranceDoc
+from failsoft.controls.records import ModeDoc, ToleranceDoc
 from failsoft.errors import DefinitionError
 from failsoft.store.drift import DriftRow
 from failsoft.versions import Contract, Header, Version, rename
@@ -179,6 +179,21 @@ async def test_differences_are_counted_by_types_and_nothing_changes(
         "integer",
         "str",
     )
+
+
+async def test_a_quiet_mode_looks_at_no_body_and_repairs_what_it_is_to(
+    open_shop: Open,
+) -> None:
+    calm = {"title": "Calm", "routes": ["* *"], "actions": [{"quiet": True}]}
+    looking = await open_shop(mode={"calm": calm})
+    repairing = await open_shop(mode={"calm": calm}, tolerance=qty())
+    for guarded in (looking, repairing):
+        await put(guarded, "mode", "calm", ModeDoc("ana", "INC-1"))
+
+    assert (await send(looking, body_of('"2"'))).status == 422
+    assert (await send(repairing, body_of('"2"'))).status == 200
+    assert await rows(looking) == {}
+    assert ("/items/*/qty", "coerced") in await rows(repairing)
 
 
 async def test_the_models_of_the_application_run_once(open_shop: Open) -> None:

@@ -23,10 +23,11 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.routing import BaseRoute, Route
 
-from asgi.controls import kill
+from asgi.controls import kill, put
 from asgi.drive import Answer, get, post
 from asgi.lifespan import started
 from failsoft import Failsoft, current, logs
+from failsoft.controls.records import ModeDoc
 
 pytestmark = pytest.mark.anyio
 
@@ -346,3 +347,19 @@ async def test_no_value_of_a_body_reaches_a_span(
     assert answer.headers["failsoft-notice"] == 'type;path="/age"'
     assert servers(spans)
     assert "cAnArY" not in "".join(s.to_json() for s in spans.get_finished_spans())
+
+
+async def test_a_quiet_mode_begins_no_traces_and_goes_on_with_those_of_callers(
+    spans: InMemorySpanExporter, guard: Any
+) -> None:
+    calm = {"title": "Calm", "routes": ["* *"], "actions": [{"quiet": True}]}
+    guarded = await guard(starlette_outside().app, mode={"calm": calm})
+    await get(guarded, "/ids/1")
+    await put(guarded, "mode", "calm", ModeDoc("ana", "INC-1"))
+
+    alone = await get(guarded, "/ids/2")
+    await ask(guarded, "/ids/3")
+
+    paths = [seen(span)["url.path"] for span in servers(spans)]
+    assert paths == ["/ids/1", "/ids/3"]
+    assert alone.headers["traceresponse"].split("-")[1] == alone.json["ours"]

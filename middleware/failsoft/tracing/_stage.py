@@ -295,7 +295,8 @@ class Tracing:
         parent = self._parent_context(carrier) if carrier else None
         trace_id, span_id, told = new_ids()
         span: trace.Span
-        if parent is None and trace_id & LOW_64 >= self._bound:
+        is_dropped = trace_id & LOW_64 >= self._bound or exchange.plan.scalars.quiet
+        if parent is None and is_dropped:
             exchange.trace_id, exchange.span_id = trace_id, span_id
             exchange.traceresponse = told
             span = _Unsampled(trace_id, span_id, None)
