@@ -17,7 +17,7 @@ from typing import Any
 
 from failsoft import clock
 from failsoft.application import count_routes, opens_inside, root_path_of
-from failsoft.bodyflow import serve, watch
+from failsoft.bodyflow import may_watch, serve, watch
 from failsoft.dice import getrandbits
 from failsoft.endings import (
     ask_if_gone,
@@ -52,7 +52,7 @@ from failsoft.routes.table import build_table
 from failsoft.routes.trie import WEBSOCKET
 from failsoft.runtime import Runtime
 from failsoft.settings import load_settings
-from failsoft.tracing._context import TRACERESPONSE
+from failsoft.tracing._context import format_response
 from failsoft.tracing._stage import Apart, Tracing
 
 __all__ = ["Failsoft"]
@@ -321,12 +321,15 @@ class Failsoft:
 
     def _sender(self, exchange: Exchange, send: Send) -> Send:
         late = exchange.late  # who speaks: the application, or who answers for it
+        is_watched = False
 
         def forward(message: Message) -> Awaitable[None]:
-            nonlocal send
+            nonlocal send, is_watched
             if exchange.late is not late:
                 swallowed: Awaitable[None] = exchange.late.swallow(message)
                 return swallowed
+            if is_watched:
+                return send(message)
             kind = message["type"]
             if kind == "http.response.body":
                 exchange.sent_bytes += len(message.get("body", b""))
@@ -336,19 +339,15 @@ class Failsoft:
                     if exchange.token is not None:
                         return Apart(send(message))
             elif kind == "http.response.start":
-                exchange.status = message["status"]
-                watches = exchange.plan.watches
+                exchange.status, watches = message["status"], exchange.plan.watches
+                if watches is not None and watches(exchange.status):
+                    is_watched = may_watch(exchange)
+                if is_watched:  # what looks at it passes it on to a sender like this
+                    sender = self._sender(exchange, send)
+                    send = watch(exchange, sender, self.runtime.bodies)
+                    return send(message)
                 if exchange.status == 500 and is_refused(exchange):
                     send = hold(exchange, send)
-                elif (
-                    watches is not None
-                    and watches(exchange.status)
-                    and exchange.rejection is late is None  # not an answer of ours
-                ):
-                    send = watch(exchange, send, self.runtime.bodies)
-                exchange.phase = 1
-                if exchange.task is not None and late is None:  # begun in time
-                    exchange.deadline_ns = 0
                 message = self._stamped(exchange, message)
             elif kind in _SENT_BY_SERVER and not message.get("more_body"):
                 exchange.phase = 2
@@ -362,6 +361,9 @@ class Failsoft:
 
         A copy: a response object may be sent more than once.
         """
+        exchange.phase = 1
+        if exchange.task is not None and exchange.late is None:  # begun in time
+            exchange.deadline_ns = 0
         if self._tracing.may_ride and exchange.token is None:
             try:
                 self._tracing.started(exchange)
@@ -370,10 +372,9 @@ class Failsoft:
         headers = [*message.get("headers", ()), *exchange.plan.notices]
         wanted = self._headers
         if wanted.traceresponse:
-            told = exchange.traceresponse
-            if not told:
-                ids = exchange.trace_id, exchange.span_id, exchange.trace_flags
-                told = TRACERESPONSE % ids
+            told = exchange.traceresponse or format_response(
+                exchange.trace_id, exchange.span_id, exchange.trace_flags
+            )
             headers.append((b"traceresponse", told))
         if wanted.request_id and not _has(headers, b"x-request-id"):
             headers.append((b"x-request-id", _request_id(exchange)))
@@ -438,6 +439,8 @@ class Failsoft:
         try:
             for inside in exchange.counted:
                 inside.pop(exchange, None)
+            if exchange.watched is not None:
+                exchange.watched.close()
             # What raised, or never answered, is a 500: by the server if not by the app.
             status = exchange.status if exchange.exception is None else 500
             if plan.settled is not None:
@@ -452,7 +455,7 @@ class Failsoft:
             if plan.scalars.drill:
                 excuse(exchange, status or 500, took_ns // 1000)
             e = exchange
-            if e.watched or e.calls or e.degraded or e.flags is not None:
+            if e.calls or e.degraded or e.flags is not None:
                 settle_more(exchange, status or 500, took_ns // 1000)
         except Exception as error:  # noqa: BLE001 - border: the answer is out
             self.runtime.failed("counting", error)

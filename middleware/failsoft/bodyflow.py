@@ -31,7 +31,7 @@ from failsoft.bodies import (
 from failsoft.pipeline import BodyPlan, Exchange, Headers, Rejection, Scope
 from failsoft.problem import BODILESS, answer_http
 
-__all__ = ["ContractRejected", "serve", "watch"]
+__all__ = ["ContractRejected", "may_watch", "serve", "watch"]
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -92,7 +92,7 @@ class _Incoming(Buffer):
 
     def _first(self) -> Receive:
         """Choose by its headers how the body is read."""
-        headers = dict(self._exchange.scope["headers"])
+        headers = dict(self._exchange.scope.get("headers", ()))
         facts = read_facts(headers, self._bodies.marks)
         how = self._server
         if not facts.is_json:
@@ -450,6 +450,12 @@ async def serve(
         outgoing.close()
         if incoming is not None:
             incoming.close()
+
+
+def may_watch(exchange: Exchange) -> bool:
+    """Whether an answer that starts is the application's, and its first one."""
+    is_ours = exchange.rejection is not None or exchange.late is not None
+    return not (is_ours or exchange.phase or exchange.watched is not None)
 
 
 def watch(exchange: Exchange, send: Send, bodies: Bodies) -> Send:

@@ -95,10 +95,8 @@ def count_failure(exchange: Exchange, status: int, took_ns: int) -> None:
 
 
 def settle_more(exchange: Exchange, status: int, duration_us: int) -> None:
-    """Tell what few requests have: flags, calls, stand-ins, an answer looked at."""
+    """Tell what few requests have: flags, calls, stand-ins."""
     runtime = exchange.runtime
-    if exchange.watched is not None:
-        exchange.watched.close()
     if exchange.degraded:
         exchange.plan.cell.degraded += 1
     if exchange.calls:

@@ -437,7 +437,7 @@ class Exchange:
         """Let go of the request: what outlives it keeps ids, plan and context."""
         # Also, an exception, its frames and the exchange keep each other alive.
         self.exception = self.span = self.token = self.said = None
-        self.task = self.send = self.late = None
+        self.task = self.send = self.late = self.watched = None
         self.scope = _SPENT
         self.phase = SETTLED
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import gzip
 import json
 import threading
@@ -25,6 +27,7 @@ from asgi.dressed import Seen, dress
 from asgi.drive import Answer, Message, drive, http_scope
 from asgi.eventually import eventually
 from failsoft import Failsoft
+from failsoft.bodies import Buffer
 from failsoft.pipeline import BodyPlan, Exchange, Rejection
 from failsoft.problem import problem
 
@@ -895,3 +898,79 @@ async def test_a_fault_at_the_start_leaves_the_answer_as_it_is(guard: Any) -> No
     answer = await send_to(guarded, *parts(b""))
 
     assert (answer.status, guarded.runtime.own_errors) == (200, 1)
+
+
+def streaming(*sent: Message, raises: bool = False) -> Any:
+    """An application that sends these, and may then fail."""
+
+    async def app(scope: Message, receive: Any, send: Any) -> None:
+        for message in sent:
+            with contextlib.suppress(RuntimeError):  # as of a server: out of turn
+                await send(message)
+        if raises:
+            raise ValueError("amid its answer")
+
+    return app
+
+
+START: Message = {"type": "http.response.start", "status": 200, "headers": [JSON]}
+PART: Message = {"type": "http.response.body", "body": b'"par', "more_body": True}
+LAST: Message = {"type": "http.response.body", "body": b't"'}
+
+
+@pytest.mark.parametrize(
+    "app",
+    [streaming(START, PART, raises=True), streaming(START, PART, START)],
+    ids=["raises", "starts-again"],
+)
+async def test_an_answer_that_is_looked_at_and_never_ends_gives_the_memory_back(
+    app: Any, guard: Any
+) -> None:
+    guarded = dress(await guard(app), answer=BodyPlan(look=Seen()))
+
+    def faulty(exchange: Exchange, status: int) -> None:
+        raise KeyError("a fault of ours")
+
+    for plan in guarded.runtime.snapshot.plans:
+        plan.settled = faulty
+
+    answer = await send_to(guarded)
+
+    assert answer.messages[1]["body"] == b'"par'
+    assert guarded.runtime.bodies.held_bytes == 0
+
+
+async def test_nothing_of_a_request_stays_after_its_answer_was_looked_at(
+    guard: Any,
+) -> None:
+    seen = Seen()
+    app = streaming(START, PART, LAST)
+    guarded = dress(await guard(app), answer=BodyPlan(look=seen))
+    await send_to(guarded)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(5):
+            await send_to(guarded)
+        left = [o for o in gc.get_objects() if isinstance(o, Exchange | Buffer)]
+    finally:
+        gc.enable()
+
+    assert seen.bodies == [b'"part"'] * 6
+    assert len(left) <= 1  # a context may keep the newest exchange
+
+
+async def test_an_answer_is_looked_at_before_its_last_part_and_its_end_count(
+    guard: Any,
+) -> None:
+    phases: list[tuple[int, int]] = []
+
+    def look(exchange: Exchange, body: bytes) -> None:
+        phases.append((exchange.phase, exchange.status))
+
+    app = streaming(START, PART, LAST)
+    guarded = dress(await guard(app), answer=BodyPlan(look=look))
+
+    await send_to(guarded)
+
+    assert phases == [(1, 200)]

@@ -35,7 +35,7 @@ class Tally:
 
     floor: rank of the least critical route that it covers.  credit: probes it may
     still send.  watched: cells of routes of which it touches every request -> what
-    they had been asked before.
+    they had been asked before; of these the ends are counted.
     """
 
     __slots__ = (

@@ -237,9 +237,7 @@ class InboundStage:
 
     def opened(self, exchange: Exchange) -> None:
         """Take a WebSocket whose handshake is answered: it may stay for hours."""
-        if exchange in self.inside:
-            del self.inside[exchange]
-            self._crowd -= 1
+        self.inside.pop(exchange, None)
 
     # --- the loop -----------------------------------------------------------
 

@@ -1,5 +1,5 @@
 """Trace ids that join spans, logs, answers and kept failures."""
 
-from failsoft.tracing._context import TRACERESPONSE, parse_traceparent
+from failsoft.tracing._context import format_response, parse_traceparent
 
-__all__ = ["TRACERESPONSE", "parse_traceparent"]
+__all__ = ["format_response", "parse_traceparent"]

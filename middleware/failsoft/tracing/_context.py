@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["TRACERESPONSE", "parse_traceparent"]
-
-# Of trace id, span id and flags (Trace Context level 2 draft).  Not a function: each
-# call in a request is cold code, and costs more than what it does.
-TRACERESPONSE = b"00-%032x-%016x-%02x"
+__all__ = ["format_response", "parse_traceparent"]
 
 _LOWER_HEX = frozenset(b"0123456789abcdef")
 _VERSION_00_BYTES = 55
@@ -35,3 +31,8 @@ def _has_known_version(value: bytes) -> bool:
         return False
     extra = value[_VERSION_00_BYTES : _VERSION_00_BYTES + 1]
     return extra == b"" if value[:2] == b"00" else extra in (b"", b"-")
+
+
+def format_response(trace_id: int, span_id: int, flags: int) -> bytes:
+    """Return the value of `traceresponse` (Trace Context level 2 draft)."""
+    return b"00-%032x-%016x-%02x" % (trace_id, span_id, flags)

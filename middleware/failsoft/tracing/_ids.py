@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from failsoft.dice import getrandbits
-from failsoft.tracing._context import TRACERESPONSE
+from failsoft.tracing._context import format_response
 
 __all__ = ["Ids", "new_ids"]
 
@@ -31,7 +31,7 @@ def new_ids() -> Ids:
 
 def _make() -> Ids:
     trace_id, span_id = getrandbits(128) or 1, getrandbits(64) or 1
-    return trace_id, span_id, TRACERESPONSE % (trace_id, span_id, 0)
+    return trace_id, span_id, format_response(trace_id, span_id, 0)
 
 
 if hasattr(os, "register_at_fork"):

@@ -24,7 +24,7 @@ SEGMENTS = [
     "{x}.json",
     "a.json",
 ]
-REQUESTED = ["", "a", "b", "7", "7.5", "va", "a.json", "7.json", "é"]
+REQUESTED = ["", "a", "a\n", "b", "7", "7\n", "7.5", "va", "a.json", "7.json", "é"]
 METHODS = [["GET"], ["POST"], ["GET", "POST"], None]
 
 
