@@ -183,8 +183,8 @@ class Trie:
         this `%0A` would slip past a kill.
         """
         entries = self._matching(path)
-        if path.endswith("\n"):
-            entries += self._matching(path[:-1])
+        if path.endswith("\n"):  # of one mount, its routes go before the mount itself
+            entries = self._matching(path[:-1]) + entries
         if len(entries) > 1:
             entries.sort(key=_by_order)
         for entry in entries:
