@@ -109,7 +109,7 @@ def dependencies(now_ms: int) -> DependencyView:
         (
             DependencyRow(
                 "payments", "OPEN 3/4", "O", tuple(nodes), 3, 7.9, 31.0, 0.521, 0.025,
-                2_100.0, 0.8, 0.35, probe_ms=now_ms + 4_000, routes=routes,
+                2_100.0, 0.0, probe_ms=now_ms + 4_000, routes=routes,
             ),
             DependencyRow(
                 "mail", "FORCED OPEN", "F",
@@ -133,7 +133,7 @@ def dependencies(now_ms: int) -> DependencyView:
                     DependencySeen(f"n{i}", f"w{i}", calls=2_200, fail=2,
                                    last_ok_ms=now_ms - 100) for i in (1, 2, 3, 4)
                 ),
-                0, 293.0, 0.0, 0.001, 0.003, 88.0, 1.2, 0.9, quota_limit=100_000,
+                0, 293.0, 0.0, 0.001, 0.003, 88.0, 10.0, quota_limit=100_000,
                 quota_remaining=81_200, quota_reset_ms=now_ms + 40_000,
             ),
         ),

@@ -79,11 +79,9 @@ def _refused(row: DependencyRow) -> Piece:
 
 
 def _retries(row: DependencyRow) -> Piece:
-    if row.retry_budget is None:
-        return rate(row.retries_per_s), "dim"
-    made = "" if row.retries_per_s is None else f"{rate(row.retries_per_s)} "
-    style = "warn" if row.retry_budget <= 0.1 else "dim"
-    return f"{made}{100 * row.retry_budget:.0f}%", style
+    if row.retries_left is None:
+        return "-", "dim"
+    return f"{row.retries_left:.0f} left", "warn" if row.retries_left < 1 else "dim"
 
 
 def _probe(row: DependencyRow, now_ms: int) -> Piece:
@@ -127,7 +125,7 @@ def dep_order(now_ms: Callable[[], int]) -> RowOrder[DependencyRow]:
                lambda r: r.p99_ms),
         Column("refused", "REFUSED/s", 9, _refused, ">", 3,
                lambda r: r.refused_per_s),
-        Column("retries", "RETRIES", 8, _retries, ">", 9, lambda r: r.retry_budget),
+        Column("retries", "RETRIES", 8, _retries, ">", 9, lambda r: r.retries_left),
         Column("quota", "QUOTA", 8, lambda r: quota_word(r, now_ms()), ">", 0,
                lambda r: r.quota_remaining),
         Column("probe", "PROBE", 5, lambda r: _probe(r, now_ms()), ">", 4,

@@ -35,9 +35,8 @@ def _traffic(row: DependencyRow, now_ms: int) -> list[Line]:
               f"{_percent(row.err, few=few)} fail, {_percent(row.slow, few=few)} slow, "
               f"p99 {_millis(row.p99_ms)}{refused}{throttle}"),
     ]  # fmt: skip
-    if row.retry_budget is not None:
-        made = "" if row.retries_per_s is None else f"{rate(row.retries_per_s)}/s, "
-        text = f"{made}{row.retry_budget:.0%} of the budget left where it is least"
+    if row.retries_left is not None:
+        text = f"room for {row.retries_left:.0f} on the node that has the least"
         lines.append(field("retries", text))
     if row.quota_limit:
         word, style = quota_word(row, now_ms)

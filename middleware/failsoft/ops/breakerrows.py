@@ -171,7 +171,7 @@ def _override(doc: BreakerDoc, record: ControlRow | None) -> dict[str, Any]:
 
 def _retries(said: Iterable[Said]) -> dict[str, Any]:
     left = [one.retries_left for one in said if one.retries_left >= 0]
-    return {"retry_budget": min(left)} if left else {}
+    return {"retries_left": min(left)} if left else {}
 
 
 def _quota(said: Iterable[Said]) -> dict[str, Any]:

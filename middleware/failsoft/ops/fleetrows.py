@@ -71,7 +71,9 @@ class DependencyRow(msgspec.Struct, frozen=True):
     half open, M metrics only, T throttled, `.` closed, `?` no node tells.
     calls_per_s, refused_per_s: over 30 s.  err, slow: of the calls, None below 30.
     override: the record's state, "" for none; via, by, why, until_ms: of it.
-    probe_ms: when the next probe is, None = none due.  routes: that called it.
+    retries_left: there is room for on the node that has the least, of 10 and a tenth of
+    its calls in 10 s.  probe_ms: when the next probe is, None = none due.  routes:
+    that called it.
     """
 
     name: str
@@ -84,8 +86,7 @@ class DependencyRow(msgspec.Struct, frozen=True):
     err: float | None = None
     slow: float | None = None
     p99_ms: float | None = None
-    retries_per_s: float | None = None
-    retry_budget: float | None = None
+    retries_left: float | None = None
     throttle: float = 0.0
     override: str = ""
     via: str = ""

@@ -100,6 +100,15 @@ def test_a_row_says_what_calls_meet_and_on_how_many_nodes(
     assert len(row.nodes) == len(rows)
 
 
+def test_retries_are_told_of_the_node_that_has_the_fewest_left() -> None:
+    few, many = (DependencyRow("pay", retries_left=left) for left in (1.4, 10.0))
+
+    view = view_of(many, few)
+
+    assert view.dependencies is not None
+    assert [row.retries_left for row in view.dependencies.rows] == [1.4]
+
+
 def test_declared_ones_are_listed_before_anybody_calls_them() -> None:
     view = dependency_view(read(), (), ("pay",), str)
 
