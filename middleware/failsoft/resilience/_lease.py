@@ -117,7 +117,7 @@ class Bucket(_Telling):
             self.tokens = tokens
             return DENIED
         tokens = self.tokens = tokens - cost
-        if not self._told <= tokens < self._told + 1:
+        if not self._told <= tokens < self._told + 1:  # `tell`, without its call
             self._tell(tokens // 1, quota)
         return TAKEN
 
@@ -137,6 +137,8 @@ class Bucket(_Telling):
 
     def tell(self, now: float, quota: Quota) -> tuple[bytes, bytes] | None:
         """Return the `RateLimit` of what remains after a `take`."""
+        if self._told <= self.tokens < self._told + 1:
+            return self.header
         return self._tell(self.tokens // 1, quota)
 
 
