@@ -200,7 +200,8 @@ class Runtime:
 
         async def work() -> None:
             await self.learn(app, root_path)
-            await asyncio.to_thread(self.planner.compile_gates)
+            if self.planner.wants_gates:
+                await asyncio.to_thread(self.planner.compile_gates)
 
         if self._running is not None:
             self._running.spawn(work(), "models")
